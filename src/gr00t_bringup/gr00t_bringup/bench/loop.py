@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``gr00t bench loop``: the whole stack at work, measured from outside; says what else ran on the machine."""
+
+import os
+import shutil
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gr00t_bringup.bench.goals import goals
+from gr00t_bringup.demo import summary_of
+from gr00t_bringup.json_file import write_json
+from gr00t_bringup.machine import (
+    ProcessMemory,
+    busiest_others,
+    cpu_seconds,
+    cpu_shares,
+    cpu_times,
+    process_memory,
+    this_machine,
+)
+from gr00t_bringup.measure import RunFigures, measure, read_streams
+from gr00t_bringup.nodes import shipped_checkpoint
+from gr00t_bringup.status import StackStatus, live_display
+from gr00t_policy.core.errors import ConfigError
+from gr00t_policy.data.bag import BagWriter
+
+_DISPLAY_PERIOD_S = 0.5
+_HEARD_S = 5.0
+_SETTLE_S = 1.0
+
+
+@dataclass(frozen=True)
+class LoopConfig:
+    """What to measure. Exit code 0 when the run could be measured; the goals are shown, not enforced."""
+
+    duration_s: float = 60.0
+    """time measured, unless episodes are counted"""
+    episodes: int = 0
+    """measure this many scenes instead, however long they take"""
+    episode_s: float = 20.0
+    """a new scene after success or after this time"""
+    say: str = "pick up the red can and place it in the blue bin"
+    """the sentence the robot is to obey; empty: each scene's own"""
+    task: str = "pick_named_object"
+    """a task of the simulator"""
+    seed: int = 10000
+    """seed of the first scene; each further scene takes the next"""
+    out: Path = Path("out/bench_loop")
+    """folder for bag/ and logs/"""
+    json: Path | None = None
+    """write the figures here"""
+    checkpoint: Path | None = None
+    """checkpoint folder; default: the one shipped in models/"""
+    keep_bag: bool = False
+    """leave the bag behind"""
+
+    def __post_init__(self) -> None:
+        if self.duration_s < 3 or self.episode_s < 3:
+            raise ConfigError(
+                f"duration_s and episode_s must be at least 3, got {self.duration_s} and {self.episode_s}: "
+                "the first second is not measured"
+            )
+
+
+@dataclass
+class SceneResult:
+    """One scene: what was said, whether the referee saw it done, and after how long [s]."""
+
+    seed: int
+    sentence: str
+    success: bool = False
+    seconds: float = 0.0
+    detail: str = ""
+
+
+@dataclass
+class _Observed:
+    """What was seen beside the bag."""
+
+    scenes: list[SceneResult] = field(default_factory=list)
+    memory: dict[str, ProcessMemory] = field(default_factory=dict)
+    cores: dict[str, float] = field(default_factory=dict)
+    busy_cores: float = 0.0
+    stolen_cores: float = 0.0
+    others: dict[str, float] = field(default_factory=dict)
+    lost_by_recorder: dict[str, int] = field(default_factory=dict)
+
+
+def run(config: LoopConfig) -> int:
+    """Measure and print. Raises Gr00tError when the stack did not come up or never drove."""
+    shutil.rmtree(config.out, ignore_errors=True)
+    observed = _observe(config)
+    figures = measure(read_streams(config.out / "bag"))
+    successes = sum(scene.success for scene in observed.scenes)
+    result = summary_of(config.say, config.seed, successes > 0, figures) | {
+        "scenes": [asdict(scene) for scene in observed.scenes],
+        "successes": successes,
+        "memory_mb": {name: asdict(memory) for name, memory in observed.memory.items()},
+        "load_average": list(os.getloadavg()),
+        "cores_used": observed.cores,
+        "busy_cores": observed.busy_cores,
+        "stolen_cores": observed.stolen_cores,
+        "others_cores": observed.others,
+        "lost_by_recorder": observed.lost_by_recorder,
+    }
+    _print(figures, observed)
+    if config.json is not None:
+        write_json(config.json, result)
+    if not config.keep_bag:
+        shutil.rmtree(config.out / "bag")
+    return 0
+
+
+def _observe(config: LoopConfig) -> _Observed:
+    from gr00t_bringup.ros.stack import RunningStack, StackOptions, running_stack
+
+    options = StackOptions(
+        checkpoint=config.checkpoint or shipped_checkpoint(),
+        overrides={"sim": {"task": config.task, "seed": config.seed}},
+    )
+    observed = _Observed()
+
+    def next_scene(stack: RunningStack) -> float:
+        seed = config.seed + len(observed.scenes)
+        sentence = stack.client.reset_simulation(config.task, seed, config.say)
+        stack.client.wait_listeners(["planner", "bag_recorder"], _HEARD_S)
+        stack.client.say(sentence)
+        observed.scenes.append(SceneResult(seed, sentence))
+        return time.monotonic()
+
+    def enough(now_s: float) -> bool:
+        if config.episodes:
+            return len(observed.scenes) >= config.episodes
+        return now_s - began_s >= config.duration_s
+
+    with running_stack(options, config.out / "logs", BagWriter(config.out / "bag")) as stack:
+        stack.wait_active()
+        began_s, before, times, solved_s = time.monotonic(), cpu_seconds(), cpu_times(), None
+        scene_s = next_scene(stack)
+        with live_display("gr00t bench loop") as display:
+            while True:
+                time.sleep(_DISPLAY_PERIOD_S)
+                now_s = time.monotonic()
+                stack.processes.check()
+                status = stack.status()
+                display(status)
+                solved_s = (solved_s or now_s) if status.success else None
+                over = now_s - scene_s > config.episode_s or (solved_s is not None and now_s - solved_s > _SETTLE_S)
+                if over or (not config.episodes and enough(now_s)):
+                    _judge(observed.scenes[-1], status, (solved_s or now_s) - scene_s)
+                    if enough(now_s):
+                        break
+                    scene_s, solved_s = next_scene(stack), None
+        elapsed_s, now = time.monotonic() - began_s, cpu_times()
+        observed.busy_cores = round((now.busy_s - times.busy_s) / elapsed_s, 3)
+        observed.stolen_cores = round((now.stolen_s - times.stolen_s) / elapsed_s, 3)
+        _look_around(stack, observed, before, elapsed_s)
+    return observed
+
+
+def _judge(scene: SceneResult, status: StackStatus, seconds: float) -> None:
+    scene.success, scene.seconds, scene.detail = status.success, round(seconds, 2), status.task_detail
+
+
+def _look_around(stack: Any, observed: _Observed, before: dict[int, tuple[str, float]], elapsed_s: float) -> None:
+    pids = {**stack.processes.pids, "gr00t bench": os.getpid()}
+    observed.memory = {name: memory for name, pid in pids.items() if (memory := process_memory(pid)) is not None}
+    after = cpu_seconds()
+    observed.cores = cpu_shares(before, after, pids, elapsed_s)
+    observed.others = busiest_others(before, after, set(pids.values()), elapsed_s)
+    observed.lost_by_recorder = {topic: lost for topic, lost in stack.recorder.lost.items() if lost}
+
+
+def _print(figures: RunFigures, observed: _Observed) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    machine = this_machine()
+    table = Table(title=f"{machine.cpu}, {machine.cores} cores", title_justify="left")
+    for column in ("figure", "measured", "goal", ""):
+        table.add_column(column)
+    for goal in goals(figures):
+        measured = f"{goal.value:.2f} {goal.unit}"
+        table.add_row(goal.name, measured, goal.wanted, "ok" if goal.reached else "missed")
+    console = Console()
+    console.print(table)
+    total_mb = sum(memory.peak_mb for memory in observed.memory.values())
+    each = ", ".join(f"{name} {memory.peak_mb:.0f}" for name, memory in observed.memory.items())
+    console.print(f"peak memory {total_mb:.0f} MB: {each}")
+    used = ", ".join(f"{name} {share:.2f}" for name, share in observed.cores.items())
+    console.print(f"cores used {sum(observed.cores.values()):.2f}: {used}")
+    for scene in observed.scenes:
+        console.print(f"seed {scene.seed}: {scene.detail}, {scene.seconds:.1f} s ({scene.sentence})")
+    console.print(f"scenes {len(observed.scenes)}, solved {sum(scene.success for scene in observed.scenes)}")
+    others = ", ".join(f"{name} {share:.2f}" for name, share in observed.others.items()) or "nothing to speak of"
+    console.print(f"what else ran (cores): {others}; load average {os.getloadavg()[0]:.1f}")
+    console.print(
+        f"busy with anything: {observed.busy_cores:.2f} cores; taken by the host: {observed.stolen_cores:.2f}"
+    )

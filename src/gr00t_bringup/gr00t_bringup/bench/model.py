@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``gr00t bench model``: how long each half of a network takes on this machine, beside a plain path in the same run.
+
+Each way to run it has a process of its own, so that its peak memory is its own; they run one after the other.
+"""
+
+import importlib.metadata
+import multiprocessing
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from gr00t_bringup.bench.timed_ways import ENGINES, Stage, WayFigures, WayOptions, measure_way
+from gr00t_bringup.json_file import write_json
+from gr00t_bringup.machine import this_machine
+from gr00t_bringup.nodes import shipped_checkpoint
+from gr00t_policy.core.errors import ConfigError
+from gr00t_policy.model.checkpoint import load_checkpoint
+
+_Result = TypeVar("_Result")
+
+
+@dataclass(frozen=True)
+class ModelBenchConfig:
+    """What to time. A checkpoint on the CPU is also timed with the engines that the nodes use."""
+
+    checkpoint: Path | None = None
+    """checkpoint folder; default: the one shipped in models/"""
+    preset: Literal["tiny", "n1_2b"] | None = None
+    """random weights of this size instead of a checkpoint"""
+    device: Literal["cpu", "cuda"] = "cpu"
+    """where torch runs"""
+    dtype: Literal["float32", "bfloat16"] | None = None
+    """number format of torch; default: bfloat16 on cuda, float32 on the cpu"""
+    precision: Literal["int8", "fp32"] = "int8"
+    """number format of the head in the openvino engine; its encoder has float32"""
+    threads: int = 1
+    """threads of torch; the openvino engine has one, as in the nodes"""
+    seconds: float = 10.0
+    """time for each kind of call, warm-up apart"""
+    evaluations: int = 1000
+    """at most so many calls of each kind"""
+    realtime_priority: int = 0
+    """SCHED_FIFO priority where allowed, as the controller has; 0: none"""
+    json: Path | None = None
+    """write the figures here"""
+
+    def __post_init__(self) -> None:
+        if self.checkpoint is not None and self.preset is not None:
+            raise ConfigError("give a checkpoint or a preset, not both: a preset has random weights")
+        if self.threads < 1 or self.evaluations < 1 or not self.seconds > 0:
+            raise ConfigError(f"threads and evaluations must be at least 1 and seconds above 0: {self}")
+
+    @property
+    def number_format(self) -> str:
+        return self.dtype or ("bfloat16" if self.device == "cuda" else "float32")
+
+
+def run(config: ModelBenchConfig) -> int:
+    """Time way after way and print. Raises Gr00tError."""
+    checkpoint = None if config.preset else config.checkpoint or shipped_checkpoint()
+    checkpoint_hash = (
+        load_checkpoint(checkpoint).hash if checkpoint else None
+    )  # say what is wrong before anything starts
+    machine, gpu, bandwidth = this_machine(), *_alone(_device, config.device, config.threads)
+    print(
+        f"{checkpoint or f'{config.preset}, random weights'}\n{gpu or machine.cpu}, {machine.cores} cores, "
+        f"{machine.memory_gb} GB; torch {importlib.metadata.version('torch')} {config.number_format}, "
+        f"{config.threads} thread(s); a large array is read at {bandwidth / 1e9:.1f} GB/s"
+    )
+    print(f"{'':<24} {'p50 ms':>9} {'p95':>9} {'p99':>9} {'calls':>6} {'parameters read':>16} {'of bandwidth':>13}")
+    ways = []
+    for way in _ways(config, checkpoint):
+        options = WayOptions(
+            way, checkpoint, config.preset or "", config.device, config.number_format, config.precision,
+            config.threads, config.seconds, config.evaluations, config.realtime_priority,
+        )  # fmt: skip
+        print(f"{way}: loading, then at most {config.seconds:g} s for each kind of call ...", flush=True)
+        ways.append(_alone(measure_way, options))
+        _print(ways[-1], bandwidth)
+    ratios = {figures.way: _ratios(ways[0], figures) for figures in ways[1:]}
+    for way, times in ratios.items():
+        print(f"{way} against plain: " + ", ".join(f"{stage} {ratio:.2f} x as fast" for stage, ratio in times.items()))
+    if config.json is not None:
+        write_json(
+            config.json,
+            {
+                "checkpoint": str(checkpoint) if checkpoint else None,
+                "checkpoint_hash": checkpoint_hash,
+                "preset": config.preset,
+                "device": config.device,
+                "dtype": config.number_format,
+                "read_bandwidth_gb_s": bandwidth / 1e9,
+                "ways": [_as_data(figures, bandwidth) for figures in ways],
+                "times_as_fast_as_plain": ratios,
+                "machine": asdict(machine) | {"gpu": gpu or None},
+            },
+        )
+    return 0
+
+
+def _ways(config: ModelBenchConfig, checkpoint: Path | None) -> tuple[str, ...]:
+    """Plain first. In float32 on the CPU the cached way is the engine 'torch' of the nodes."""
+    if checkpoint is None or config.device != "cpu":
+        return ("plain", "cached")
+    return ("plain", *ENGINES) if config.number_format == "float32" else ("plain", "cached", "openvino")
+
+
+def _device(device: str, threads: int) -> tuple[str, float]:
+    from gr00t_policy.model.timed_paths import device_name, read_bandwidth
+
+    return device_name(device), read_bandwidth(device, threads)
+
+
+def _alone(work: Callable[..., _Result], *arguments: Any) -> _Result:
+    """The result of ``work`` in a new process. Raises what it raises, ConfigError when the process was killed."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        try:
+            return pool.submit(work, *arguments).result()
+        except BrokenProcessPool as error:
+            raise ConfigError(
+                "the measuring process was killed, most likely because memory ran out; take --dtype bfloat16"
+            ) from error
+
+
+def _bandwidth_share(stage: Stage, bandwidth: float) -> float | None:
+    """Time that reading the weights alone would take, over the median."""
+    return None if stage.bytes_read is None else stage.bytes_read / bandwidth / (stage.ms.p50 / 1e3)
+
+
+def _ratios(plain: WayFigures, figures: WayFigures) -> dict[str, float]:
+    return {stage: plain.p50(stage) / figures.p50(stage) for stage in ("encode", "act, chunk", "both")}
+
+
+def _print(figures: WayFigures, bandwidth: float) -> None:
+    gpu = "" if figures.device_peak_mb is None else f", {figures.device_peak_mb:.0f} MB on the GPU"
+    print(
+        f"{figures.way}: {figures.threads} thread(s), real-time priority {'yes' if figures.realtime else 'no'}, "
+        f"peak memory {figures.memory_peak_mb:.0f} MB{gpu}"
+    )
+    for stage in figures.stages:
+        share = _bandwidth_share(stage, bandwidth)
+        read = "" if share is None else f"{(stage.parameters_read or 0) / 1e6:14.2f} M {share:12.0%}"
+        print(f"  {stage.name:<22} {stage.ms.p50:9.3f} {stage.ms.p95:9.3f} {stage.ms.p99:9.3f} {stage.calls:6} {read}")
+
+
+def _as_data(figures: WayFigures, bandwidth: float) -> dict[str, Any]:
+    stages = [asdict(stage) | {"bandwidth_share": _bandwidth_share(stage, bandwidth)} for stage in figures.stages]
+    return asdict(figures) | {"stages": stages}

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a checkpoint's weight files hold, by half and module, from their headers alone: no tensor is read."""
+
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+
+from gr00t_policy.model.weight_files import StoredTensor, open_weight_files
+
+PLANNER, CONTROLLER, OTHER = "planner", "controller", "other"
+# Published prefix -> (half, module); the longest that fits wins.
+_MODULES = {
+    "backbone.model.vision_model.": (PLANNER, "vision tower"),
+    "backbone.model.language_model.": (PLANNER, "language model"),
+    "backbone.model.mlp1.": (PLANNER, "connector"),
+    "backbone.linear.": (PLANNER, "linear"),
+    "backbone.": (PLANNER, "rest of the backbone"),
+    "action_head.model.": (CONTROLLER, "DiT"),
+    "action_head.state_encoder.": (CONTROLLER, "state encoder"),
+    "action_head.action_encoder.": (CONTROLLER, "action encoder"),
+    "action_head.action_decoder.": (CONTROLLER, "action decoder"),
+    "action_head.": (CONTROLLER, "positions and rest"),
+    "aux.": (OTHER, "localiser (training)"),
+}
+
+
+@dataclass(frozen=True)
+class Module:
+    """One part of the network in the file. half: the node that runs it; dtypes: as stored, e.g. ('BF16',)."""
+
+    half: str
+    name: str
+    tensors: int
+    parameters: int
+    stored_bytes: int
+    dtypes: tuple[str, ...]
+
+    def as_data(self) -> dict[str, object]:
+        return {
+            "half": self.half,
+            "module": self.name,
+            "tensors": self.tensors,
+            "parameters": self.parameters,
+            "bytes": {
+                "stored": self.stored_bytes,
+                "float32": 4 * self.parameters,
+                "bfloat16": 2 * self.parameters,
+            },
+            "stored_dtypes": list(self.dtypes),
+        }
+
+
+def weight_modules(folder: Path) -> list[Module]:
+    """Modules in order of half, then as they come. Raises CheckpointError when a file is missing, cut or no safetensors."""
+    tensors: dict[tuple[str, str], list[StoredTensor]] = {}
+    for stored in open_weight_files(folder).tensors.values():
+        for name, tensor in stored.items():
+            tensors.setdefault(_module(name), []).append(tensor)
+    modules = [
+        Module(
+            half,
+            name,
+            len(items),
+            sum(prod(item.shape) for item in items),
+            sum(item.size for item in items),
+            tuple(sorted({item.dtype for item in items})),
+        )
+        for (half, name), items in tensors.items()
+    ]
+    order = [name for _, name in _MODULES.values()]
+    return sorted(modules, key=lambda module: order.index(module.name) if module.name in order else len(order))
+
+
+def total(modules: list[Module], half: str, name: str) -> Module:
+    """The sum over one half."""
+    chosen = [module for module in modules if module.half == half]
+    return Module(
+        half,
+        name,
+        sum(module.tensors for module in chosen),
+        sum(module.parameters for module in chosen),
+        sum(module.stored_bytes for module in chosen),
+        tuple(sorted({dtype for module in chosen for dtype in module.dtypes})),
+    )
+
+
+def _module(name: str) -> tuple[str, str]:
+    for prefix in sorted(_MODULES, key=len, reverse=True):
+        if name.startswith(prefix):
+            return _MODULES[prefix]
+    return OTHER, "unknown names"

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a measurement must say about the machine it was made on. Reads /proc; knows no ROS."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+_PROC = Path("/proc")
+_NAMES_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Machine:
+    """cores: usable by this process. memory_gb: total."""
+
+    cpu: str
+    cores: int
+    memory_gb: float
+
+
+@dataclass(frozen=True)
+class ProcessMemory:
+    """Resident memory of one process now and at its highest [MB]."""
+
+    now_mb: float
+    peak_mb: float
+
+
+@dataclass(frozen=True)
+class CpuTimes:
+    """Time of all cores together since boot [s]: busy with any process, also ended ones; stolen by the host of a VM."""
+
+    busy_s: float
+    stolen_s: float
+
+
+def this_machine(proc: Path = _PROC) -> Machine:
+    """CPU model, cores and memory of this machine."""
+    lines = (proc / "cpuinfo").read_text().splitlines()
+    cpu = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), os.uname().machine)
+    memory_kb = _value_kb((proc / "meminfo").read_text(), "MemTotal")
+    return Machine(cpu=cpu, cores=len(os.sched_getaffinity(0)), memory_gb=round(memory_kb / 2**20, 1))
+
+
+def process_memory(pid: int, proc: Path = _PROC) -> ProcessMemory | None:
+    """None when the process is gone."""
+    try:
+        text = (proc / str(pid) / "status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return ProcessMemory(_value_kb(text, "VmRSS") / 1024, _value_kb(text, "VmHWM") / 1024)
+
+
+def cpu_times(proc: Path = _PROC) -> CpuTimes:
+    """What all cores did so far, by the first line of /proc/stat (fields: proc(5))."""
+    tick_s = 1 / os.sysconf("SC_CLK_TCK")
+    user, nice, system, _idle, _iowait, irq, softirq, steal = (
+        int(field) * tick_s for field in (proc / "stat").read_text().splitlines()[0].split()[1:9]
+    )
+    return CpuTimes(user + nice + system + irq + softirq, steal)
+
+
+def cpu_seconds(proc: Path = _PROC) -> dict[int, tuple[str, float]]:
+    """CPU time used so far [s] with the name, by process id, of all processes one may look at."""
+    tick_s = 1 / os.sysconf("SC_CLK_TCK")
+    found = {}
+    for folder in proc.iterdir():
+        if not folder.name.isdigit():
+            continue
+        try:
+            head, rest = (folder / "stat").read_text().rsplit(")", 1)
+        except (FileNotFoundError, ProcessLookupError, PermissionError):
+            continue
+        fields = rest.split()
+        found[int(folder.name)] = head.split("(", 1)[1], (int(fields[11]) + int(fields[12])) * tick_s
+    return found
+
+
+def cpu_shares(
+    before: dict[int, tuple[str, float]], after: dict[int, tuple[str, float]], pids: dict[str, int], elapsed_s: float
+) -> dict[str, float]:
+    """Share of one core that each of the named processes took."""
+    used_s = {name: after[pid][1] - before.get(pid, ("", 0.0))[1] for name, pid in pids.items() if pid in after}
+    return {name: round(used / elapsed_s, 3) for name, used in used_s.items()}
+
+
+def busiest_others(
+    before: dict[int, tuple[str, float]], after: dict[int, tuple[str, float]], ours: set[int], elapsed_s: float
+) -> dict[str, float]:
+    """What else ran: share of one core by name, of the processes not ``ours`` that took more than 1 %."""
+    shares: dict[str, float] = {}
+    for pid, (name, used_s) in after.items():
+        if pid not in ours:
+            since_s = used_s - before.get(pid, (name, 0.0))[1]
+            shares[name] = shares.get(name, 0.0) + since_s / elapsed_s
+    ranked = sorted(shares.items(), key=lambda item: -item[1])
+    return {name: round(share, 3) for name, share in ranked[:_NAMES_SHOWN] if share > 0.01}
+
+
+def _value_kb(text: str, key: str) -> float:
+    for line in text.splitlines():
+        if line.startswith(f"{key}:"):
+            return float(line.split()[1])
+    return 0.0

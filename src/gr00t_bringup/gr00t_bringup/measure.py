@@ -1,0 +1,210 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rates and latencies of a run, computed from its bag alone. Anyone with the bag gets the same numbers.
+
+Nothing here believes what a node says of itself except where only the node can know (time inside the network, missed
+deadlines). Latencies end when the command gate sends the command that the robot obeys, on the recorder's machine clock.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gr00t_policy.core.errors import DatasetError
+from gr00t_policy.data.bag import MessageDecoder, bag_topics, read_bag
+
+Stamps = NDArray[np.int64]  # (N,) nanoseconds
+_RUNNING = 3  # ControllerState.RUNNING
+_SAME_CLOCK_NS = 60 * 10**9
+_WARM_UP_NS = 10**9
+# A policy command sent less than this before a tick of the gate counts for the next tick: an error to the slow side.
+_HAND_OVER_NS = 500_000
+
+
+@dataclass(frozen=True)
+class Percentiles:
+    """Milliseconds; NaN without samples."""
+
+    p50: float
+    p95: float
+    p99: float
+
+
+@dataclass(frozen=True)
+class RunFigures:
+    """The keys that ``gr00t demo`` and ``gr00t bench loop`` write."""
+
+    planner_rate_hz: float
+    control_rate_hz: float
+    head_rate_hz: float
+    deadline_miss_fraction: float
+    head_ms: Percentiles
+    image_to_command_ms: Percentiles
+    joint_state_to_command_ms: Percentiles
+    real_time_factor: float
+
+
+@dataclass
+class RunStreams:
+    """What is measured, as arrays. ``sent``: when a message left its publisher (system clock); ``stamp``: its own stamp."""
+
+    joint_stamp: Stamps
+    joint_sent: Stamps
+    tokens_stamp: Stamps
+    tokens_sent: Stamps
+    chunk_id: NDArray[np.int64]  # counts evaluations; not every one is published
+    chunk_sent: Stamps
+    chunk_inference_s: NDArray[np.float64]
+    policy_stamp: Stamps
+    policy_sent: Stamps
+    command_sent: Stamps
+    ticks: NDArray[np.int64]
+    misses: NDArray[np.int64]
+    real_time_factors: NDArray[np.float64]
+
+
+@dataclass
+class _Columns:
+    rows: list[tuple[Any, ...]] = field(default_factory=list)
+
+    def column(self, index: int, dtype: type = np.int64) -> NDArray[Any]:
+        return np.array([row[index] for row in self.rows], dtype=dtype)
+
+
+def measure(streams: RunStreams) -> RunFigures:
+    """Figures over the time the policy drove, without its first second. Raises DatasetError when it never drove."""
+    if len(streams.policy_sent) < 2:
+        raise DatasetError("the policy sent no command in this run; there is nothing to measure")
+    start, stop = streams.policy_sent[0] + _WARM_UP_NS, streams.policy_sent[-1]
+    if stop <= start:
+        start = streams.policy_sent[0]
+    inside = _within(streams.chunk_sent, start, stop)
+    ticks, misses = np.diff(streams.ticks), np.diff(streams.misses)
+    return RunFigures(
+        planner_rate_hz=_rate(streams.tokens_sent[_within(streams.tokens_sent, start, stop)]),
+        control_rate_hz=_rate(streams.policy_sent[_within(streams.policy_sent, start, stop)]),
+        head_rate_hz=_head_rate(streams.chunk_id[inside], streams.chunk_sent[inside]),
+        deadline_miss_fraction=float(misses.sum() / ticks.sum()) if ticks.sum() else 0.0,
+        head_ms=percentiles(1e3 * streams.chunk_inference_s[inside]),
+        image_to_command_ms=percentiles(_image_to_command_ms(streams, start, stop)),
+        joint_state_to_command_ms=percentiles(_joint_state_to_command_ms(streams, start, stop)),
+        real_time_factor=float(np.median(streams.real_time_factors))
+        if len(streams.real_time_factors)
+        else float("nan"),
+    )
+
+
+def percentiles(values: NDArray[np.float64]) -> Percentiles:
+    """p50, p95, p99 of values; NaN when there are none."""
+    if not len(values):
+        return Percentiles(float("nan"), float("nan"), float("nan"))
+    return Percentiles(*(float(value) for value in np.percentile(values, (50, 95, 99))))
+
+
+def read_streams(folder: Path, namespace: str = "") -> RunStreams:
+    """Collect the arrays from a bag. Raises DatasetError."""
+    prefix = f"/{namespace.strip('/')}/".replace("//", "/")
+    topics = bag_topics(folder)
+    decoder = MessageDecoder(topics)
+    names: tuple[str, ...] = (
+        "joint_states",
+        "conditioning_tokens",
+        "action_chunk",
+        "policy/joint_trajectory",
+        "joint_trajectory",
+    )
+    names += ("controller/state", "sim/task_state")
+    found = {prefix + name: _Columns() for name in names}
+    for message in read_bag(folder, list(found)):
+        columns = found[message.topic]
+        if message.topic == prefix + "action_chunk":
+            chunk = decoder.decode(message)
+            columns.rows.append((chunk.chunk_id, message.publish_ns, chunk.inference_s))
+        elif message.topic == prefix + "controller/state":
+            state = decoder.decode(message)
+            if state.state == _RUNNING:
+                columns.rows.append((state.ticks, state.deadline_misses))
+        elif message.topic == prefix + "sim/task_state":
+            columns.rows.append((decoder.decode(message).real_time_factor,))
+        else:
+            columns.rows.append((_header_stamp_ns(message.cdr), message.publish_ns))
+    by_name = {topic.removeprefix(prefix): columns for topic, columns in found.items()}
+    return _streams(by_name)
+
+
+def _streams(found: dict[str, _Columns]) -> RunStreams:
+    joints, tokens, chunks = found["joint_states"], found["conditioning_tokens"], found["action_chunk"]
+    policy, state = found["policy/joint_trajectory"], found["controller/state"]
+    return RunStreams(
+        joint_stamp=joints.column(0),
+        joint_sent=joints.column(1),
+        tokens_stamp=tokens.column(0),
+        tokens_sent=tokens.column(1),
+        chunk_id=chunks.column(0),
+        chunk_sent=chunks.column(1),
+        chunk_inference_s=chunks.column(2, np.float64),
+        policy_stamp=policy.column(0),
+        policy_sent=policy.column(1),
+        command_sent=found["joint_trajectory"].column(1),
+        ticks=state.column(0),
+        misses=state.column(1),
+        real_time_factors=found["sim/task_state"].column(0, np.float64),
+    )
+
+
+def _image_to_command_ms(streams: RunStreams, start: int, stop: int) -> NDArray[np.float64]:
+    """For each encoded image: from its stamp to the gate's command that surely was computed from it.
+
+    Surely: the joint state behind it was sampled after the tokens had arrived, so the evaluation began after that.
+    """
+    sampled = _on_system_clock(streams.policy_stamp, streams)
+    answer = np.searchsorted(sampled, streams.tokens_sent + _HAND_OVER_NS)
+    stamps, answer = streams.tokens_stamp[answer < len(sampled)], answer[answer < len(sampled)]
+    sent = _next_at_or_after(streams.command_sent, streams.policy_sent[answer] + _HAND_OVER_NS)
+    kept = (sent >= start) & (sent <= stop)
+    return (sent[kept] - _on_system_clock(stamps[kept], streams)) / 1e6
+
+
+def _joint_state_to_command_ms(streams: RunStreams, start: int, stop: int) -> NDArray[np.float64]:
+    """For each command of the policy: from the stamp of the joint state behind it to the gate's next command."""
+    sent = _next_at_or_after(streams.command_sent, streams.policy_sent + _HAND_OVER_NS)
+    kept = (sent >= start) & (sent <= stop)
+    return (sent[kept] - _on_system_clock(streams.policy_stamp[kept], streams)) / 1e6
+
+
+def _on_system_clock(stamps: Stamps, streams: RunStreams) -> NDArray[np.float64]:
+    """Stamps of the world's clock as system time: unchanged where they are that already, else by the joint states."""
+    if len(streams.joint_stamp) < 2 or abs(int(streams.joint_sent[-1]) - int(streams.joint_stamp[-1])) < _SAME_CLOCK_NS:
+        return stamps.astype(np.float64)
+    order = np.argsort(streams.joint_stamp, kind="stable")
+    known, sent = streams.joint_stamp[order], streams.joint_sent[order]
+    base = int(sent[0])
+    return base + np.interp(stamps, known, (sent - base).astype(np.float64))
+
+
+def _next_at_or_after(times: Stamps, wanted: Stamps) -> Stamps:
+    """For each of ``wanted`` the first of sorted ``times`` not before it; -1 where there is none."""
+    index = np.searchsorted(times, wanted)
+    padded = np.append(times, -1)
+    return padded[index]
+
+
+def _rate(sent: Stamps) -> float:
+    return float((len(sent) - 1) / ((sent[-1] - sent[0]) / 1e9)) if len(sent) > 1 else 0.0
+
+
+def _head_rate(ids: NDArray[np.int64], sent: Stamps) -> float:
+    return float((ids[-1] - ids[0]) / ((sent[-1] - sent[0]) / 1e9)) if len(sent) > 1 else 0.0
+
+
+def _within(times: Stamps, start: int, stop: int) -> NDArray[np.bool_]:
+    return (times >= start) & (times <= stop)
+
+
+def _header_stamp_ns(cdr: bytes) -> int:
+    """Stamp of a message that begins with a std_msgs/Header: after 4 bytes of encapsulation, sec and nanosec."""
+    order = "<" if cdr[1] & 1 else ">"
+    seconds, nanoseconds = np.frombuffer(cdr, f"{order}i4", 2, 4)
+    return int(seconds) * 10**9 + int(np.uint32(nanoseconds))

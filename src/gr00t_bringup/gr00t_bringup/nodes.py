@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The one table of nodes, and where their parameter files lie. Launch file and process starter both read it."""
+
+import importlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gr00t_policy.core.errors import ConfigError
+
+BACKENDS = ("mujoco", "gazebo", "isaac", "real")
+SHIPPED_CHECKPOINT = "gr1_tabletop_tiny"
+DECIDED_AT_START = frozenset({"autostart", "use_sim_time", "checkpoint"})
+DRY_RUN_TOPIC = "dry_run/joint_trajectory"
+
+
+@dataclass(frozen=True)
+class NodeSpec:
+    """One lifecycle node. name is also its executable; module has ``main()``; settings: 'module:class' of its parameters.
+
+    backends: the back ends it is started for. loads_checkpoint: it has the parameter ``checkpoint``.
+    """
+
+    name: str
+    package: str
+    module: str
+    settings: str
+    backends: tuple[str, ...] = BACKENDS
+    loads_checkpoint: bool = False
+
+
+# In the order they are started: what takes longest to be ready comes first.
+NODES = (
+    NodeSpec(
+        "planner",
+        "gr00t_planner",
+        "gr00t_planner.ros.planner_node",
+        "gr00t_planner.config:PlannerConfig",
+        loads_checkpoint=True,
+    ),
+    NodeSpec(
+        "controller",
+        "gr00t_policy",
+        "gr00t_policy.ros.controller_node",
+        "gr00t_policy.runtime.config:ControllerConfig",
+        loads_checkpoint=True,
+    ),
+    NodeSpec("sim", "gr00t_sim", "gr00t_sim.ros.sim_node", "gr00t_sim.ros.config:SimConfig", backends=("mujoco",)),
+    NodeSpec("command_gate", "gr00t_safety", "gr00t_safety.ros.command_gate_node", "gr00t_safety.config:GateConfig"),
+)
+
+
+def nodes_for(backend: str) -> tuple[NodeSpec, ...]:
+    """The nodes to start when the robot is ``backend``. Raises ConfigError."""
+    if backend not in BACKENDS:
+        raise ConfigError(f"there is no back end '{backend}'; choose one of: {', '.join(BACKENDS)}")
+    return tuple(node for node in NODES if backend in node.backends)
+
+
+def settings_type(node: NodeSpec) -> type[Any]:
+    """The dataclass that declares the node's parameters."""
+    module, name = node.settings.split(":")
+    settings: type[Any] = getattr(importlib.import_module(module), name)
+    return settings
+
+
+def overrides(node: NodeSpec, *, autostart: bool, use_sim_time: bool, checkpoint: Path | None) -> dict[str, object]:
+    """The parameters that a start decides, on top of the files: ``DECIDED_AT_START``."""
+    decided: dict[str, object] = {"autostart": autostart, "use_sim_time": use_sim_time}
+    if node.loads_checkpoint and checkpoint is not None:
+        decided["checkpoint"] = str(checkpoint)
+    return decided
+
+
+def remappings(node: NodeSpec, *, dry_run: bool) -> dict[str, str]:
+    """In a dry run everything works but the gate's commands go to a topic that no robot obeys."""
+    return {"joint_trajectory": DRY_RUN_TOPIC} if dry_run and node.name == "command_gate" else {}
+
+
+def share_folder() -> Path:
+    """The folder that holds ``launch/`` and ``config/``: the source folder, or share/gr00t_bringup when installed."""
+    for place in _places():
+        if (place / "launch").is_dir() and (place / "config").is_dir():
+            return place
+    raise ConfigError("launch/ and config/ of gr00t_bringup are not installed; build the workspace again")
+
+
+def shipped_checkpoint() -> Path:
+    """The checkpoint in ``models/`` of the workspace this package lies in. Raises ConfigError."""
+    for place in _places():
+        folder = place / "models" / SHIPPED_CHECKPOINT
+        if folder.is_dir():
+            return folder
+    raise ConfigError(
+        f"there is no models/{SHIPPED_CHECKPOINT} here; name a checkpoint, or train one with `gr00t train --recipe tiny`"
+    )
+
+
+def parameter_files(robot: str, backend: str, node: str) -> list[Path]:
+    """The YAML files of one node, later ones win: of the robot, then of its back end if there is one. Raises ConfigError."""
+    config = share_folder() / "config"
+    file = config / robot / f"{node}.yaml"
+    if not file.is_file():
+        robots = ", ".join(sorted(folder.name for folder in config.iterdir() if folder.is_dir()))
+        raise ConfigError(f"no parameter file {file}; robots with parameter files: {robots}")
+    of_backend = config / robot / "backends" / f"{backend}.yaml"
+    return [file, of_backend] if of_backend.is_file() else [file]
+
+
+def _places() -> Iterator[Path]:
+    for folder in Path(__file__).resolve().parents:
+        yield folder
+        yield folder / "share" / "gr00t_bringup"

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The four nodes as processes with a client and a recorder beside them: what demo, benchmark and system tests run on."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import rclpy
+import rclpy.utilities
+from rclpy.context import Context
+from rclpy.signals import SignalHandlerOptions
+
+from gr00t_bringup.nodes import NodeSpec, nodes_for, overrides, parameter_files
+from gr00t_bringup.processes import ProcessGroup, node_command
+from gr00t_bringup.ros.recorder import TopicRecorder
+from gr00t_bringup.ros.stack_client import StackClient
+from gr00t_bringup.ros.states import TOPICS, stack_status
+from gr00t_bringup.status import StackStatus
+from gr00t_policy.data.bag import BagWriter
+
+
+@dataclass(frozen=True)
+class StackOptions:
+    """How to start the nodes. overrides: node name -> parameters that win over every file."""
+
+    robot: str = "gr1"
+    backend: str = "mujoco"
+    namespace: str = ""
+    checkpoint: Path | None = None
+    parameter_files: tuple[Path, ...] = ()
+    overrides: dict[str, dict[str, object]] = field(default_factory=dict)
+    use_sim_time: bool = False
+    log_level: str = "info"
+    start_timeout_s: float = 180.0  # the first start compiles the network
+
+
+class RunningStack:
+    """Handles to what runs. ``recorder`` keeps the newest message of every topic, and the bag if there is one."""
+
+    def __init__(
+        self, options: StackOptions, processes: ProcessGroup, client: StackClient, recorder: TopicRecorder
+    ) -> None:
+        self.options = options
+        self.processes = processes
+        self.client = client
+        self.recorder = recorder
+
+    def start(self, node: NodeSpec) -> None:
+        """Start a node again after it died."""
+        _start(self.options, self.processes, node)
+
+    def open_viewer(self) -> None:
+        """Show the simulation in a window; it may be closed at any time."""
+        command = [sys.executable, "-m", "gr00t_bringup.ros.viewer", "--ros-args", "-r"]
+        command.append(f"__ns:=/{self.options.namespace.strip('/')}")
+        self.processes.start("viewer", command, {"MUJOCO_GL": "glfw"}, essential=False)
+
+    def wait_active(self) -> None:
+        """Return when every node is active. Raises NotReadyError or ProcessDiedError."""
+        self.client.wait_active([node.name for node in nodes_for(self.options.backend)], self.options.start_timeout_s)
+
+    def status(self) -> StackStatus:
+        """What the nodes last said of themselves."""
+        return stack_status(*(self.recorder.newest(topic) for topic in TOPICS))
+
+
+@contextmanager
+def running_stack(options: StackOptions, log_folder: Path, bag: BagWriter | None = None) -> Iterator[RunningStack]:
+    """Start all nodes of the back end; on leaving, stop them and close the bag, whatever happened."""
+    with ExitStack() as cleanup:
+        if bag is not None:
+            cleanup.callback(bag.close)
+        processes = cleanup.enter_context(ProcessGroup(log_folder))
+        for node in nodes_for(options.backend):
+            _start(options, processes, node)
+        context = Context()
+        rclpy.init(context=context, signal_handler_options=SignalHandlerOptions.NO)
+        cleanup.callback(rclpy.utilities.try_shutdown, context=context)
+        recorder = TopicRecorder(context, bag, options.namespace)
+        cleanup.callback(recorder.close)
+        client = StackClient(context, processes.check, options.namespace)
+        cleanup.callback(client.close)
+        yield RunningStack(options, processes, client, recorder)
+
+
+def _start(options: StackOptions, processes: ProcessGroup, node: NodeSpec) -> None:
+    files = [*parameter_files(options.robot, options.backend, node.name), *options.parameter_files]
+    decided = overrides(node, autostart=True, use_sim_time=options.use_sim_time, checkpoint=options.checkpoint)
+    decided |= options.overrides.get(node.name, {})
+    processes.start(node.name, node_command(node, files, decided, options.namespace, log_level=options.log_level))

@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Talks to the running stack: waits for its nodes, says the sentence, resets the simulator."""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from gr00t_msgs.srv import ResetSimulation
+from lifecycle_msgs.srv import GetState
+from rclpy.client import Client
+from rclpy.context import Context
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from std_msgs.msg import String
+
+from gr00t_policy.core.errors import Gr00tError
+from gr00t_policy.ros import qos
+
+_CALL_S = 2.0
+
+
+class NotReadyError(Gr00tError):
+    """A node did not become active, or a service did not answer, in time."""
+
+
+class StackClient:
+    """One node, spun only while it waits for an answer. ``check`` is called while waiting: it raises when a node died."""
+
+    def __init__(self, context: Context, check: Callable[[], None], namespace: str = "") -> None:
+        self._node = Node("gr00t_cli", context=context, namespace=namespace, start_parameter_services=False)
+        self._executor = SingleThreadedExecutor(context=context)
+        self._executor.add_node(self._node)
+        self._check = check
+        self._language = self._node.create_publisher(String, "language_command", qos.LANGUAGE)
+
+    @property
+    def node(self) -> Node:
+        """For further publishers and subscriptions; it is spun only while this client waits."""
+        return self._node
+
+    def wait_active(self, names: Sequence[str], timeout_s: float) -> None:
+        """Return when every named lifecycle node is active. Raises NotReadyError naming those that are not."""
+        clients = {name: self._node.create_client(GetState, f"{name}/get_state") for name in names}
+        states = dict.fromkeys(names, "not there yet")
+        deadline = time.monotonic() + timeout_s
+        while any(state != "active" for state in states.values()):
+            if time.monotonic() > deadline:
+                late = ", ".join(f"{name} ({state})" for name, state in states.items() if state != "active")
+                raise NotReadyError(f"not active after {timeout_s:.0f} s: {late}; see the log files")
+            for name, client in clients.items():
+                if states[name] != "active":
+                    states[name] = self._state_of(client) or states[name]
+            self._pause(0.1)
+        for client in clients.values():
+            self._node.destroy_client(client)
+
+    def wait_listeners(self, nodes: Sequence[str], timeout_s: float) -> None:
+        """Return when the named nodes listen to ``language_command``, so that a sentence said once is heard."""
+        deadline = time.monotonic() + timeout_s
+        while missing := [name for name in nodes if name not in self._listeners()]:
+            if time.monotonic() > deadline:
+                raise NotReadyError(f"nobody heard: {', '.join(missing)} not listening to 'language_command'")
+            self._pause(0.05)
+        while self._language.get_subscription_count() < len(nodes) and time.monotonic() < deadline:
+            self._pause(0.02)
+
+    def say(self, sentence: str) -> None:
+        """Publish the sentence the robot is to obey."""
+        self._language.publish(String(data=sentence))
+
+    def reset_simulation(self, task: str, seed: int, sentence: str) -> str:
+        """New scene; returns the sentence in force. Raises NotReadyError with the simulator's reason."""
+        request = ResetSimulation.Request(task=task, seed=seed, sentence=sentence)
+        answer = self.call(ResetSimulation, "sim/reset", request, timeout_s=20.0)
+        if not answer.success:
+            raise NotReadyError(f"the simulator refused the reset: {answer.message}")
+        return str(answer.sentence)
+
+    def call(self, service_type: Any, name: str, request: Any, timeout_s: float = 10.0) -> Any:
+        """Call any service once. Raises NotReadyError when it is not there or does not answer."""
+        client = self._node.create_client(service_type, name)
+        ready = self._wait_service(client)
+        answer = self._call(client, request, timeout_s) if ready else None
+        self._node.destroy_client(client)
+        if answer is None:
+            raise NotReadyError(f"the service '{name}' {'did not answer' if ready else 'is not there'}")
+        return answer
+
+    def close(self) -> None:
+        self._executor.shutdown()
+        self._node.destroy_node()
+
+    def _listeners(self) -> set[str]:
+        topic = self._node.resolve_topic_name("language_command")
+        return {info.node_name for info in self._node.get_subscriptions_info_by_topic(topic)}
+
+    def _state_of(self, client: Client) -> str:
+        if not client.service_is_ready():
+            return ""
+        answer = self._call(client, GetState.Request(), _CALL_S)
+        return "" if answer is None else answer.current_state.label.lower()
+
+    def _wait_service(self, client: Client) -> bool:
+        deadline = time.monotonic() + _CALL_S
+        while not client.service_is_ready() and time.monotonic() < deadline:
+            self._pause(0.05)
+        return client.service_is_ready()
+
+    def _call(self, client: Client, request: Any, timeout_s: float) -> Any:
+        """The answer, or None after ``timeout_s``."""
+        future = client.call_async(request)
+        deadline = time.monotonic() + timeout_s
+        while not future.done() and time.monotonic() < deadline:
+            self._executor.spin_once(timeout_sec=0.1)
+            self._check()
+        if not future.done():
+            client.remove_pending_request(future)
+            return None
+        return future.result()
+
+    def _pause(self, pause_s: float) -> None:
+        self._check()
+        time.sleep(pause_s)

@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The state of the running stack on one screen: a table in a terminal, plain lines elsewhere."""
+
+import math
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+NAN = float("nan")
+_PLAIN_PERIOD_S = 2.0
+
+
+@dataclass(frozen=True)
+class StackStatus:
+    """What the nodes say of themselves at one instant; NaN and empty where they have not said it yet."""
+
+    planner: str = "no word yet"
+    planner_detail: str = ""
+    planner_rate_hz: float = NAN
+    encode_p95_ms: float = NAN
+    controller: str = "no word yet"
+    controller_detail: str = ""
+    mode: str = ""
+    control_rate_hz: float = NAN
+    head_rate_hz: float = NAN
+    head_p50_ms: float = NAN
+    head_p99_ms: float = NAN
+    token_age_ms: float = NAN
+    image_to_command_p95_ms: float = NAN
+    deadline_misses: int = 0
+    ticks: int = 0
+    gate: str = "no word yet"
+    gate_reason: str = ""
+    sentence: str = ""
+    task_detail: str = ""
+    progress: float = NAN
+    success: bool = False
+    elapsed_s: float = NAN
+    real_time_factor: float = NAN
+
+
+class Display(Protocol):
+    """Shows a status; called about four times a second."""
+
+    def __call__(self, status: StackStatus) -> None: ...
+
+
+def rows(status: StackStatus) -> list[tuple[str, str, str]]:
+    """(what, value, remark) lines of the table."""
+    missed = f"{status.deadline_misses} of {status.ticks}"
+    return [
+        ("sentence", status.sentence or "-", ""),
+        ("planner", _hz(status.planner_rate_hz), _remark(status.planner, status.planner_detail)),
+        (
+            "head",
+            _hz(status.head_rate_hz),
+            f"{_ms(status.head_p50_ms)} p50, {_ms(status.head_p99_ms)} p99 {status.mode}",
+        ),
+        ("control", _hz(status.control_rate_hz), _remark(status.controller, status.controller_detail)),
+        ("token age", _ms(status.token_age_ms), ""),
+        ("image to command", _ms(status.image_to_command_p95_ms), "p95"),
+        ("deadline misses", missed, _percent(status.deadline_misses, status.ticks)),
+        ("gate", status.gate, status.gate_reason),
+        ("task", _bar(status.progress), "SOLVED" if status.success else status.task_detail),
+        (
+            "simulated time",
+            f"{number(status.elapsed_s, '.1f')} s",
+            f"{number(status.real_time_factor, '.2f')} x real time",
+        ),
+    ]
+
+
+def line(status: StackStatus) -> str:
+    """The same in one line, for logs."""
+    return (
+        f"planner {_hz(status.planner_rate_hz)}, head {_hz(status.head_rate_hz)}, control {_hz(status.control_rate_hz)}, "
+        f"token age {_ms(status.token_age_ms)}, image to command {_ms(status.image_to_command_p95_ms)}, "
+        f"misses {status.deadline_misses}/{status.ticks}, gate {status.gate}, "
+        f"task {number(100 * status.progress, '.0f')} % {'SOLVED' if status.success else status.task_detail}"
+    )
+
+
+@contextmanager
+def live_display(title: str) -> Iterator[Display]:
+    """A display that redraws itself in a terminal, or prints a line every two seconds where there is none."""
+    if not sys.stdout.isatty():
+        yield _PlainLines()
+        return
+    from rich.console import Console
+    from rich.live import Live
+
+    with Live(console=Console(), auto_refresh=False, transient=False) as live:
+        yield lambda status: live.update(_table(title, status), refresh=True)
+
+
+class _PlainLines:
+    def __init__(self) -> None:
+        self._next_s = 0.0
+
+    def __call__(self, status: StackStatus) -> None:
+        now_s = time.monotonic()
+        if now_s >= self._next_s:
+            self._next_s = now_s + _PLAIN_PERIOD_S
+            print(line(status), flush=True)
+
+
+def _table(title: str, status: StackStatus) -> "Table":
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", min_width=78)
+    table.add_column("", style="bold")
+    table.add_column("")
+    table.add_column("", style="dim")
+    for row in rows(status):
+        table.add_row(*row)
+    return table
+
+
+def number(value: float, form: str) -> str:
+    """For people: a dash for what is not known yet (NaN)."""
+    return "-" if math.isnan(value) else format(value, form)
+
+
+def _hz(rate_hz: float) -> str:
+    return f"{number(rate_hz, '.1f')} Hz"
+
+
+def _ms(duration_ms: float) -> str:
+    return f"{number(duration_ms, '.1f')} ms"
+
+
+def _percent(part: int, whole: int) -> str:
+    return f"{100 * part / whole:.2f} %" if whole else ""
+
+
+def _remark(state: str, detail: str) -> str:
+    return f"{state}: {detail}" if detail else state
+
+
+def _bar(progress: float, width: int = 20) -> str:
+    if math.isnan(progress):
+        return "-"
+    full = round(width * min(max(progress, 0.0), 1.0))
+    return "#" * full + "." * (width - full) + f" {100 * progress:.0f} %"

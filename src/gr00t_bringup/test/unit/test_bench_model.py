@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``gr00t bench model``: every way and every kind of call has its figures, for people and for programs."""
+
+import json
+from pathlib import Path
+
+import pytest
+from small_checkpoint import save_small_checkpoint
+
+from gr00t_bringup.bench.timed_ways import WayOptions, measure_way
+from gr00t_bringup.cli import EXIT_ERROR, EXIT_OK, main
+
+_QUICK = ("--seconds", "0.02", "--evaluations", "4")
+_CALLS = ["encode", "act, chunk", "act, step", "both"]
+_ENGINE_CALLS = ["encode", "context", *_CALLS[1:], "encode, with pictures", "act, to joint angles"]
+
+
+def test_random_weights_are_timed_plain_and_cached(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "out.json"
+    assert main(["bench", "model", "--preset", "tiny", "--dtype", "bfloat16", *_QUICK, "--json", str(file)]) == EXIT_OK
+    shown, written = capsys.readouterr().out, json.loads(file.read_text())
+    assert "cached against plain: encode" in shown and written["machine"]["cpu"] in shown
+    plain, cached = written["ways"]
+    assert [stage["name"] for stage in plain["stages"]] == _CALLS
+    assert [stage["name"] for stage in cached["stages"]] == ["encode", "context", *_CALLS[1:]]
+    for stage in plain["stages"] + cached["stages"]:
+        assert 0 < stage["ms"]["p50"] <= stage["ms"]["p95"] <= stage["ms"]["p99"]
+        assert stage["bytes_read"] == 2 * stage["parameters_read"]
+        expected = stage["bytes_read"] / (written["read_bandwidth_gb_s"] * stage["ms"]["p50"] * 1e6)
+        assert stage["bandwidth_share"] == pytest.approx(expected)
+    assert plain["memory_peak_mb"] > 100
+    ratio = plain["stages"][1]["ms"]["p50"] / cached["stages"][2]["ms"]["p50"]
+    assert written["times_as_fast_as_plain"]["cached"]["act, chunk"] == pytest.approx(ratio)
+
+
+@pytest.mark.parametrize("engine", ["openvino", "torch"])
+def test_the_engines_of_the_nodes_are_timed_with_and_without_what_the_nodes_add(tmp_path: Path, engine: str) -> None:
+    folder = save_small_checkpoint(tmp_path / "checkpoint")
+    options = WayOptions(engine, folder, "", "cpu", "float32", "int8", 1, 0.02, 4, 0)
+    figures = measure_way(options)
+    assert [stage.name for stage in figures.stages] == _ENGINE_CALLS
+    assert all(stage.ms.p50 > 0 and 3 <= stage.calls <= 4 for stage in figures.stages)
+    head = figures.stages[2]
+    assert head.bytes_read == (head.parameters_read or 0) * (1 if engine == "openvino" else 4)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--preset", "tiny", "--checkpoint", "a"), "a checkpoint or a preset, not both"),
+        (("--checkpoint", "nowhere"), "no checkpoint folder nowhere"),
+        (("--threads", "0"), "threads and evaluations must be at least 1"),
+    ],
+)
+def test_wrong_use_is_named(words: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "model", *words, *_QUICK]) == EXIT_ERROR
+    assert message in capsys.readouterr().err

@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``gr00t checkpoint synth`` writes a folder that loads, the same for the same seed, and never over another."""
+
+from pathlib import Path
+
+import pytest
+
+from gr00t_bringup.cli import main
+from gr00t_policy.model.released_checkpoint import read_released_config
+from gr00t_policy.model.weight_files import WeightFiles, open_weight_files
+
+
+def synth(folder: Path, *options: str) -> WeightFiles:
+    assert main(["checkpoint", "synth", "--preset", "n1_tiny_release", "--out", str(folder), *options]) == 0
+    return open_weight_files(folder)
+
+
+def test_the_folder_has_the_configuration_and_all_tensors(tmp_path: Path) -> None:
+    files = synth(tmp_path / "n1")
+    config, report = read_released_config(tmp_path / "n1")
+    assert config.head.layers == 4 and report.unknown == {}
+    assert files.shapes["action_head.action_encoder.W2.W"] == (32, 96, 48)
+    assert {item.dtype for stored in files.tensors.values() for item in stored.values()} == {"BF16"}
+
+
+def test_a_seed_decides_the_weights_and_shards_do_not_change_them(tmp_path: Path) -> None:
+    contents = {}
+    for name, options in (("a", ()), ("b", ()), ("c", ("--seed", "1"))):
+        synth(tmp_path / name, "--dtype", "float32", *options)
+        contents[name] = (tmp_path / name / "model.safetensors").read_bytes()
+    assert contents["a"] == contents["b"] != contents["c"]
+    shards = synth(tmp_path / "d", "--dtype", "float32", "--shards", "4")
+    assert len(shards.tensors) > 1
+    assert sorted(shards.shapes) == sorted(open_weight_files(tmp_path / "a").shapes)
+
+
+def test_a_folder_with_files_in_it_is_left_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "keep.txt").write_text("mine")
+    assert main(["checkpoint", "synth", "--preset", "n1_tiny_release", "--out", str(tmp_path)]) == 2
+    assert "is not an empty folder" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["keep.txt"]

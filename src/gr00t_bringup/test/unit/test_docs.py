@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The pages say what the code does: parameters, verbs, launch arguments, topics, files."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from gr00t_bringup.cli import VERBS
+from gr00t_bringup.nodes import NODES, share_folder
+from gr00t_bringup.parameter_tables import parameter_table, with_tables
+from gr00t_policy.core.errors import ConfigError
+
+_ROOT = Path(__file__).resolve().parents[4]
+_INTERFACES = (_ROOT / "docs" / "interfaces.md").read_text()
+_README = (_ROOT / "README.md").read_text()
+
+
+@pytest.mark.parametrize("node", NODES, ids=lambda node: node.name)
+def test_the_parameter_table_of_each_node_is_up_to_date(node):
+    assert parameter_table(node) in _INTERFACES, "run: python -m gr00t_bringup.parameter_tables docs/interfaces.md"
+
+
+def test_a_page_without_a_place_for_a_node_is_refused():
+    with pytest.raises(ConfigError, match="for node 'planner'"):
+        with_tables("no markers here")
+
+
+def test_every_verb_is_described_on_the_page_of_interfaces():
+    assert all(f"| `{verb.name}` |" in _INTERFACES for verb in VERBS)
+
+
+def test_every_launch_argument_is_described_on_the_page_of_interfaces():
+    names = re.findall(r'DeclareLaunchArgument\(\s*"(\w+)"', (share_folder() / "launch" / "gr1.launch.py").read_text())
+    assert len(names) == 9
+    assert all(f"| `{name}` |" in _INTERFACES for name in names)
+
+
+def test_every_topic_of_the_readme_is_on_the_page_of_interfaces():
+    rows = [line for line in _README.splitlines() if re.match(r"\| `[a-z_/]+`.*(/|services)", line)]
+    names = {name for row in rows for name in re.findall(r"`([a-z_]+(?:/[a-z_]+)*)`", row.split("|")[1])}
+    assert len(names) > 8
+    assert {name for name in names if f"| `{name}` |" not in _INTERFACES} == set()
+
+
+def test_every_file_named_in_the_pages_exists():
+    pages = [_ROOT / "README.md", *sorted((_ROOT / "docs").glob("*.md"))]
+    missing = []
+    for page in pages:
+        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
+            if not (page.parent / target).exists():
+                missing.append(f"{page.name}: {target}")
+    assert missing == []
+
+
+@pytest.mark.parametrize(
+    "page", ["README.md", *(f"docs/{path.name}" for path in sorted((_ROOT / "docs").glob("*.md")))]
+)
+def test_a_page_holds_no_open_places(page):
+    text = (_ROOT / page).read_text()
+    assert not re.search("TO BE MEASURED|TODO|FIXME", text)

@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the doctor says of the computer, the surroundings and the checkpoint, on real files laid out for it."""
+
+import fcntl
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+
+from gr00t_bringup import shared_memory
+from gr00t_bringup.health.checkpoint import checkpoint_finding
+from gr00t_bringup.health.computer import computer_findings, disk, leftovers, memory, processor
+from gr00t_bringup.health.live_facts import LiveFacts, StreamFacts
+from gr00t_bringup.health.software import domain, packages
+from gr00t_bringup.health.streams import live_findings
+from gr00t_bringup.interface import camera_topic, topics
+from gr00t_bringup.nodes import DRY_RUN_TOPIC, shipped_checkpoint
+from gr00t_policy.core.embodiment import embodiment_to_dict, load_embodiment
+
+_ROBOT = load_embodiment("gr1")
+_CAMERA = camera_topic("ego_view")
+_PAGE = Path(__file__).resolve().parents[4] / "docs" / "interfaces.md"
+
+
+def _good_facts(**changes) -> LiveFacts:
+    """A robot at 125 and 20 Hz, all nodes active."""
+    fields = {
+        "domain": "0",
+        "nodes": ("/driver",),
+        "lifecycle": dict.fromkeys(("planner", "controller", "command_gate"), "active"),
+        "joints": StreamFacts("joint_states", ("/driver",), 250, 125.0, 0.002, names=_ROBOT.joint_names),
+        "cameras": {
+            "ego_view": StreamFacts(_CAMERA, ("/driver",), 40, 20.0, 0.03, size=(224, 224), encoding="rgb8"),
+        },
+        "commands": {"joint_trajectory": ("/command_gate",)},
+    }
+    return LiveFacts(**{**fields, **changes})
+
+
+def _levels(facts: LiveFacts) -> dict[str, str]:
+    return {finding.name: finding.level for finding in live_findings(facts, _ROBOT, demanded=True)}
+
+
+def test_all_of_this_computer_is_judged_and_whatever_is_not_ok_has_a_remedy():
+    findings = computer_findings()
+    assert {"processor", "memory", "disk", "GPU", "real time", "shared memory"} <= {
+        finding.name for finding in findings
+    }
+    assert all(finding.fix for finding in findings if finding.level != "ok")
+
+
+def test_a_governor_that_saves_power_is_a_warning(tmp_path):
+    file = tmp_path / "devices/system/cpu/cpu0/cpufreq/scaling_governor"
+    file.parent.mkdir(parents=True)
+    file.write_text("powersave\n")
+    finding = processor(tmp_path)
+    assert finding.level == "warning"
+    assert "powersave" in finding.found
+    file.write_text("performance\n")
+    assert "cpupower" not in processor(tmp_path).fix
+
+
+@pytest.mark.parametrize(("free_kb", "level"), [(500_000, "warning"), (8_000_000, "ok")])
+def test_little_memory_is_a_warning(tmp_path, free_kb, level):
+    (tmp_path / "meminfo").write_text(f"MemTotal: 16000000 kB\nMemAvailable: {free_kb} kB\n")
+    assert memory(tmp_path).level == level
+
+
+def test_the_disk_of_the_results_is_measured(tmp_path):
+    assert f"{shutil.disk_usage(tmp_path).free / 2**30:.0f}"[:1] in disk(tmp_path).found
+
+
+def test_segments_of_dead_processes_are_told_from_those_in_use(tmp_path):
+    for name in ("fastrtps_dead", "fastrtps_alive"):
+        (tmp_path / name).write_bytes(bytes(80 * 2**20))
+        (tmp_path / f"{name}_el").touch()
+    with (tmp_path / "fastrtps_alive_el").open("r+b") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert shared_memory.dead_segments(tmp_path) == ["fastrtps_dead"]
+        (finding,) = leftovers(tmp_path)
+    assert finding.level == "warning"
+    assert "80 MB" in finding.found
+    (tmp_path / "fastrtps_dead_el").unlink()
+    (tmp_path / "fastrtps_alive").unlink()
+    assert leftovers(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("given", "level"), [("", "ok"), ("7", "ok"), ("150", "warning"), ("233", "error"), ("seven", "error")]
+)
+def test_a_domain_that_cannot_work_is_refused(given, level):
+    assert domain({"ROS_DOMAIN_ID": given}).level == level
+
+
+def test_the_libraries_take_one_line():
+    finding = packages()
+    assert finding.level == "ok"
+    assert "safetensors" in finding.found
+
+
+def test_a_checkpoint_that_does_not_fit_is_an_error_with_the_first_difference(tmp_path):
+    assert checkpoint_finding(shipped_checkpoint(), "gr1").level == "ok"
+    data = embodiment_to_dict(_ROBOT)
+    data["joints"][0]["sign"], data["rate_hz"] = -1, 30.0
+    file = tmp_path / "other.yaml"
+    file.write_text(yaml.safe_dump(data))
+    finding = checkpoint_finding(shipped_checkpoint(), str(file))
+    assert finding.level == "error"
+    assert f"sign of {data['joints'][0]['name']}" in finding.found
+    assert "1 more" in finding.found
+    assert "gr00t inspect" in finding.fix
+
+
+def test_a_checkpoint_that_is_not_there_is_an_error(tmp_path):
+    finding = checkpoint_finding(tmp_path / "nothing", "gr1")
+    assert finding.level == "error"
+    assert finding.fix
+
+
+def test_a_healthy_robot_gives_no_warning():
+    assert set(_levels(_good_facts()).values()) == {"ok"}
+
+
+def test_a_slow_sensor_a_wrong_picture_size_and_a_dry_run_are_warnings():
+    slow = StreamFacts("joint_states", ("/driver",), 60, 30.0, 0.002, names=_ROBOT.joint_names)
+    assert _levels(_good_facts(joints=slow))["joint_states"] == "warning"
+    big = StreamFacts(_CAMERA, ("/driver",), 40, 20.0, 0.03, size=(1280, 800), encoding="bgr8")
+    assert _levels(_good_facts(cameras={"ego_view": big}))[_CAMERA] == "warning"
+    assert _levels(_good_facts(commands={DRY_RUN_TOPIC: ("/command_gate",)}))["dry run"] == "warning"
+
+
+def test_simulated_stamps_beside_a_clock_are_no_error():
+    simulated = StreamFacts("joint_states", ("/sim",), 250, 125.0, 1.7e9, names=_ROBOT.joint_names)
+    assert _levels(_good_facts(joints=simulated))["joint_states"] == "error"
+    assert _levels(_good_facts(joints=simulated, clock=True))["joint_states"] == "warning"
+
+
+def test_a_publisher_that_is_not_heard_is_an_error():
+    deaf = StreamFacts("joint_states", ("/driver",))
+    assert _levels(_good_facts(joints=deaf))["joint_states"] == "error"
+
+
+def test_the_topics_known_to_the_code_are_those_on_the_page_of_interfaces():
+    rows = [
+        line.split("|") for line in _PAGE.read_text().split("## Services")[0].splitlines() if line.startswith("| `")
+    ]
+    listed = {cells[1].strip().strip("`"): cells[2].split("`")[1].replace("/", "/msg/") for cells in rows}
+    assert {topic.name: topic.type_name for topic in topics(_ROBOT)} == listed

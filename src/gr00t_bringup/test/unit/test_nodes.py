@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One truth: launch file, process starter and packages agree on nodes, files and parameters."""
+
+import ast
+import dataclasses
+import py_compile
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import pytest
+import yaml
+
+from gr00t_bringup.nodes import (
+    BACKENDS,
+    DECIDED_AT_START,
+    DRY_RUN_TOPIC,
+    NODES,
+    NodeSpec,
+    nodes_for,
+    overrides,
+    parameter_files,
+    remappings,
+    settings_type,
+    share_folder,
+    shipped_checkpoint,
+)
+from gr00t_policy.core.errors import ConfigError
+
+_LAUNCH_FILE = share_folder() / "launch" / "gr1.launch.py"
+_SOURCE = Path(__file__).resolve().parents[3]
+
+
+def _given(node: NodeSpec) -> dict[str, Any]:
+    content = yaml.safe_load(parameter_files("gr1", "mujoco", node.name)[0].read_text())
+    parameters: dict[str, Any] = content[f"/**/{node.name}"]["ros__parameters"]
+    return parameters
+
+
+@pytest.mark.parametrize("node", NODES, ids=lambda node: node.name)
+def test_each_parameter_file_is_for_its_node_in_any_namespace(node):
+    content = yaml.safe_load(parameter_files("gr1", "mujoco", node.name)[0].read_text())
+    assert list(content) == [f"/**/{node.name}"]
+    assert list(content[f"/**/{node.name}"]) == ["ros__parameters"]
+
+
+@pytest.mark.parametrize("node", NODES, ids=lambda node: node.name)
+def test_each_parameter_file_has_every_parameter_that_the_start_does_not_decide(node):
+    declared = {field.name for field in dataclasses.fields(settings_type(node))}
+    assert set(_given(node)) == declared - DECIDED_AT_START
+
+
+@pytest.mark.parametrize("node", NODES, ids=lambda node: node.name)
+def test_each_value_in_a_parameter_file_has_the_type_and_range_its_node_demands(node):
+    settings = settings_type(node)
+    hints = get_type_hints(settings)
+    known = {field.name: field for field in dataclasses.fields(settings)}
+    for name, value in _given(node).items():
+        low, high = known[name].metadata.get("range", (float("-inf"), float("inf")))
+        assert isinstance(value, list) or type(value) is hints[name], name
+        assert isinstance(value, str | list) or low <= value <= high, name
+
+
+@pytest.mark.parametrize("node", NODES, ids=lambda node: node.name)
+def test_each_node_is_installed_as_the_executable_that_launch_starts(node):
+    setup = (_SOURCE / node.package / "setup.py").read_text()
+    assert f"{node.name} = {node.module}:main" in setup
+
+
+def test_the_file_of_a_back_end_changes_only_parameters_that_exist():
+    by_name = {f"/**/{node.name}": {field.name for field in dataclasses.fields(settings_type(node))} for node in NODES}
+    files = [file for backend in BACKENDS for file in parameter_files("gr1", backend, "planner")[1:]]
+    assert files
+    for file in files:
+        for name, section in yaml.safe_load(file.read_text()).items():
+            assert set(section["ros__parameters"]) <= by_name[name], (file, name)
+
+
+def test_a_real_robot_gets_the_hardware_profile_and_a_watch_on_its_camera():
+    content = yaml.safe_load(parameter_files("gr1", "real", "command_gate")[1].read_text())
+    assert content["/**/command_gate"]["ros__parameters"]["profile"] == "hardware"
+    assert content["/**/planner"]["ros__parameters"]["frozen_images"] > 0
+
+
+def test_the_simulator_runs_only_where_it_is_the_robot():
+    assert {node.name for node in nodes_for("mujoco")} == {"planner", "controller", "sim", "command_gate"}
+    for backend in set(BACKENDS) - {"mujoco"}:
+        assert {node.name for node in nodes_for(backend)} == {"planner", "controller", "command_gate"}
+
+
+def test_an_unknown_back_end_or_robot_is_named_with_the_known_ones():
+    with pytest.raises(ConfigError, match="no back end 'cardboard'.*mujoco"):
+        nodes_for("cardboard")
+    with pytest.raises(ConfigError, match="robots with parameter files: gr1"):
+        parameter_files("r2d2", "mujoco", "planner")
+
+
+def test_only_the_gate_is_silenced_in_a_dry_run():
+    silenced = {node.name: remappings(node, dry_run=True) for node in NODES}
+    assert silenced.pop("command_gate") == {"joint_trajectory": DRY_RUN_TOPIC}
+    assert not any(silenced.values())
+    assert not any(remappings(node, dry_run=False) for node in NODES)
+
+
+def test_a_checkpoint_is_given_only_to_the_nodes_that_load_one():
+    given = {
+        node.name: overrides(node, autostart=True, use_sim_time=False, checkpoint=Path("/c")).get("checkpoint")
+        for node in NODES
+    }
+    assert given == {"planner": "/c", "controller": "/c", "sim": None, "command_gate": None}
+
+
+def test_launch_and_starter_take_nodes_and_files_from_the_same_functions():
+    shared = {"nodes_for", "overrides", "parameter_files"}
+    for file in (_LAUNCH_FILE, _SOURCE / "gr00t_bringup" / "gr00t_bringup" / "ros" / "stack.py"):
+        imported = {
+            name.name
+            for statement in ast.walk(ast.parse(file.read_text()))
+            if isinstance(statement, ast.ImportFrom) and statement.module == "gr00t_bringup.nodes"
+            for name in statement.names
+        }
+        assert shared <= imported, file
+        assert not any(node.module in file.read_text() for node in NODES), f"{file} lists a node itself"
+
+
+def test_the_launch_file_is_short_and_compiles(tmp_path):
+    assert len(_LAUNCH_FILE.read_text().splitlines()) <= 120
+    py_compile.compile(str(_LAUNCH_FILE), cfile=str(tmp_path / "launch.pyc"), doraise=True)
+
+
+def test_a_missing_checkpoint_says_how_to_get_one(monkeypatch):
+    monkeypatch.setattr("gr00t_bringup.nodes.SHIPPED_CHECKPOINT", "not_there")
+    with pytest.raises(ConfigError, match="gr00t train --recipe tiny"):
+        shipped_checkpoint()

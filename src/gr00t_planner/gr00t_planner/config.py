@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What may be set about the node ``planner``."""
+
+from dataclasses import dataclass
+
+from gr00t_policy.core.errors import ConfigError
+from gr00t_policy.core.wire import WireType
+from gr00t_policy.runtime.config import (
+    DEVICE_HELP,
+    DEVICES,
+    DTYPE_HELP,
+    DTYPES,
+    ENGINE_HELP,
+    ENGINES,
+    TOKENIZER_HELP,
+    check_choice,
+    setting,
+)
+
+TOKEN_TYPES = tuple(kind.name.lower() for kind in WireType)
+
+
+@dataclass(frozen=True)
+class PlannerConfig:
+    """Settings of the planner. An image is stale after three periods of the loop, as are tokens for the controller."""
+
+    autostart: bool = setting(False, "configure and activate by itself after start")
+    checkpoint: str = setting("", "folder of the policy's checkpoint")
+    tokenizer: str = setting("", TOKENIZER_HELP)
+    embodiment: str = setting("gr1", "robot the checkpoint must be for")
+    engine: str = setting("auto", ENGINE_HELP)
+    dtype: str = setting("auto", DTYPE_HELP)
+    device: str = setting("auto", DEVICE_HELP)
+    precision: str = setting("fp32", "number format of the openvino engine: 'int8' or 'fp32'")
+    cache_folder: str = setting(
+        "", "where compiled networks are kept between starts; empty: in the user's cache folder"
+    )
+    rate_hz: float = setting(10.0, "highest rate of tokens", "Hz", 0.1, 60.0)
+    token_dtype: str = setting("bfloat16", "number format of the tokens: 'float32', 'bfloat16' or 'float16'")
+    max_image_age_s: float = setting(0.3, "age from which an image is not encoded", "s", 0.02, 5.0)
+    max_future_s: float = setting(0.1, "how far a stamp may lie ahead of the clock", "s", 0.0, 1.0)
+    frozen_images: int = setting(
+        10, "identical images in a row that mean a frozen camera; 0: never (a simulated still scene)", "", 0, 1000
+    )
+    max_instruction_bytes: int = setting(512, "longest sentence that is taken, in UTF-8", "", 1, 100000)
+    warm_up_evaluations: int = setting(3, "evaluations of the encoder before activation", "", 1, 100)
+    realtime_priority: int = setting(10, "SCHED_FIFO priority of the loop where allowed; 0: none", "", 0, 90)
+
+    def __post_init__(self) -> None:
+        check_choice("engine", self.engine, ENGINES)
+        check_choice("dtype", self.dtype, DTYPES)
+        check_choice("device", self.device, DEVICES)
+        check_choice("token_dtype", self.token_dtype, TOKEN_TYPES)
+        if self.frozen_images == 1:
+            raise ConfigError("frozen_images must be 0 (never) or at least 2: one image is identical to none")
+
+    @property
+    def wire_type(self) -> WireType:
+        """``token_dtype`` as the number that messages carry."""
+        return WireType[self.token_dtype.upper()]

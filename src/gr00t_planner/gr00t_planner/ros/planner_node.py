@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Node ``planner``: camera images and a sentence in, conditioning tokens out. Logic in ``planner.py``."""
+
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+from gr00t_msgs.msg import ConditioningTokens as ConditioningTokensMsg
+from gr00t_msgs.msg import PlannerState
+from rclpy.publisher import Publisher
+from rclpy.qos import QoSProfile
+from sensor_msgs.msg import Image
+from std_msgs.msg import String
+
+from gr00t_planner.config import PlannerConfig
+from gr00t_planner.planner import Planner
+from gr00t_planner.ros.planner_report import report_to_message, report_to_statuses
+from gr00t_policy.core.errors import MessageError
+from gr00t_policy.ros import qos
+from gr00t_policy.ros.diagnostics import PERIOD_S, Diagnostics
+from gr00t_policy.ros.lifecycle import SuiteNode, run
+from gr00t_policy.ros.messages import image_to_rgb, ns_from_stamp, tokens_to_message
+from gr00t_policy.runtime.backends import TimedBackend, default_cache, load_backend, open_checkpoint
+from gr00t_policy.runtime.pacing import PacedLoop
+from gr00t_policy.runtime.policy import Gr00tPolicy
+
+Made = TypeVar("Made")
+
+_STATE_PERIOD_S = 0.5
+_WARN_PERIOD_S = 1.0
+
+
+class PlannerNode(SuiteNode[PlannerConfig]):
+    """Callbacks offer images and sentences; a paced thread encodes and publishes."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__("planner", PlannerConfig, **options)
+        self._made: Planner | None = None
+        self._loop: PacedLoop | None = None
+        self._undo: list[Callable[[], object]] = []
+        self._told: object = None
+        self._diagnostics = Diagnostics(self)
+
+    @property
+    def _planner(self) -> Planner:
+        assert self._made is not None, "used before configure"
+        return self._made
+
+    def configure(self, settings: PlannerConfig) -> None:
+        checkpoint = open_checkpoint(settings.checkpoint, settings.embodiment, settings.tokenizer)
+        cache = settings.cache_folder or default_cache(Path.home())
+        engine = load_backend(
+            checkpoint,
+            settings.engine,
+            settings.precision,
+            cache,
+            part="encoder",
+            dtype=settings.dtype,
+            device=settings.device,
+        )
+        backend = TimedBackend(engine, time.monotonic_ns)
+        policy = Gr00tPolicy(checkpoint, backend)
+        planner = Planner(policy, settings, time.monotonic_ns, lambda: backend.encode_s)
+        took_s = planner.warm_up()
+        self.get_logger().info(
+            f"checkpoint {checkpoint.hash[:12]}, engine {settings.engine}: encoding takes {1e3 * took_s:.1f} ms"
+        )
+        self._config, self._hash = settings, checkpoint.hash
+        self._frame_id = policy.embodiment.cameras[0].frame_id
+        self._tokens = self._publisher(ConditioningTokensMsg, "conditioning_tokens", qos.NEWEST)
+        self._state = self._publisher(PlannerState, "planner/state", qos.LATCHED)
+        self._made = planner
+        for camera in policy.embodiment.cameras:
+            topic, callback = f"camera/{camera.name}/image_raw", partial(self._on_image, camera.name)
+            self._keep(self.destroy_subscription, self.create_subscription(Image, topic, callback, qos.SENSOR))
+        sentences = self.create_subscription(String, "language_command", self._on_sentence, qos.LANGUAGE)
+        self._keep(self.destroy_subscription, sentences)
+        self._keep(self.destroy_timer, self.create_steady_timer(_STATE_PERIOD_S, self._tell_regularly))
+        self._keep(self.destroy_timer, self.create_steady_timer(PERIOD_S, self._tell_diagnostics))
+        self._tell_state()
+
+    def activate(self) -> None:
+        self._planner.activate()
+        self._loop = PacedLoop("planner", self._config.rate_hz, self._tick, self._config.realtime_priority)
+        self._loop.start()
+        self._tell_state()
+
+    def deactivate(self) -> None:
+        if self._loop is not None:
+            self._loop.stop()
+            self._loop = None
+        if self._made is not None:
+            self._made.deactivate()
+            self._tell_state()
+
+    def cleanup(self) -> None:
+        while self._undo:
+            self._undo.pop()()
+        self._made = None
+
+    def _tick(self, now_ns: int) -> None:
+        """One tick of the paced thread."""
+        tokens = self._planner.tick(now_ns, self.now_ns)
+        if tokens is not None:
+            try:
+                self._tokens.publish(tokens_to_message(tokens, self._config.wire_type, self._frame_id))
+            except MessageError as error:
+                self._planner.refuse_tokens(str(error))
+        if self._planner.verdict != self._told:
+            self._tell_state()
+
+    def _on_image(self, camera: str, message: Image) -> None:
+        try:
+            refusal = self._planner.image(
+                camera, image_to_rgb(message), ns_from_stamp(message.header.stamp), self.now_ns
+            )
+        except MessageError as error:
+            refusal = self._planner.refuse_image("unreadable", str(error))
+        if refusal is not None:
+            self.get_logger().warning(f"image refused: {refusal}", throttle_duration_sec=_WARN_PERIOD_S)
+
+    def _on_sentence(self, message: String) -> None:
+        refusal = self._planner.instruction(message.data)
+        if refusal is not None:
+            self.get_logger().warning(refusal, throttle_duration_sec=_WARN_PERIOD_S)
+        self._tell_state()
+
+    def _tell_regularly(self) -> None:
+        if self._loop is not None and self._loop.failure is not None:
+            raise RuntimeError("the planner's loop ended by an error") from self._loop.failure
+        self._tell_state()
+
+    def _tell_state(self) -> None:
+        report = self._planner.report(time.monotonic_ns(), self.now_ns)
+        told, self._told = self._told, report.verdict
+        if told != self._told:
+            detail = f": {report.verdict.detail}" if report.verdict.detail else ""
+            self.get_logger().info(f"{report.verdict.state.name}{detail}")
+        self._state.publish(report_to_message(report, self.now_ns, self._hash))
+
+    def _tell_diagnostics(self) -> None:
+        report = self._planner.report(time.monotonic_ns(), self.now_ns)
+        self._diagnostics.publish(self.get_clock().now().to_msg(), report_to_statuses(report, self._loop))
+
+    def _publisher(self, kind: type, topic: str, profile: QoSProfile) -> Publisher:
+        return self._keep(self.destroy_publisher, self.create_publisher(kind, topic, profile))
+
+    def _keep(self, destroy: Callable[[Any], bool], made: Made) -> Made:
+        """Remember to ``destroy`` at cleanup what was ``made``."""
+        self._undo.append(partial(destroy, made))
+        return made
+
+
+def main() -> int:
+    return run(PlannerNode)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

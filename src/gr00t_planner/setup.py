@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Build of the ament package; the same shape in every Python package of the workspace."""
+
+from setuptools import find_packages, setup
+
+PACKAGE = "gr00t_planner"
+
+setup(
+    name=PACKAGE,
+    version="0.1.0",
+    description="The slow loop: when to look and what to encode. Node `planner`.",
+    license="Apache-2.0",
+    maintainer="GR00T suite maintainers",
+    maintainer_email="maintainers@example.com",
+    packages=find_packages(include=[PACKAGE, f"{PACKAGE}.*"]),
+    data_files=[
+        ("share/ament_index/resource_index/packages", [f"resource/{PACKAGE}"]),
+        (f"share/{PACKAGE}", ["package.xml"]),
+    ],
+    install_requires=["setuptools"],
+    zip_safe=False,
+    entry_points={"console_scripts": ["planner = gr00t_planner.ros.planner_node:main"]},
+)

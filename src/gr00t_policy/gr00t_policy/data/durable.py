@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Files that are there completely or not at all, also after a power cut: written aside, flushed, then renamed."""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+PART = ".part"  # suffix of a file that is being written; such a file may be deleted by whoever finds it
+
+
+@contextmanager
+def written_aside(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside ``path``; on leaving without an error it is flushed and becomes ``path``."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}{PART}")
+    try:
+        yield aside
+        flush(aside)
+        os.replace(aside, path)
+        flush(path.parent)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Replace ``path`` by ``value`` as indented JSON."""
+    with written_aside(path) as aside:
+        aside.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
+
+
+def append_json_line(path: Path, value: Any) -> None:
+    """Add one line of JSON; durable on return. A kill in the middle leaves a last line without its newline."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(value, ensure_ascii=False) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def drop_torn_line(path: Path) -> bool:
+    """Cut a last line that a kill left without its newline. Returns whether there was one."""
+    if not path.is_file():
+        return False
+    content = path.read_bytes()
+    end = content.rfind(b"\n") + 1
+    if end == len(content):
+        return False
+    with path.open("rb+") as file:
+        file.truncate(end)
+        os.fsync(file.fileno())
+    return True
+
+
+def flush(path: Path) -> None:
+    """Have the system write a file's content, or a folder's list of names, to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

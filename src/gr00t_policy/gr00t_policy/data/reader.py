@@ -1,0 +1,300 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reads LeRobot v2.0 datasets with ``meta/modality.json``: ours and published ones. Refuses what does not add up."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from gr00t_policy.core.errors import DatasetError
+from gr00t_policy.data import video
+from gr00t_policy.data.columns import read_rows
+from gr00t_policy.data.json_file import shown
+from gr00t_policy.data.layout import ACTION, ANNOTATION, STATE, Layout
+from gr00t_policy.data.meta import (
+    EpisodeEntry,
+    key_modality,
+    read_entries,
+    read_features,
+    read_layout,
+    read_modality,
+    read_object,
+    read_tasks,
+)
+from gr00t_policy.data.statistics import KeyModality
+
+_VERSIONS = ("v2.0", "v2.1")
+_NUMBERS = ("float", "int", "uint", "bool")
+
+
+@dataclass(frozen=True)
+class Episode:
+    """One episode without images. states, actions: (N, D) of the selected groups [rad]; extras: column -> (N, ...)."""
+
+    index: int
+    task: str
+    states: NDArray[np.float32]
+    actions: NDArray[np.float32]
+    timestamps_s: NDArray[np.float64]
+    extras: dict[str, NDArray[Any]]
+
+    def __len__(self) -> int:
+        return len(self.states)
+
+
+class LeRobotDataset:
+    """One dataset folder. ``groups`` select and order columns of state and action (default: all of modality.json)."""
+
+    def __init__(self, root: str | Path, groups: Sequence[str] | None = None, language_key: str | None = None) -> None:
+        """Read and check the meta files; ``validate`` looks at the rest. Raises DatasetError.
+
+        language_key: which annotation is the sentence, by default the first of modality.json.
+        """
+        plain = Layout(Path(root))
+        self.info: dict[str, Any] = read_object(plain.info)
+        self.modality = read_modality(plain.modality)
+        self._require_version(plain)
+        self.layout, self.fps = read_layout(self.info, plain)
+        self._features = read_features(self.info, plain.info)
+        self.tasks = read_tasks(plain.tasks)
+        self.episodes = read_entries(plain.episodes)
+        self.state_groups = self._select("state", groups)
+        self.action_groups = self._select("action", groups)
+        self.cameras = self._cameras()
+        self.language_column = self._language_column(language_key)
+        self._check_counts()
+
+    @property
+    def num_frames(self) -> int:
+        return sum(entry.length for entry in self.episodes)
+
+    @cached_property
+    def extra_columns(self) -> dict[str, tuple[int, ...]]:
+        """Further numeric columns -> shape of one row, () for a number."""
+        ours = {
+            STATE,
+            ACTION,
+            "timestamp",
+            "frame_index",
+            "episode_index",
+            "index",
+            "task_index",
+            "next.reward",
+            "next.done",
+        }
+        return {
+            name: () if tuple(feature["shape"]) == (1,) else tuple(feature["shape"])
+            for name, feature in self._features.items()
+            if name not in ours and feature["dtype"].startswith(_NUMBERS) and not name.startswith(ANNOTATION)
+        }
+
+    def episode(self, index: int) -> Episode:
+        """States, actions, task and extra columns of one episode. Raises DatasetError naming the file."""
+        entry, path = self._entry(index), self.layout.data(index)
+        columns = [STATE, ACTION, "timestamp", self.language_column, *self.extra_columns]
+        table = self._table(path, columns)
+        if table.num_rows != entry.length:
+            raise DatasetError(
+                f"{path} has {table.num_rows} frames, {self.layout.episodes.name} says {entry.length}; "
+                "write the episode again"
+            )
+        task_index = table[self.language_column][0].as_py()
+        if not isinstance(task_index, int) or task_index not in self.tasks:
+            raise DatasetError(f"{path}: task {shown(task_index)} is not in {self.layout.tasks}")
+        extras = {
+            name: self._rows(path, table, name, int(np.prod(shape)) if shape else None).reshape(entry.length, *shape)
+            for name, shape in self.extra_columns.items()
+        }
+        return Episode(
+            index=index,
+            task=self.tasks[task_index],
+            states=self._side(path, table, STATE, self.state_groups),
+            actions=self._side(path, table, ACTION, self.action_groups),
+            timestamps_s=np.asarray(self._rows(path, table, "timestamp", None), np.float64),
+            extras=extras,
+        )
+
+    def kinds(self, side: str) -> dict[str, KeyModality]:
+        """What the values of every selected "state" or "action" group are."""
+        selected = self.state_groups if side == "state" else self.action_groups
+        return {group: key_modality(self.modality[side][group]) for group in selected}
+
+    def frames(
+        self, index: int, camera: str, indices: Sequence[int] | NDArray[np.integer] | None = None
+    ) -> video.Frames:
+        """Images (N, H, W, 3) uint8 RGB of one camera, all or at frame indices."""
+        return video.read_frames(self.video_path(index, camera), indices)
+
+    def iterate_frames(self, index: int, camera: str) -> Iterator[NDArray[np.uint8]]:
+        """Images of one camera in order, one at a time."""
+        return video.iterate_frames(self.video_path(index, camera))
+
+    def video_path(self, index: int, camera: str) -> Path:
+        if camera not in self.cameras:
+            raise DatasetError(f"{self.layout.modality} has no camera '{camera}'; it has: {', '.join(self.cameras)}")
+        return self.layout.video(self._entry(index).index, self._video_key(camera))
+
+    def validate(self) -> None:
+        """Look at every file: rows, widths, times, finite values, each video's header. Raises at the first fault."""
+        for entry in self.episodes:
+            episode = self.episode(entry.index)
+            path = self.layout.data(entry.index)
+            for name, values in (("state", episode.states), ("action", episode.actions)):
+                if not np.isfinite(values).all():
+                    raise DatasetError(
+                        f"{path}: {name} holds NaN or infinity in frame {int(np.argwhere(~np.isfinite(values))[0, 0])}"
+                    )
+            steps = np.diff(episode.timestamps_s) * self.fps
+            if len(steps) and np.abs(steps - 1).max() > 0.02:
+                raise DatasetError(
+                    f"{path}: timestamps are not {1 / self.fps:.4f} s apart as fps {self.fps:g} in info.json demands"
+                )
+            for camera in self.cameras:
+                self._check_video(entry, camera)
+
+    def _check_video(self, entry: EpisodeEntry, camera: str) -> None:
+        path = self.video_path(entry.index, camera)
+        header = video.read_header(path)
+        if (header.height, header.width) != self.cameras[camera]:
+            height, width = self.cameras[camera]
+            raise DatasetError(f"{path} is {header.width}x{header.height}, info.json says {width}x{height}")
+        if header.frames != entry.length:
+            raise DatasetError(
+                f"{path} has {header.frames} frames, the episode {entry.length}; write the episode again"
+            )
+        if abs(header.fps - self.fps) > 0.01:
+            raise DatasetError(f"{path} plays at {header.fps:g} frames/s, info.json says {self.fps:g}")
+
+    def _entry(self, index: int) -> EpisodeEntry:
+        if not 0 <= index < len(self.episodes):
+            raise DatasetError(f"{self.layout.root} has no episode {index}; it has {len(self.episodes)}")
+        return self.episodes[index]
+
+    def _require_version(self, layout: Layout) -> None:
+        version = self.info.get("codebase_version")
+        if version not in _VERSIONS:
+            raise DatasetError(
+                f"{layout.info}: version {version!r} cannot be read, only {', '.join(_VERSIONS)}; convert the dataset"
+            )
+
+    def _check_counts(self) -> None:
+        if not self.episodes:
+            raise DatasetError(f"{self.layout.episodes} lists no episode")
+        if [entry.index for entry in self.episodes] != list(range(len(self.episodes))):
+            raise DatasetError(
+                f"{self.layout.episodes}: episodes are not numbered 0 to {len(self.episodes) - 1} in order"
+            )
+        counts = {"total_episodes": len(self.episodes), "total_frames": self.num_frames}
+        for key, counted in counts.items():
+            if self.info.get(key) != counted:
+                raise DatasetError(
+                    f"{self.layout.info} says {key} {self.info.get(key)}, {self.layout.episodes.name} lists {counted}; "
+                    "the dataset was not finished: open it with LeRobotWriter and call finish()"
+                )
+
+    def _select(self, side: str, groups: Sequence[str] | None) -> dict[str, slice]:
+        """group -> where it lies in the stored column, checked against its width."""
+        column = STATE if side == "state" else ACTION
+        entries = self.modality.get(side) or {}
+        wanted = list(entries) if groups is None else list(groups)
+        missing = [group for group in wanted if group not in entries]
+        if missing or not wanted:
+            raise DatasetError(
+                f"{self.layout.modality}: no {side} group {', '.join(missing) or '(none at all)'}; "
+                f"it has: {', '.join(entries)}"
+            )
+        selected = {}
+        for group in wanted:
+            entry = entries[group]
+            if entry.get("original_key", column) != column:
+                raise DatasetError(
+                    f"{self.layout.modality}: {side}.{group} lies in '{entry['original_key']}', "
+                    f"only '{column}' is supported"
+                )
+            width = self._width(column)
+            start, end = entry.get("start"), entry.get("end")
+            if not (type(start) is int and type(end) is int and 0 <= start < end <= width):
+                place = f"[{shown(start)}, {shown(end)})"
+                raise DatasetError(
+                    f"{self.layout.modality}: {side}.{group} is {place}, but '{column}' has {width} values"
+                )
+            key_modality(entry)  # raises when it names a rotation that nobody knows
+            selected[group] = slice(start, end)
+        return selected
+
+    def _width(self, column: str) -> int:
+        if column not in self._features:
+            raise DatasetError(f"{self.layout.info} has no feature '{column}'; it has: {', '.join(self._features)}")
+        return int(np.prod(self._features[column]["shape"]))
+
+    def _cameras(self) -> dict[str, tuple[int, int]]:
+        """camera -> (H, W) of every video in modality.json."""
+        sizes = {}
+        for camera in self.modality.get("video", {}):
+            key = self._video_key(camera)
+            feature = self._features.get(key)
+            if feature is None or feature.get("dtype") != "video":
+                raise DatasetError(
+                    f"{self.layout.info} has no video feature '{key}' for camera '{camera}' of modality.json"
+                )
+            by_name = dict(zip(feature["names"], feature["shape"], strict=True))
+            sizes[camera] = (int(by_name["height"]), int(by_name["width"]))
+        return sizes
+
+    def _video_key(self, camera: str) -> str:
+        return str(self.modality["video"][camera].get("original_key", camera))
+
+    def _language_column(self, language_key: str | None) -> str:
+        columns = {
+            ANNOTATION + key: str(entry.get("original_key", ANNOTATION + key))
+            for key, entry in self.modality.get("annotation", {}).items()
+        }
+        if language_key is None and columns:
+            return next(iter(columns.values()))
+        if language_key not in columns:
+            raise DatasetError(
+                f"{self.layout.modality} has no language '{language_key}'; it has: {', '.join(columns) or 'none'}"
+            )
+        return columns[language_key]
+
+    def _side(self, path: Path, table: pa.Table, column: str, groups: dict[str, slice]) -> NDArray[np.float32]:
+        rows = self._rows(path, table, column, self._width(column))
+        return np.concatenate([rows[:, part] for part in groups.values()], axis=1).astype(np.float32)
+
+    @staticmethod
+    def _rows(path: Path, table: pa.Table, column: str, width: int | None) -> NDArray[Any]:
+        try:
+            rows = read_rows(table[column])
+        except DatasetError as error:
+            raise DatasetError(f"{path}, column '{column}': {error}") from error
+        if not (np.issubdtype(rows.dtype, np.number) or rows.dtype == bool):
+            raise DatasetError(f"{path}, column '{column}' holds {table[column].type}, not numbers")
+        if width is None and rows.ndim == 2 and rows.shape[1] == 1:
+            rows = rows[:, 0]  # a list of one number is that number
+        given = rows.shape[1] if rows.ndim == 2 else None
+        if given != width:
+            raise DatasetError(
+                f"{path}, column '{column}': info.json says {width or 1} values per frame, the file has {given or 1}"
+            )
+        return rows
+
+    @staticmethod
+    def _table(path: Path, columns: list[str]) -> pa.Table:
+        try:
+            with pq.ParquetFile(path) as file:
+                missing = [name for name in columns if name not in file.schema_arrow.names]
+                if missing:
+                    raise DatasetError(
+                        f"{path} has no column '{missing[0]}'; it has: {', '.join(file.schema_arrow.names)}"
+                    )
+                return file.read(columns=columns)
+        except FileNotFoundError as error:
+            raise DatasetError(f"{path} is missing; copy it back or write the dataset again") from error
+        except (pa.ArrowInvalid, OSError) as error:
+            raise DatasetError(f"{path} is damaged ({error}); delete this episode or write it again") from error

@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+"""System 1: conditioning features and joint state in, a chunk of normalised actions out, by flow matching.
+
+Constant work is separable: ``precompute_context`` once per features, ``time_tables`` once per number of steps;
+``sample_with_context`` does the rest. Plain tensor functions without data-dependent control flow.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from gr00t_policy.model.config import HeadConfig
+from gr00t_policy.model.dit import Context, DiT, Modulation
+from gr00t_policy.model.flow import FlowLoss, bucket_of, euler, euler_buckets, flow_loss, interpolate, target_velocity
+from gr00t_policy.model.layers import ActionEncoder, CategorySpecificMLP
+
+
+class TimeTables(NamedTuple):
+    """What flow time does at each of N Euler steps.
+
+    scale, shift: (N, L, D) per block. out_scale, out_shift: (N, D). action: (N, R or 1, D) of the action encoder.
+    """
+
+    scale: Tensor
+    shift: Tensor
+    out_scale: Tensor
+    out_shift: Tensor
+    action: Tensor
+
+    def modulation(self, k: int) -> Modulation:
+        """Modulation of step k with R = 1."""
+        return Modulation(
+            self.scale[k][:, None], self.shift[k][:, None], self.out_scale[k][None], self.out_shift[k][None]
+        )
+
+
+class ActionHead(nn.Module):
+    """Shapes: features (B, S, D), mask (B, S), state (R, 1, state_dim), embodiment_id (R,) or (1,), actions and noise
+    (R, T, A). R = B * K: rows r * K ... r * K + K - 1 share the features of row r."""
+
+    def __init__(self, config: HeadConfig) -> None:
+        super().__init__()
+        self.config = config
+        slots, fan_in = config.embodiments, config.fan_in_init
+        self.state_encoder = CategorySpecificMLP(slots, config.state_dim, config.hidden, config.width, fan_in=fan_in)
+        self.action_encoder = ActionEncoder(slots, config.action_dim, config.width, fan_in=fan_in)
+        self.position_embedding = nn.Embedding(config.max_seq_len, config.width)
+        self.dit = DiT(config)
+        self.action_decoder = CategorySpecificMLP(slots, config.hidden, config.hidden, config.action_dim, fan_in=fan_in)
+        nn.init.normal_(self.position_embedding.weight, std=0.02)
+        if config.zero_init:  # not the DiT's output: a zero input would leave the decoder's ReLU without gradient
+            nn.init.zeros_(self.action_decoder.layer2.W)
+
+    def forward_loss(
+        self,
+        features: Tensor,
+        mask: Tensor,
+        state: Tensor,
+        embodiment_id: Tensor,
+        actions: Tensor,
+        action_mask: Tensor,
+        noise: Tensor,
+        t: Tensor,
+    ) -> FlowLoss:
+        """Flow-matching loss at times t (R,) for normalised actions; action_mask (R, T, A) is 1 on real dimensions."""
+        buckets = bucket_of(t, self.config.buckets)
+        predicted = self._velocity(
+            interpolate(noise, actions, t),
+            self.encode_state(state, embodiment_id),
+            embodiment_id,
+            self.action_encoder.time_part(buckets, embodiment_id),
+            self.dit.modulation(buckets),
+            self.dit.context(features, mask),
+        )
+        return flow_loss(predicted, target_velocity(noise, actions), action_mask)
+
+    def sample(
+        self,
+        features: Tensor,
+        mask: Tensor,
+        state: Tensor,
+        embodiment_id: Tensor,
+        noise: Tensor,
+        steps: int | None = None,
+    ) -> Tensor:
+        """(R, T, A) normalised actions from noise in ``steps`` Euler steps (default: the config's)."""
+        context = self.precompute_context(features, mask)
+        return self.sample_with_context(context, state, embodiment_id, noise, self.time_tables(embodiment_id, steps))
+
+    def precompute_context(self, features: Tensor, mask: Tensor) -> Context:
+        """Keys, values and padding bias of all cross blocks: constant while the features are."""
+        return self.dit.context(features, mask)
+
+    def time_tables(self, embodiment_id: Tensor, steps: int | None = None) -> TimeTables:
+        """Everything that depends on flow time alone: constant for a number of steps and an embodiment."""
+        times = euler_buckets(steps or self.config.steps, self.config.buckets)
+        buckets = torch.tensor(times, device=embodiment_id.device)
+        modulation = self.dit.modulation(buckets)
+        rows = embodiment_id.shape[0]
+        action = [self.action_encoder.time_part(bucket.expand(rows), embodiment_id) for bucket in buckets]
+        return TimeTables(
+            modulation.scale.transpose(0, 1),
+            modulation.shift.transpose(0, 1),
+            modulation.out_scale,
+            modulation.out_shift,
+            torch.stack(action),
+        )
+
+    def encode_state(self, state: Tensor, embodiment_id: Tensor) -> Tensor:
+        """(R, 1, state_dim) -> (R, 1, D): the state token, the same at every Euler step."""
+        return self.state_encoder(state, embodiment_id)
+
+    def sample_with_context(
+        self, context: Context, state: Tensor, embodiment_id: Tensor, noise: Tensor, tables: TimeTables
+    ) -> Tensor:
+        """The same as ``sample`` with the constant work handed in; one Euler step per row of ``tables``."""
+        state_token = self.encode_state(state, embodiment_id)
+
+        def velocity(x: Tensor, k: int) -> Tensor:
+            return self._velocity(x, state_token, embodiment_id, tables.action[k], tables.modulation(k), context)
+
+        return euler(velocity, noise, tables.scale.shape[0])
+
+    def _velocity(
+        self,
+        x: Tensor,
+        state_token: Tensor,
+        embodiment_id: Tensor,
+        time_part: Tensor,
+        modulation: Modulation,
+        context: Context,
+    ) -> Tensor:
+        """Predicted velocity (R, T, A) at x: [state, action tokens] through the DiT, action rows decoded."""
+        horizon = x.shape[1]
+        action_tokens = self.action_encoder(x, embodiment_id, time_part) + self.position_embedding.weight[:horizon]
+        hidden = self.dit(torch.cat([state_token, action_tokens], dim=1), modulation, context)
+        return self.action_decoder(hidden[:, -horizon:], embodiment_id)

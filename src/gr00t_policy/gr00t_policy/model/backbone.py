@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""System 2: images and prompt tokens to conditioning features. The only file that imports transformers.
+
+SigLIP -> pixel shuffle -> connector -> Llama cut at ``select_layer``, with its final norm -> linear to the head's width.
+Positions count from the left including padding, as in the published model. No data-dependent control flow.
+"""
+
+import torch
+from torch import Tensor, nn
+from transformers import LlamaConfig, LlamaModel, SiglipVisionConfig, SiglipVisionModel
+
+from gr00t_policy.model.config import SHUFFLE, LanguageConfig, ModelConfig, VisionConfig
+
+
+class Backbone(nn.Module):
+    """Features (B, S, D) of a prompt whose <IMG_CONTEXT> tokens are replaced by the images' embeddings, view by view."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        width = config.language.width
+        shuffled = config.vision.width * SHUFFLE**2
+        self.vision = _vision_tower(config.vision, config.attention)
+        self.connector = nn.Sequential(
+            nn.LayerNorm(shuffled), nn.Linear(shuffled, width), nn.GELU(), nn.Linear(width, width)
+        )
+        self.language = _language_model(config.language, config.select_layer, config.attention)
+        self.linear = nn.Linear(width, config.head.cross_dim)
+        if config.vision.sinusoid_positions:
+            table = self.vision.embeddings.position_embedding.weight
+            with torch.no_grad():
+                table.copy_(sinusoid_grid(config.vision.grid, config.vision.width) * config.vision.width**-0.5)
+
+    def make_buffers(self, device: torch.device | str) -> None:
+        """Make anew what is computed and not stored: of use after the module was built on torch's meta device."""
+        positions = torch.arange(self.config.vision.grid**2, device=device)[None]
+        self.vision.embeddings.register_buffer("position_ids", positions, persistent=False)
+        self.language.rotary_emb = type(self.language.rotary_emb)(self.language.config).to(device)
+
+    def image_embeddings(self, pixel_values: Tensor) -> Tensor:
+        """(N, 3, H, W) normalised images -> (N, tokens, language width)."""
+        patches = self.vision(pixel_values).last_hidden_state
+        return self.connector(pixel_shuffle(patches, self.config.vision.grid))
+
+    def forward(self, pixel_values: Tensor, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """pixel_values (B, V, 3, H, W), input_ids and attention_mask (B, S) -> (B, S, D)."""
+        rows = pixel_values.shape[0]
+        images = self.image_embeddings(pixel_values.flatten(0, 1))  # (B * V, tokens, width)
+        images = images.reshape(rows, -1, images.shape[-1])
+        embeddings = self.language.embed_tokens(input_ids)
+        is_image, index = image_slots(input_ids, self.config.image_token_id, images.shape[1])
+        placed = torch.gather(images, 1, index[..., None].expand(-1, -1, images.shape[-1]))
+        embeddings = torch.where(is_image[..., None], placed, embeddings)
+        bias = attention_bias(attention_mask, embeddings.dtype, bidirectional=self.config.language.bidirectional)
+        hidden = self.language(inputs_embeds=embeddings, attention_mask=bias, use_cache=False).last_hidden_state
+        return self.linear(hidden)
+
+
+def pixel_shuffle(patches: Tensor, grid: int) -> Tensor:
+    """(N, grid * grid, C) -> (N, (grid/2)^2, 4 C): each 2 x 2 square of patches becomes one token, row by row.
+
+    Channels are ordered (row in square, column in square, C): the published 'v2' order.
+    """
+    count, _, channels = patches.shape
+    half = grid // SHUFFLE
+    squares = patches.reshape(count, half, SHUFFLE, half, SHUFFLE, channels).permute(0, 1, 3, 2, 4, 5)
+    return squares.reshape(count, half * half, SHUFFLE * SHUFFLE * channels)
+
+
+def image_slots(input_ids: Tensor, image_token_id: int, tokens: int) -> tuple[Tensor, Tensor]:
+    """(B, S) ids -> (is image token (B, S) bool, which image token of its row (B, S) int64, 0 elsewhere)."""
+    is_image = input_ids == image_token_id
+    index = (is_image.long().cumsum(dim=1) - 1).clamp(0, tokens - 1)
+    return is_image, index
+
+
+def attention_bias(mask: Tensor, dtype: torch.dtype, *, bidirectional: bool) -> Tensor:
+    """(B, S) with 1 = real -> (B, 1, S, S) added to attention scores; finite, so that a fully masked row is not NaN."""
+    length = mask.shape[1]
+    visible = mask[:, None, None, :].to(torch.bool).expand(-1, 1, length, -1)
+    if not bidirectional:
+        visible = visible & torch.ones(length, length, dtype=torch.bool, device=mask.device).tril()
+    return (~visible).to(dtype) * torch.finfo(dtype).min
+
+
+def sinusoid_grid(grid: int, width: int) -> Tensor:
+    """(grid * grid, width): sines and cosines of row and column, a start for learned positions of patches."""
+    frequencies = 10000.0 ** -(torch.arange(width // 4, dtype=torch.float32) / (width // 4))
+    angles = torch.arange(grid, dtype=torch.float32)[:, None] * frequencies  # (grid, width / 4)
+    waves = torch.cat([angles.sin(), angles.cos()], dim=-1)
+    rows = waves[:, None].expand(-1, grid, -1)
+    columns = waves[None].expand(grid, -1, -1)
+    return torch.cat([rows, columns], dim=-1).reshape(grid * grid, width)
+
+
+def _vision_tower(config: VisionConfig, attention: str) -> SiglipVisionModel:
+    """SigLIP without its pooling head, which the published checkpoint does not have either."""
+    siglip = SiglipVisionConfig(
+        hidden_size=config.width,
+        intermediate_size=config.intermediate,
+        num_hidden_layers=config.layers,
+        num_attention_heads=config.heads,
+        patch_size=config.patch,
+        image_size=config.image_size,
+        vision_use_head=False,
+    )
+    siglip._attn_implementation = attention
+    return SiglipVisionModel(siglip)
+
+
+def _language_model(config: LanguageConfig, layers: int, attention: str) -> LlamaModel:
+    """Llama with its first ``layers`` layers and its final norm."""
+    llama = LlamaConfig(
+        vocab_size=config.vocab,
+        hidden_size=config.width,
+        intermediate_size=config.intermediate,
+        num_hidden_layers=layers,
+        num_attention_heads=config.heads,
+        num_key_value_heads=config.kv_heads,
+        max_position_embeddings=config.max_positions,
+        rms_norm_eps=config.rms_eps,
+        rope_parameters={"rope_type": "default", "rope_theta": config.rope_theta},
+        pad_token_id=config.pad_id,
+        bos_token_id=None,
+        eos_token_id=None,
+        use_cache=False,
+        initializer_range=config.init_std,
+    )
+    llama._attn_implementation = attention
+    return LlamaModel(llama)

@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The network in eager torch on fixed inputs, in two ways that give the same actions, for ``gr00t bench model``.
+
+plain: straight modules. At each Euler step keys and values of the features and everything that depends on flow time are
+computed again, as in the public implementation. cached: what is constant is computed once, as on the robot.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from gr00t_policy.core.errors import ConfigError
+from gr00t_policy.model.action_head import ActionHead
+from gr00t_policy.model.config import ModelConfig
+from gr00t_policy.model.dit import Context
+from gr00t_policy.model.flow import euler, euler_buckets
+from gr00t_policy.model.vla import Vla, build_vla
+from gr00t_policy.model.weights import DTYPES
+
+_READ_BYTES = {"cpu": 2**29, "cuda": 2**32}  # beyond every cache, and long beside the start of a kernel
+_READS = 8
+_BLOCK = 2**20  # random numbers that fill all weights, again and again: billions of draws would take minutes
+_DRAWS = (torch.Tensor.normal_, torch.Tensor.uniform_, torch.Tensor.erfinv_)
+
+
+@dataclass(frozen=True)
+class TimedInputs:
+    """One robot's inputs: pixel_values (1, V, 3, H, W), input_ids and mask (1, S), state (1, state_dim), noise (T, A)."""
+
+    pixel_values: NDArray[np.float32]
+    input_ids: NDArray[np.int64]
+    mask: NDArray[np.int64]
+    state: NDArray[np.float32]
+    noise: NDArray[np.float32]
+    slot: int
+
+
+class TimedPath:
+    """Runs one way to run ``model`` on ``inputs``; each call returns when the device is done."""
+
+    def __init__(self, model: Vla, inputs: TimedInputs, *, cached: bool) -> None:
+        self._model, self._cached = model, cached
+        weight = model.head.dit.out.weight
+        self._device = weight.device
+        pixels, state, noise = (
+            torch.from_numpy(value).to(self._device, weight.dtype)
+            for value in (inputs.pixel_values, inputs.state[None], inputs.noise[None])
+        )
+        self._seen = pixels, *(torch.from_numpy(v).to(self._device) for v in (inputs.input_ids, inputs.mask))
+        self._ids = torch.tensor([inputs.slot], device=self._device)
+        self._acted = state, self._ids, noise
+        self._features = self.encode()
+        with torch.inference_mode():
+            self._tables = model.head.time_tables(self._ids)
+        self._context = self.context() if cached else None
+
+    @torch.inference_mode()
+    def encode(self) -> Tensor:
+        """System 2: (1, S, D)."""
+        return self._done(self._model.encode(*self._seen))
+
+    @torch.inference_mode()
+    def context(self) -> Context:
+        """Constant work on the features, once per message of System 2. Of the cached way only."""
+        context = self._model.head.precompute_context(self._features, self._seen[2])
+        self._done(context.keys[0])
+        return context
+
+    @torch.inference_mode()
+    def act(self) -> Tensor:
+        """System 1: a chunk (1, T, A)."""
+        if self._context is None:
+            return self._done(plain_sample(self._model.head, self._features, self._seen[2], *self._acted))
+        return self._done(self._model.head.sample_with_context(self._context, *self._acted, self._tables))
+
+    def both(self) -> Tensor:
+        """A chunk from images, sentence and state."""
+        self._features = self.encode()
+        if self._cached:
+            self._context = self.context()
+        return self.act()
+
+    def _done(self, value: Tensor) -> Tensor:
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)
+        return value
+
+
+def plain_sample(
+    head: ActionHead, features: Tensor, mask: Tensor, state: Tensor, embodiment_id: Tensor, noise: Tensor
+) -> Tensor:
+    """The same actions as ``ActionHead.sample`` with nothing kept from one Euler step to the next but the state token."""
+    state_token = head.encode_state(state, embodiment_id)
+    times, horizon = euler_buckets(head.config.steps, head.config.buckets), noise.shape[1]
+
+    def velocity(x: Tensor, k: int) -> Tensor:
+        bucket = torch.full((len(x),), times[k], device=x.device)
+        tokens = head.action_encoder(x, embodiment_id, head.action_encoder.time_part(bucket, embodiment_id))
+        tokens = torch.cat([state_token, tokens + head.position_embedding.weight[:horizon]], dim=1)
+        hidden = head.dit(tokens, head.dit.modulation(bucket), head.dit.context(features, mask))
+        return head.action_decoder(hidden[:, -horizon:], embodiment_id)
+
+    return euler(velocity, noise, head.config.steps)
+
+
+def random_model(config: ModelConfig, dtype: str, device: str) -> Vla:
+    """A network with random weights, made where and as it will be used: no second copy. Raises ConfigError."""
+    _check_device(device)
+    usual = torch.get_default_dtype()
+    torch.set_default_dtype(DTYPES[dtype])
+    try:
+        with torch.device(device), _NoInitialisation():
+            model = build_vla(config, seed=0).eval()
+    finally:
+        torch.set_default_dtype(usual)
+    numbers = torch.from_numpy(np.random.default_rng(0).uniform(-0.05, 0.05, _BLOCK)).to(device, DTYPES[dtype])
+    with torch.no_grad():
+        for value in model.parameters():
+            for part in value.view(-1).split(_BLOCK):
+                part.copy_(numbers[: len(part)])
+    return model
+
+
+def moved_model(model: Vla, dtype: str, device: str) -> Vla:
+    """Raises ConfigError when there is no such device."""
+    _check_device(device)
+    return model.to(device, DTYPES[dtype])
+
+
+def parameters_read(config: ModelConfig, tokens: int, *, cached: bool) -> dict[str, int]:
+    """How many parameters each call must read at least once: of the tables of words, positions and embodiments only the
+    rows in use; in an act those of every Euler step again. tokens: of the prompt."""
+    with torch.device("meta"):
+        model = Vla(config)
+    words, head = model.backbone.language.embed_tokens.weight, model.head
+    keys_values = [part for block in head.dit.blocks[::2] for part in (block.attention.key, block.attention.value)]
+    timed = [head.dit.time_in, head.dit.time_out, head.dit.out_modulation, *(b.modulation for b in head.dit.blocks)]
+    step = _count(head.dit) + config.head.horizon * config.head.width
+    step += (_count(head.action_encoder) + _count(head.action_decoder)) // config.head.embodiments
+    read = {"encode": _count(model.backbone) - words.numel() + tokens * words.shape[1]}
+    if cached:
+        flow_time = config.head.width**2  # the half of W2 that sees flow time
+        step -= flow_time + sum(_count(part) for part in (*keys_values, *timed))
+        read["context"] = sum(_count(part) for part in keys_values)
+    read["act, step"] = step
+    read["act, chunk"] = _count(head.state_encoder) // config.head.embodiments + config.head.steps * step
+    return read
+
+
+def read_bandwidth(device: str, threads: int) -> float:
+    """Bytes a second at which the device reads a large array, the best of some scalar products with itself.
+
+    Raises ConfigError when there is no such device.
+    """
+    _check_device(device)
+    use_threads(threads)
+    array = torch.ones(_READ_BYTES[device] // 4, device=device)
+    best_s = float("inf")
+    for _ in range(_READS):
+        began_s = time.perf_counter()
+        torch.dot(array, array).item()  # waits for the device
+        best_s = min(best_s, time.perf_counter() - began_s)
+    return _READ_BYTES[device] / best_s
+
+
+def use_threads(threads: int) -> None:
+    """Threads of torch, for the whole process."""
+    torch.set_num_threads(threads)
+
+
+def device_name(device: str) -> str:
+    """Of a GPU; empty for the CPU. Raises ConfigError when there is none."""
+    _check_device(device)
+    return torch.cuda.get_device_name() if device == "cuda" else ""
+
+
+def device_peak_mb(device: str) -> float | None:
+    """Most memory that tensors took on a GPU [MB]; None for the CPU."""
+    return torch.cuda.max_memory_allocated() / 2**20 if device == "cuda" else None
+
+
+class _NoInitialisation(TorchFunctionMode):
+    """Random draws leave tensors as they are: for weights that are written over at once."""
+
+    def __torch_function__(
+        self, func: Callable, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if func in _DRAWS:
+            return args[0]
+        return torch.empty(*args, **kwargs or {}) if func is torch.randn else func(*args, **kwargs or {})
+
+
+def _check_device(device: str) -> None:
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ConfigError(
+            "device 'cuda' is not available here; choose cpu, or install a driver and a CUDA build of torch"
+        )
+
+
+def _count(module: nn.Module) -> int:
+    return sum(value.numel() for value in module.parameters())

@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Node ``controller``: joint states and conditioning tokens in, joint commands out. Logic in ``runtime/controller.py``."""
+
+import gc
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+from gr00t_msgs.msg import ActionChunk as ActionChunkMsg
+from gr00t_msgs.msg import ConditioningTokens as ConditioningTokensMsg
+from gr00t_msgs.msg import ControllerState
+from rclpy.publisher import Publisher
+from rclpy.qos import QoSProfile
+from sensor_msgs.msg import JointState
+from trajectory_msgs.msg import JointTrajectory
+
+from gr00t_policy.core.errors import MessageError
+from gr00t_policy.ros import qos
+from gr00t_policy.ros.controller_report import report_to_message, report_to_statuses
+from gr00t_policy.ros.diagnostics import PERIOD_S, Diagnostics
+from gr00t_policy.ros.lifecycle import SuiteNode, run
+from gr00t_policy.ros.messages import (
+    JointOrder,
+    chunk_to_message,
+    command_to_message,
+    joint_state_to_positions,
+    ns_from_stamp,
+    tokens_from_message,
+)
+from gr00t_policy.runtime.backends import blank_tokens, default_cache, load_backend, open_checkpoint
+from gr00t_policy.runtime.config import ControllerConfig
+from gr00t_policy.runtime.controller import Controller, Mode
+from gr00t_policy.runtime.head_worker import HeadWorker
+from gr00t_policy.runtime.pacing import PacedLoop, freeze_garbage
+from gr00t_policy.runtime.policy import Gr00tPolicy
+from gr00t_policy.runtime.process_priority import lower_all_threads, raise_all_threads, raised
+
+Made = TypeVar("Made")
+
+_STATE_PERIOD_S = 0.5
+_WARN_PERIOD_S = 1.0
+
+
+class ControllerNode(SuiteNode[ControllerConfig]):
+    """Callbacks keep the newest messages; a paced thread reads them and ticks the controller."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__("controller", ControllerConfig, **options)
+        self._made: Controller | None = None
+        self._loop: PacedLoop | None = None
+        self._worker: HeadWorker | None = None
+        self._undo: list[Callable[[], object]] = []
+        self._told: object = None
+        self._joints: JointState | None = None
+        self._read: JointState | None = None
+        self._diagnostics = Diagnostics(self)
+
+    @property
+    def _controller(self) -> Controller:
+        assert self._made is not None, "used before configure"
+        return self._made
+
+    def configure(self, settings: ControllerConfig) -> None:
+        checkpoint = open_checkpoint(settings.checkpoint, settings.embodiment, settings.tokenizer)
+        cache = settings.cache_folder or default_cache(Path.home())
+        backend = load_backend(
+            checkpoint,
+            settings.engine,
+            settings.precision,
+            cache,
+            part="head",
+            dtype=settings.dtype,
+            device=settings.device,
+        )
+        policy = Gr00tPolicy(checkpoint, backend, settings.seed, settings.noise_scale)
+        controller = Controller(policy, settings, time.monotonic_ns)
+        with raised(settings.process_priority):  # measured as it will run, whatever else is being started
+            head = controller.warm_up(blank_tokens(checkpoint))
+        self.get_logger().info(
+            f"checkpoint {checkpoint.hash[:12]}, engine {settings.engine}: the head takes {1e3 * head.p50_s:.2f} ms, "
+            f"mode {controller.mode.name}"
+        )
+        self._config = settings
+        self._order = JointOrder(policy.embodiment.policy_joints)
+        self._commands = self._publisher(JointTrajectory, "policy/joint_trajectory", qos.COMMAND)
+        self._chunks = self._publisher(ActionChunkMsg, "action_chunk", qos.NEWEST)
+        self._state = self._publisher(ControllerState, "controller/state", qos.LATCHED)
+        self._made = controller
+        for kind, topic, callback, profile in (
+            (JointState, "joint_states", self._on_joint_state, qos.SENSOR),
+            (ConditioningTokensMsg, "conditioning_tokens", self._on_tokens, qos.NEWEST),
+        ):
+            self._keep(self.destroy_subscription, self.create_subscription(kind, topic, callback, profile))
+        self._keep(self.destroy_timer, self.create_steady_timer(_STATE_PERIOD_S, self._tell_regularly))
+        self._keep(self.destroy_timer, self.create_steady_timer(PERIOD_S, self._tell_diagnostics))
+        self._tell_state()
+
+    def activate(self) -> None:
+        self._controller.activate()
+        self._read = self._joints
+        self._loop = PacedLoop("controller", self._config.rate_hz, self._tick, self._config.realtime_priority)
+        if self._controller.mode is Mode.WORKER:
+            self._worker = HeadWorker(self._controller.evaluate_news)
+            self._worker.start()
+        elif self._config.process_priority > 0:
+            raise_all_threads(self._config.process_priority)
+        freeze_garbage()
+        self._loop.start()
+
+    def deactivate(self) -> None:
+        for thread in (self._loop, self._worker):
+            if thread is not None:
+                thread.stop()
+        was_active, self._loop, self._worker = self._loop is not None, None, None
+        if was_active:
+            gc.unfreeze()
+            gc.enable()
+            if self._config.process_priority > 0:
+                lower_all_threads()
+        if self._made is not None:
+            self._made.deactivate()
+            self._tell_state()
+
+    def cleanup(self) -> None:
+        while self._undo:
+            self._undo.pop()()
+        self._made = None
+
+    def _tick(self, now_ns: int) -> None:
+        """One tick of the paced thread."""
+        now_ros_ns = self.now_ns
+        self._read_joints(now_ns, now_ros_ns)
+        command = self._controller.tick(now_ns, now_ros_ns)
+        if command is not None:
+            self._commands.publish(command_to_message(command, self._order, self._controller.answers_ns))
+            chunk = self._controller.newest_chunk(now_ns)
+            if chunk is not None:
+                self._chunks.publish(chunk_to_message(chunk, self._order))
+        if (self._controller.verdict.state, self._controller.verdict.cause) != self._told:
+            self._tell_state()
+
+    def _read_joints(self, now_ns: int, now_ros_ns: int) -> None:
+        message = self._joints
+        if message is None or message is self._read:
+            return
+        self._read = message
+        try:
+            positions = joint_state_to_positions(message, self._order)
+        except MessageError as error:
+            self._controller.inputs.refuse_state(str(error))
+        else:
+            self._controller.inputs.offer_state(positions, ns_from_stamp(message.header.stamp), now_ns, now_ros_ns)
+
+    def _on_joint_state(self, message: JointState) -> None:
+        self._joints = message
+
+    def _on_tokens(self, message: ConditioningTokensMsg) -> None:
+        try:
+            self._controller.inputs.offer_tokens(tokens_from_message(message), time.monotonic_ns())
+        except MessageError as error:
+            self._controller.inputs.refuse_tokens(str(error))
+            self.get_logger().warning(f"tokens refused: {error}", throttle_duration_sec=_WARN_PERIOD_S)
+
+    def _tell_regularly(self) -> None:
+        for thread in (self._loop, self._worker):
+            if thread is not None and thread.failure is not None:
+                raise RuntimeError("the control loop or its head ended by an error") from thread.failure
+        self._tell_state()
+
+    def _tell_state(self) -> None:
+        report = self._controller.report(time.monotonic_ns(), self.now_ns)
+        verdict = report.verdict
+        told, self._told = self._told, (verdict.state, verdict.cause)
+        if told != self._told:
+            self.get_logger().info(f"{verdict.state.name}: {verdict.detail}" if verdict.detail else verdict.state.name)
+        self._state.publish(report_to_message(report, self.now_ns, self._loop))
+
+    def _tell_diagnostics(self) -> None:
+        report = self._controller.report(time.monotonic_ns(), self.now_ns)
+        self._diagnostics.publish(self.get_clock().now().to_msg(), report_to_statuses(report, self._loop))
+
+    def _publisher(self, kind: type, topic: str, profile: QoSProfile) -> Publisher:
+        return self._keep(self.destroy_publisher, self.create_publisher(kind, topic, profile))
+
+    def _keep(self, destroy: Callable[[Any], bool], made: Made) -> Made:
+        """Remember to ``destroy`` at cleanup what was ``made``."""
+        self._undo.append(partial(destroy, made))
+        return made
+
+
+def main() -> int:
+    return run(ControllerNode)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

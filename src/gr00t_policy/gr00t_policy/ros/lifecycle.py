@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Base of every node of the suite and the main function that runs one.
+
+A node says what to do in ``configure``, ``activate``, ``deactivate`` and ``cleanup``; this file turns errors into one
+clear log line and a failed transition, starts the node by itself when the parameter ``autostart`` is true, and ends
+the process cleanly on SIGINT and SIGTERM (exit code 0), on a failed start (1), a broken callback (1) or wrong
+parameters (2). It is the one place where every exception is caught.
+"""
+
+import signal
+import traceback
+from collections.abc import Callable, Sequence
+from types import FrameType
+from typing import Any, Generic, TypeVar
+
+import rclpy
+from rclpy.clock import Clock, ClockType
+from rclpy.executors import Executor, SingleThreadedExecutor
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.logging import get_logger
+from rclpy.signals import SignalHandlerOptions
+from rclpy.task import Future
+from rclpy.timer import Timer
+
+from gr00t_policy.core.errors import Gr00tError
+from gr00t_policy.ros.parameters import declare_settings, guard_changes, read_settings
+
+Settings = TypeVar("Settings")
+
+# The events executor of the Jazzy wheels spins at 100 % and delivers nothing when it may wait for ever.
+_SPIN_S = 0.2
+_SUCCESS, _FAILURE, _ERROR = (
+    TransitionCallbackReturn.SUCCESS,
+    TransitionCallbackReturn.FAILURE,
+    TransitionCallbackReturn.ERROR,
+)
+
+
+class SuiteNode(LifecycleNode, Generic[Settings]):
+    """A lifecycle node whose parameters are the dataclass ``settings_type``.
+
+    Subclasses override the four hooks. A hook may raise: a Gr00tError is the user's to fix and is logged as one line,
+    anything else is ours and is logged with its traceback. ``deactivate`` and ``cleanup`` must also work half-way.
+    """
+
+    def __init__(self, name: str, settings_type: type[Settings], **options: Any) -> None:
+        """options: of rclpy's Node, e.g. parameter_overrides and namespace. Raises ConfigError on wrong parameters."""
+        super().__init__(name, automatically_declare_parameters_from_overrides=True, **options)
+        self._settings_type = settings_type
+        self._is_configured = False
+        self._is_active = False
+        self._is_stopped = False
+        self.steady_clock = Clock(clock_type=ClockType.STEADY_TIME)
+        try:
+            declare_settings(self, settings_type)
+        except Gr00tError:
+            self.destroy_node()
+            raise
+        guard_changes(self, settings_type, lambda: self._is_configured)
+
+    @property
+    def settings(self) -> Settings:
+        """The parameters as they are now."""
+        return read_settings(self, self._settings_type)
+
+    @property
+    def is_active(self) -> bool:
+        return self._is_active
+
+    @property
+    def now_ns(self) -> int:
+        """ROS time, which stamps messages. Never use it for pacing or timeouts of our own."""
+        return self.get_clock().now().nanoseconds
+
+    def create_steady_timer(self, period_s: float, callback: Callable[[], None]) -> Timer:
+        """A timer that a jump of the ROS clock does not touch."""
+        return self.create_timer(period_s, callback, clock=self.steady_clock)
+
+    def configure(self, settings: Settings) -> None:
+        """Load, validate, warm up, create publishers and subscriptions. Nothing moves yet."""
+
+    def activate(self) -> None:
+        """Start output."""
+
+    def deactivate(self) -> None:
+        """Stop output first, then the rest. Must also work when ``activate`` failed."""
+
+    def cleanup(self) -> None:
+        """Give back what ``configure`` took. Must also work when ``configure`` failed."""
+
+    def start(self) -> bool:
+        """Configure and activate; False when one of them failed (the log says why)."""
+        return self.trigger_configure() == _SUCCESS and self.trigger_activate() == _SUCCESS
+
+    def stop(self) -> None:
+        """To the end of the life cycle from any state, once: output stops first."""
+        if not self._is_stopped:
+            self._is_stopped = True
+            self.trigger_shutdown()
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        return self._step("configure", lambda: self.configure(self.settings), undo=self.cleanup, configured=True)
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        return self._step("activate", self.activate, undo=self.deactivate, active=True)
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        return self._step("deactivate", self.deactivate, undo=None, active=False)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        return self._step("clean up", self.cleanup, undo=None, configured=False)
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self._down()
+        return _SUCCESS
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """After a fault of ours: everything is taken down and the node is unconfigured again."""
+        self._down()
+        return _SUCCESS
+
+    def _step(
+        self,
+        name: str,
+        hook: Callable[[], None],
+        undo: Callable[[], None] | None,
+        configured: bool | None = None,
+        active: bool | None = None,
+    ) -> TransitionCallbackReturn:
+        try:
+            hook()
+        except Gr00tError as error:
+            self.get_logger().error(f"cannot {name}: {error}")
+            if undo is not None:
+                undo()
+            return _FAILURE
+        except Exception:
+            self.get_logger().error(f"fault while trying to {name}:\n{traceback.format_exc()}")
+            return _ERROR
+        self._is_configured = self._is_configured if configured is None else configured
+        self._is_active = self._is_active if active is None else active
+        return _SUCCESS
+
+    def _down(self) -> None:
+        for hook in (self.deactivate, self.cleanup):
+            try:
+                hook()
+            except Exception:
+                self.get_logger().error(f"fault while stopping:\n{traceback.format_exc()}")
+        self._is_active = self._is_configured = False
+
+
+def run(make_node: Callable[[], SuiteNode], args: Sequence[str] | None = None) -> int:
+    """Run one node until a signal asks to stop. Returns the exit code of the process."""
+    rclpy.init(args=list(args) if args is not None else None, signal_handler_options=SignalHandlerOptions.NO)
+    asked_to_stop = _catch_signals()
+    try:
+        node = make_node()
+    except Gr00tError as error:
+        get_logger("start").fatal(str(error))
+        rclpy.try_shutdown()
+        return 2
+    executor = make_executor()
+    executor.add_node(node)
+    try:
+        if _wants_autostart(node) and not node.start():
+            return 1
+        while not asked_to_stop():
+            spin_for(executor, _SPIN_S)
+        return 0
+    except Exception:
+        node.get_logger().fatal(f"fault in a callback, the node stops:\n{traceback.format_exc()}")
+        return 1
+    finally:
+        node.stop()
+        executor.remove_node(node)
+        node.destroy_node()
+        rclpy.try_shutdown()
+
+
+def make_executor() -> Executor:
+    """The events executor where this rclpy has it (a third of the load), else the single-threaded one."""
+    try:
+        from rclpy.experimental.events_executor import EventsExecutor
+    except ImportError:
+        return SingleThreadedExecutor()
+    return EventsExecutor()
+
+
+def spin_for(executor: Executor, seconds: float) -> None:
+    """Run callbacks for about this long: the only form that all executors of Jazzy do right."""
+    executor.spin_until_future_complete(Future(), timeout_sec=seconds)
+
+
+def _wants_autostart(node: SuiteNode) -> bool:
+    return node.has_parameter("autostart") and bool(node.get_parameter("autostart").value)
+
+
+def _catch_signals() -> Callable[[], bool]:
+    received: list[int] = []
+
+    def remember(number: int, frame: FrameType | None) -> None:
+        received.append(number)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, remember)
+    return lambda: bool(received)

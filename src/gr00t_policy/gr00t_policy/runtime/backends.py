@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A checkpoint and what runs its network, by name: the compiled engine or plain torch. Imports only what is asked for."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gr00t_policy.core.errors import CheckpointError, ConfigError
+from gr00t_policy.core.types import ConditioningTokens
+from gr00t_policy.model.checkpoint import Checkpoint, load_checkpoint
+from gr00t_policy.runtime.config import ENGINES
+from gr00t_policy.runtime.policy import Backend
+
+
+def open_checkpoint(folder: str, embodiment: str, tokenizer: str = "") -> Checkpoint:
+    """The checkpoint that a node was told to use, for the robot it serves. Raises CheckpointError."""
+    if not folder:
+        raise CheckpointError("parameter 'checkpoint' is empty; give the folder of a checkpoint")
+    return load_checkpoint(folder, embodiment, tokenizer=tokenizer or None)
+
+
+def load_backend(
+    checkpoint: Checkpoint,
+    engine: str = "auto",
+    precision: str = "int8",
+    cache: Path | str | None = None,
+    part: str | None = None,
+    *,
+    dtype: str = "auto",
+    device: str = "auto",
+) -> Backend:
+    """Backend of a checkpoint.
+
+    engine: 'openvino', 'torch', or 'auto': torch for a released checkpoint, openvino for ours. part: 'encoder' or 'head'
+    when only that will be used; None = both. For openvino: precision of that part; with both it is the head's, and the
+    encoder, which has time to spare, takes float32. cache: folder for built graphs; none: not kept. For torch: dtype,
+    device; see ``TorchBackend``. Raises ConfigError on unknown names, CheckpointError when the weights do not fit.
+    """
+    if engine == "auto":
+        engine = "torch" if checkpoint.released else "openvino"
+    if engine == "openvino":
+        from gr00t_policy.runtime.engine import EngineBackend, EngineConfig
+
+        encoder_precision = precision if part == "encoder" else "fp32"
+        parts = ("encoder", "head") if part is None else (part,)
+        folder = Path(cache) if cache else None
+        return EngineBackend(checkpoint, EngineConfig(precision, encoder_precision, folder, parts=parts))
+    if engine == "torch":
+        from gr00t_policy.runtime.torch_backend import TorchBackend
+
+        return TorchBackend(checkpoint, part, dtype, device)
+    raise ConfigError(f"engine '{engine}' is unknown; choose one of: {', '.join(ENGINES)}")
+
+
+def default_cache(home: Path, xdg_cache_home: str = "") -> Path:
+    """Where built graphs are kept: XDG_CACHE_HOME where it is set, else ~/.cache."""
+    return (Path(xdg_cache_home) if xdg_cache_home else home / ".cache") / "gr00t" / "engine"
+
+
+def blank_tokens(checkpoint: Checkpoint) -> ConditioningTokens:
+    """Tokens of the checkpoint's usual size that mean nothing: to warm up the head without running the encoder."""
+    prompt = checkpoint.prompt.encode("", len(checkpoint.embodiment.cameras))
+    return ConditioningTokens(
+        features=np.zeros((len(prompt.input_ids), checkpoint.config.head.cross_dim), np.float32),
+        mask=np.ones(len(prompt.input_ids), np.bool_),
+        stamp_ns=0,
+        checkpoint_hash=checkpoint.hash,
+        embodiment=checkpoint.embodiment.name,
+    )
+
+
+class TimedBackend:
+    """A backend that remembers how long its newest ``encode`` took."""
+
+    def __init__(self, backend: Backend, clock_ns: Callable[[], int]) -> None:
+        self._backend, self._clock_ns = backend, clock_ns
+        self.encode_s = 0.0
+
+    def encode(
+        self, pixel_values: NDArray[np.float32], input_ids: NDArray[np.int64], mask: NDArray[np.int64]
+    ) -> NDArray[np.float32]:
+        began_ns = self._clock_ns()
+        features = self._backend.encode(pixel_values, input_ids, mask)
+        self.encode_s = (self._clock_ns() - began_ns) / 1e9
+        return features
+
+    def context(self, features: NDArray[np.float32], mask: NDArray[np.bool_]) -> Any:
+        return self._backend.context(features, mask)
+
+    def act(self, context: Any, state: NDArray[np.float32], noise: NDArray[np.float32]) -> NDArray[np.float32]:
+        return self._backend.act(context, state, noise)

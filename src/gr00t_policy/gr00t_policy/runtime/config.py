@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What may be set about the node ``controller``, and the one way to write a setting down."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from gr00t_policy.core.errors import ConfigError
+
+ENGINES = ("auto", "openvino", "torch")
+PARTS = ("encoder", "head")
+DTYPES = ("auto", "float32", "bfloat16")
+DEVICES = ("auto", "cpu", "cuda")
+# The settings that planner and controller share, in the words of both.
+ENGINE_HELP = (
+    "what runs the network: 'openvino' (fast on a CPU), 'torch' (plain), or 'auto': torch for a released GR00T N1"
+)
+TOKENIZER_HELP = (
+    "folder of the tokenizer, for a released checkpoint that has none; empty: it lies in the checkpoint folder"
+)
+DTYPE_HELP = "number format of the torch engine: 'float32', 'bfloat16', or 'auto': bfloat16 for a released GR00T N1"
+DEVICE_HELP = "where the torch engine runs: 'cpu', 'cuda', or 'auto': a GPU, if any, for a released GR00T N1"
+HEAD_MODES = ("auto", "every_tick", "worker")
+
+
+def setting(
+    default: Any,
+    description: str,
+    unit: str = "",
+    low: float | None = None,
+    high: float | None = None,
+) -> Any:
+    """A dataclass field that becomes a ROS parameter. low, high: both allowed; both or neither."""
+    metadata: dict[str, Any] = {"description": description, "unit": unit}
+    if low is not None and high is not None:
+        metadata["range"] = (low, high)
+    return field(default=default, metadata=metadata)
+
+
+def check_choice(name: str, value: str, known: tuple[str, ...]) -> None:
+    """Raises ConfigError unless ``value`` is one of ``known``."""
+    if value not in known:
+        raise ConfigError(f"parameter '{name}' is '{value}'; choose one of: {', '.join(known)}")
+
+
+@dataclass(frozen=True)
+class ControllerConfig:
+    """Settings of the controller. The ages are those of the ladder of safety states: a joint state of a robot at 120 Hz or more
+    is worth holding for after 50 ms, tokens of a planner at 10 Hz after three periods.
+    """
+
+    autostart: bool = setting(False, "configure and activate by itself after start")
+    checkpoint: str = setting("", "folder of the policy's checkpoint")
+    tokenizer: str = setting("", TOKENIZER_HELP)
+    embodiment: str = setting("gr1", "robot the checkpoint must be for")
+    engine: str = setting("auto", ENGINE_HELP)
+    dtype: str = setting("auto", DTYPE_HELP)
+    device: str = setting("auto", DEVICE_HELP)
+    precision: str = setting("int8", "number format of the openvino engine: 'int8' or 'fp32'")
+    cache_folder: str = setting(
+        "", "where compiled networks are kept between starts; empty: in the user's cache folder"
+    )
+    rate_hz: float = setting(120.0, "rate of commands", "Hz", 10.0, 500.0)
+    head_mode: str = setting(
+        "auto", "'every_tick', 'worker', or 'auto': every tick when the head is fast enough for it"
+    )
+    every_tick_share: float = setting(
+        0.8, "share of a tick that the head's median may take in every tick", "", 0.1, 1.0
+    )
+    warm_up_evaluations: int = setting(30, "evaluations of the head before activation", "", 1, 1000)
+    seed: int = setting(0, "seed of the flow-matching noise, drawn once per activation", "", 0, 2**31 - 1)
+    noise_scale: float = setting(0.0, "size of the noise; 0: the flow's centre, 1: as trained", "", 0.0, 1.0)
+    blend_time_s: float = setting(0.15, "memory of the plan that new chunks are blended into", "s", 0.0, 2.0)
+    chunk_rate_hz: float = setting(20.0, "highest rate of action_chunk", "Hz", 0.1, 20.0)
+    realtime_priority: int = setting(60, "SCHED_FIFO priority of the control loop where allowed; 0: none", "", 0, 90)
+    process_priority: int = setting(
+        50, "SCHED_FIFO priority of the node's other threads when the head runs in every tick; 0: none", "", 0, 89
+    )
+    token_warn_s: float = setting(0.2, "time without new tokens that is worth a warning", "s", 0.05, 60.0)
+    token_hold_s: float = setting(0.3, "time without new tokens after which nothing is commanded", "s", 0.05, 60.0)
+    token_max_age_s: float = setting(0.5, "age of the tokens' image from which nothing is commanded", "s", 0.05, 60.0)
+    joint_state_timeout_s: float = setting(
+        0.05, "age of the joint state from which nothing is commanded", "s", 0.01, 1.0
+    )
+    chunk_max_age_s: float = setting(
+        0.25, "age of the joint state behind the newest chunk from which nothing is commanded", "s", 0.02, 60.0
+    )
+    max_future_s: float = setting(0.1, "how far a stamp may lie ahead of the clock", "s", 0.0, 1.0)
+    healthy_s: float = setting(0.1, "how long all inputs must be good before commands resume", "s", 0.0, 5.0)
+
+    def __post_init__(self) -> None:
+        check_choice("engine", self.engine, ENGINES)
+        check_choice("dtype", self.dtype, DTYPES)
+        check_choice("device", self.device, DEVICES)
+        check_choice("head_mode", self.head_mode, HEAD_MODES)
+        if not self.token_warn_s <= self.token_hold_s <= self.token_max_age_s:
+            raise ConfigError(
+                f"token_warn_s {self.token_warn_s}, token_hold_s {self.token_hold_s} and token_max_age_s "
+                f"{self.token_max_age_s} must not descend"
+            )
+        if 0 < self.realtime_priority <= self.process_priority:
+            raise ConfigError(
+                f"realtime_priority {self.realtime_priority} must be above process_priority {self.process_priority}"
+            )

@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A thread that evaluates the head as fast as it can, for heads that do not fit a control tick."""
+
+import logging
+import threading
+from collections.abc import Callable
+
+_log = logging.getLogger(__name__)
+_IDLE_S = 0.002  # joint states come every 4 to 10 ms
+
+
+class HeadWorker:
+    """Calls ``evaluate`` again and again; when it says that there was nothing to do, a moment later.
+
+    An exception of ``evaluate`` ends the thread: it is logged, and ``failure`` holds it for the owner.
+    """
+
+    def __init__(self, evaluate: Callable[[], bool]) -> None:
+        self.failure: BaseException | None = None
+        self._evaluate = evaluate
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="head", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self, timeout_s: float = 2.0) -> None:
+        """Ask the thread to end and wait for it; one evaluation may still finish."""
+        self._stopping.set()
+        self._thread.join(timeout_s)
+
+    def _run(self) -> None:
+        try:
+            while not self._stopping.is_set():
+                if not self._evaluate():
+                    self._stopping.wait(_IDLE_S)
+        except BaseException as error:  # noqa: BLE001 - a dead thread must be known to its owner, whatever the cause
+            self.failure = error
+            _log.exception("the head's thread ended by an error")

@@ -1,0 +1,241 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Policies behind two verbs: ``encode`` an observation into tokens (System 2), ``act`` on tokens and joint state (System 1).
+
+What runs the network is a ``Backend``: plain torch here, the compiled engine in ``engine.py``.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gr00t_policy.core.embodiment import Embodiment
+from gr00t_policy.core.errors import MessageError
+from gr00t_policy.core.types import ActionChunk, ConditioningTokens, Observation
+from gr00t_policy.data.camera_views import CameraViews
+from gr00t_policy.data.published_images import PublishedImageTransform
+from gr00t_policy.data.transforms import ImageTransform, StateActionTransform
+from gr00t_policy.model.checkpoint import Checkpoint
+
+_NS = 1_000_000_000
+
+
+class Backend(Protocol):
+    """Runs one checkpoint's network on float32 numpy arrays."""
+
+    def encode(
+        self, pixel_values: NDArray[np.float32], input_ids: NDArray[np.int64], mask: NDArray[np.int64]
+    ) -> NDArray[np.float32]:
+        """pixel_values (1, V, 3, H, W), ids and mask (1, S) -> features (S, D)."""
+        ...
+
+    def context(self, features: NDArray[np.float32], mask: NDArray[np.bool_]) -> Any:
+        """Constant work on the features (S, D) with mask (S,), once per tokens message; opaque, for ``act``."""
+        ...
+
+    def act(self, context: Any, state: NDArray[np.float32], noise: NDArray[np.float32]) -> NDArray[np.float32]:
+        """state (1, state_dim), noise (T, A) -> normalised actions (T, A)."""
+        ...
+
+
+class Policy(Protocol):
+    """What planner and controller need to know of a policy."""
+
+    embodiment: Embodiment
+
+    def encode(self, observation: Observation, sequence: int = 0, instruction_id: int = 0) -> ConditioningTokens: ...
+
+    def accept(self, tokens: ConditioningTokens) -> None:
+        """Use these tokens from now on. Raises MessageError when they are not for this policy."""
+        ...
+
+    def act(self, state: NDArray[np.floating], state_stamp_ns: int) -> ActionChunk: ...
+
+    def start_episode(self, seed: int) -> None: ...
+
+
+class Gr00tPolicy:
+    """A checkpoint's network. The noise is drawn once per episode, so that successive evaluations agree.
+
+    noise_scale: 1 samples the distribution it was trained for, 0 gives the flow's centre (least variation).
+    """
+
+    def __init__(self, checkpoint: Checkpoint, backend: Backend, seed: int = 0, noise_scale: float = 1.0) -> None:
+        config = checkpoint.config
+        self.checkpoint = checkpoint
+        self.embodiment = checkpoint.embodiment
+        self._backend = backend
+        published = config.prompt_template == "eagle2"  # NVIDIA's network, or one made like it
+        image = (PublishedImageTransform if published else ImageTransform)(
+            config.vision.image_size, config.crop_fraction
+        )
+        self._views = CameraViews(checkpoint.embodiment, image)
+        self._transform = StateActionTransform(
+            checkpoint.embodiment, checkpoint.statistics, config.head.state_dim, config.head.action_dim
+        )
+        self._noise_scale = noise_scale
+        self._step_dt_s = 1.0 / checkpoint.embodiment.rate_hz
+        self._context: Any = None
+        self._tokens: ConditioningTokens | None = None
+        self._chunks = 0
+        self.start_episode(seed)
+
+    @property
+    def tokens(self) -> ConditioningTokens | None:
+        """The tokens in use."""
+        return self._tokens
+
+    def start_episode(self, seed: int) -> None:
+        """New noise from ``seed``; tokens are forgotten."""
+        head = self.checkpoint.config.head
+        noise = np.random.default_rng(seed).normal(size=(head.horizon, head.action_dim))
+        self._noise = (self._noise_scale * noise).astype(np.float32)
+        self._seed = seed
+        self._context = self._tokens = None
+
+    def encode(self, observation: Observation, sequence: int = 0, instruction_id: int = 0) -> ConditioningTokens:
+        """System 2 on the observation's pictures and sentence; the joint state is not used. Raises MessageError."""
+        pixels = self._views(observation.images)[None]
+        prompt = self.checkpoint.prompt.encode(observation.instruction, pixels.shape[1])
+        features = self._backend.encode(pixels, prompt.input_ids[None], prompt.attention_mask[None])
+        return ConditioningTokens(
+            features=features,
+            mask=prompt.attention_mask.astype(np.bool_),
+            stamp_ns=observation.image_stamp_ns,
+            sequence=sequence,
+            instruction=observation.instruction,
+            instruction_id=instruction_id,
+            checkpoint_hash=self.checkpoint.hash,
+            embodiment=self.embodiment.name,
+        )
+
+    def accept(self, tokens: ConditioningTokens) -> None:
+        """Prepare the head for these tokens. Raises MessageError, and keeps the old ones, when they do not fit."""
+        width = self.checkpoint.config.head.cross_dim
+        if tokens.checkpoint_hash != self.checkpoint.hash:
+            raise MessageError(
+                f"tokens come from checkpoint {tokens.checkpoint_hash[:12] or '(none)'}, this is "
+                f"{self.checkpoint.hash[:12]}; start planner and controller with the same checkpoint"
+            )
+        if tokens.embodiment != self.embodiment.name:
+            raise MessageError(f"tokens are for embodiment '{tokens.embodiment}', not '{self.embodiment.name}'")
+        if tokens.features.ndim != 2 or tokens.features.shape[1] != width or len(tokens.mask) != len(tokens.features):
+            raise MessageError(
+                f"tokens have shape {tokens.features.shape} with mask {tokens.mask.shape}; expected (S, {width}) and (S,)"
+            )
+        if not np.isfinite(tokens.features).all():
+            raise MessageError("tokens hold NaN or infinity")
+        self._context = self._backend.context(tokens.features, tokens.mask)
+        self._tokens = tokens
+
+    def act(self, state: NDArray[np.floating], state_stamp_ns: int) -> ActionChunk:
+        """System 1: joint state (J,) [rad] of ``state_stamp_ns`` -> chunk whose step 0 is one step later.
+
+        Needs accepted tokens. Raises MessageError when the state or the result is not finite.
+        """
+        assert self._tokens is not None, "act before the first tokens"
+        if not np.isfinite(state).all():
+            raise MessageError("the joint state holds NaN or infinity")
+        encoded = self._transform.encode_state(np.asarray(state, np.float32))
+        positions = self._transform.decode_actions(self._backend.act(self._context, encoded, self._noise))
+        if not np.isfinite(positions).all():
+            raise MessageError("the network gave NaN or infinity; the chunk is dropped")
+        self._chunks += 1
+        return ActionChunk(
+            stamp_ns=state_stamp_ns + round(self._step_dt_s * _NS),
+            step_dt_s=self._step_dt_s,
+            joint_names=self.embodiment.policy_joint_names,
+            positions=positions,
+            chunk_id=self._chunks,
+            tokens_sequence=self._tokens.sequence,
+            tokens_stamp_ns=self._tokens.stamp_ns,
+            state_stamp_ns=state_stamp_ns,
+            seed=self._seed,
+        )
+
+
+@dataclass
+class ReplayPolicy:
+    """Plays recorded targets (N, J) [rad] at the embodiment's rate, whatever it is shown: for tests of everything else."""
+
+    embodiment: Embodiment
+    targets: NDArray[np.float64]
+    horizon: int = 16
+
+    def __post_init__(self) -> None:
+        self._begin_ns: int | None = None
+        self._tokens_sequence = 0
+
+    def start_episode(self, seed: int) -> None:
+        self._begin_ns = None
+
+    def encode(self, observation: Observation, sequence: int = 0, instruction_id: int = 0) -> ConditioningTokens:
+        return _empty_tokens(self.embodiment, observation, sequence, instruction_id)
+
+    def accept(self, tokens: ConditioningTokens) -> None:
+        self._tokens_sequence = tokens.sequence
+
+    def act(self, state: NDArray[np.floating], state_stamp_ns: int) -> ActionChunk:
+        """The recording from where its own time stands; the first call starts it. Its last target is repeated."""
+        self._begin_ns = state_stamp_ns if self._begin_ns is None else self._begin_ns
+        step_dt_s = 1.0 / self.embodiment.rate_hz
+        now = (state_stamp_ns - self._begin_ns) / (step_dt_s * _NS)
+        places = np.clip(now + np.arange(self.horizon), 0, len(self.targets) - 1)
+        index = places.astype(int)
+        following = np.minimum(index + 1, len(self.targets) - 1)
+        positions = self.targets[index] + (places - index)[:, None] * (self.targets[following] - self.targets[index])
+        return ActionChunk(
+            stamp_ns=state_stamp_ns + round(step_dt_s * _NS),
+            step_dt_s=step_dt_s,
+            joint_names=self.embodiment.policy_joint_names,
+            positions=positions,
+            tokens_sequence=self._tokens_sequence,
+            state_stamp_ns=state_stamp_ns,
+        )
+
+
+@dataclass
+class HoldPolicy:
+    """Stays where it was when the episode began, whatever it is shown."""
+
+    embodiment: Embodiment
+    horizon: int = 16
+
+    def __post_init__(self) -> None:
+        self._held: Sequence[float] | NDArray[np.floating] | None = None
+
+    def start_episode(self, seed: int) -> None:
+        self._held = None
+
+    def encode(self, observation: Observation, sequence: int = 0, instruction_id: int = 0) -> ConditioningTokens:
+        return _empty_tokens(self.embodiment, observation, sequence, instruction_id)
+
+    def accept(self, tokens: ConditioningTokens) -> None:
+        """Any tokens will do."""
+
+    def act(self, state: NDArray[np.floating], state_stamp_ns: int) -> ActionChunk:
+        self._held = np.array(state, np.float64) if self._held is None else self._held
+        step_dt_s = 1.0 / self.embodiment.rate_hz
+        return ActionChunk(
+            stamp_ns=state_stamp_ns + round(step_dt_s * _NS),
+            step_dt_s=step_dt_s,
+            joint_names=self.embodiment.policy_joint_names,
+            positions=np.tile(self._held, (self.horizon, 1)),
+            state_stamp_ns=state_stamp_ns,
+        )
+
+
+def _empty_tokens(
+    embodiment: Embodiment, observation: Observation, sequence: int, instruction_id: int
+) -> ConditioningTokens:
+    return ConditioningTokens(
+        features=np.zeros((1, 1), np.float32),
+        mask=np.ones(1, np.bool_),
+        stamp_ns=observation.image_stamp_ns,
+        sequence=sequence,
+        instruction=observation.instruction,
+        instruction_id=instruction_id,
+        embodiment=embodiment.name,
+    )

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The plain network as a policy backend: the reference that the compiled engine is checked against, and what runs the
+published network in bfloat16 or on a GPU."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gr00t_policy.core.errors import ConfigError
+from gr00t_policy.model.checkpoint import Checkpoint
+from gr00t_policy.model.weights import DTYPES
+from gr00t_policy.runtime.config import DEVICES, PARTS, check_choice
+
+
+class TorchBackend:
+    """Eager torch; ``threads`` is torch's own setting and belongs to the process. Keys and values are computed once per
+    tokens message (``context``), what depends on flow time once."""
+
+    def __init__(
+        self, checkpoint: Checkpoint, part: str | None = None, dtype: str = "auto", device: str = "auto"
+    ) -> None:
+        """part: 'encoder' or 'head', None = both; of the other nothing is loaded.
+
+        dtype: 'float32', 'bfloat16', or 'auto': bfloat16 for a released checkpoint, as it is stored and meant. device:
+        'cpu', 'cuda', or 'auto': a GPU where there is one, for released checkpoints (small ones are faster without).
+        Raises ConfigError on unknown names or a GPU that is not there, CheckpointError when the weights do not fit.
+        """
+        check_choice("part", part or PARTS[0], PARTS)
+        name, self.device = _dtype_name(checkpoint, dtype), _device(checkpoint, device)
+        self.dtype = DTYPES[name]
+        self._backbone = checkpoint.load_backbone(name, self.device) if part in (None, "encoder") else None
+        self._head = checkpoint.load_head(name, self.device) if part in (None, "head") else None
+        self._slot = torch.zeros(1, dtype=torch.long, device=self.device)  # the one that was kept
+        if self._head is not None:
+            with torch.inference_mode():
+                self._tables = self._head.time_tables(self._slot)
+
+    @torch.inference_mode()
+    def encode(
+        self, pixel_values: NDArray[np.float32], input_ids: NDArray[np.int64], mask: NDArray[np.int64]
+    ) -> NDArray[np.float32]:
+        assert self._backbone is not None, "this backend has no encoder"
+        ids, real = (torch.from_numpy(np.ascontiguousarray(value)).to(self.device) for value in (input_ids, mask))
+        return _array(self._backbone(self._tensor(pixel_values), ids, real))
+
+    @torch.inference_mode()
+    def context(self, features: NDArray[np.float32], mask: NDArray[np.bool_]) -> Any:
+        assert self._head is not None, "this backend has no head"
+        real = torch.from_numpy(mask.astype(np.int64))[None].to(self.device)
+        return self._head.precompute_context(self._tensor(features)[None], real)
+
+    @torch.inference_mode()
+    def act(self, context: Any, state: NDArray[np.float32], noise: NDArray[np.float32]) -> NDArray[np.float32]:
+        """In bfloat16 the Euler steps add up in bfloat16 too, as in the published policy."""
+        assert self._head is not None, "this backend has no head"
+        tensors = self._tensor(state)[None], self._slot, self._tensor(noise)[None]
+        return _array(self._head.sample_with_context(context, *tensors, self._tables))
+
+    def _tensor(self, values: NDArray[np.float32]) -> Tensor:
+        """A copy in the network's type on its device."""
+        return torch.tensor(values, dtype=self.dtype, device=self.device)
+
+
+def _array(rows: Tensor) -> NDArray[np.float32]:
+    """(1, ...) -> (...)."""
+    return rows[0].float().cpu().numpy()
+
+
+def _dtype_name(checkpoint: Checkpoint, dtype: str) -> str:
+    check_choice("dtype", dtype, ("auto", *DTYPES))
+    if dtype != "auto":
+        return dtype
+    return "bfloat16" if checkpoint.released else "float32"
+
+
+def _device(checkpoint: Checkpoint, device: str) -> str:
+    check_choice("device", device, DEVICES)
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ConfigError(
+            "parameter 'device' is 'cuda', but torch finds no GPU here; use 'cpu' or install torch for CUDA"
+        )
+    if device != "auto":
+        return device
+    return "cuda" if checkpoint.released and torch.cuda.is_available() else "cpu"

@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Training batches in the network's units, as numpy: from demonstrations and from still scenes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gr00t_policy.data.frame_cache import FrameCache
+from gr00t_policy.data.grounding import GroundingSet
+from gr00t_policy.data.reader import Episode
+from gr00t_policy.data.transforms import ColourJitter, ImageTransform, StateActionTransform, to_network
+from gr00t_policy.model.tokenizer import Prompt, PromptTokenizer
+
+Batch = dict[str, NDArray]
+VALID, GOAL_UV = "valid", "goal_uv"
+_RECOVERY_ROWS = 24  # 1.2 s after a disturbance it is decided how to get back
+
+
+@dataclass
+class Prompts:
+    """Sentences to padded ids for prompts with ``views`` pictures, each encoded once."""
+
+    tokenizer: PromptTokenizer
+    views: int = 1
+    pad_id: int = 0
+
+    def __post_init__(self) -> None:
+        self._known: dict[str, Prompt] = {}
+
+    def __call__(self, sentences: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """ids and masks (B, S)."""
+        for sentence in sentences:
+            if sentence not in self._known:
+                self._known[sentence] = self.tokenizer.encode(sentence, self.views)
+        prompts = [self._known[sentence] for sentence in sentences]
+        length = max(len(prompt.input_ids) for prompt in prompts)  # prompts of fixed length are all as long
+        ids = np.full((len(prompts), length), self.pad_id, np.int64)
+        masks = np.zeros_like(ids)
+        for row, prompt in enumerate(prompts):
+            ids[row, length - len(prompt.input_ids) :] = prompt.input_ids  # padding is on the left
+            masks[row, length - len(prompt.input_ids) :] = prompt.attention_mask
+        return ids, masks
+
+
+class DemonstrationBatches:
+    """Draws pictures uniformly and, for each, action samples whose joint state is a little newer than the picture.
+
+    A row may start a chunk when it is valid (not disturbed); steps from the first invalid row on are masked. Pictures
+    shortly after a disturbance are drawn ``recovery_weight`` times as often. caches: one per camera, in the network's
+    order. learnt_from: numbers of the episodes that may be drawn, None = all; others are never touched.
+    offset_rad: (J,) standard deviation of an offset that is added to a sample's joint state and to its actions alike, so
+    that few recordings teach motion from where the robot is, not only their own places.
+    """
+
+    def __init__(
+        self,
+        episodes: Sequence[Episode],
+        caches: Sequence[FrameCache],
+        transform: StateActionTransform,
+        image: ImageTransform,
+        prompts: Prompts,
+        jitter: ColourJitter,
+        *,
+        slot: int,
+        horizon: int,
+        max_image_age_frames: int,
+        state_noise_rad: float,
+        recovery_weight: int = 1,
+        learnt_from: Sequence[int] | None = None,
+        offset_rad: NDArray[np.floating] | None = None,
+    ) -> None:
+        self._episodes, self._caches, self._transform = episodes, caches, transform
+        self._image, self._prompts, self._jitter = image, prompts, jitter
+        self._slot, self._horizon = slot, horizon
+        self._max_age, self._noise = max_image_age_frames, state_noise_rad
+        self._offset = offset_rad
+        self._valid = [valid_rows(episode) for episode in episodes]
+        drawn = range(len(episodes)) if learnt_from is None else learnt_from
+        self._pictures = np.array(
+            [
+                (number, frame)
+                for number in drawn
+                for valid in (self._valid[number],)
+                for frame in caches[0].frame_indices(number)
+                if valid[frame : frame + max_image_age_frames + 1].any()
+                for _ in range(1 if valid[max(frame - _RECOVERY_ROWS, 0) : frame + 1].all() else recovery_weight)
+            ]
+        )
+        self._dims = transform.action_mask[None, :]
+
+    def __len__(self) -> int:
+        return len(self._pictures)
+
+    def draw(self, pictures: int, samples: int, rng: np.random.Generator) -> Batch:
+        """Batch of B = pictures and R = B * samples; without flow time and noise, which the loop draws."""
+        chosen = self._pictures[rng.integers(len(self._pictures), size=pictures)]
+        looks = self._looks(chosen, rng)
+        states, actions, masks = [], [], []
+        for number, frame in chosen:
+            episode, valid = self._episodes[number], self._valid[number]
+            ages = np.flatnonzero(valid[frame : frame + self._max_age + 1])
+            for start in frame + rng.choice(ages, size=samples):
+                states.append(episode.states[start])
+                steps = np.minimum(np.arange(start, start + self._horizon), len(episode) - 1)
+                actions.append(episode.actions[steps])
+                masks.append(np.logical_and.accumulate(valid[steps]))
+        joints = np.stack(states) + rng.normal(size=(len(states), self._transform.joints)) * self._noise
+        targets = np.stack(actions)
+        if self._offset is not None:
+            offset = rng.normal(size=joints.shape) * self._offset
+            joints, targets = joints + offset, targets + offset[:, None]
+        return {
+            **looks,
+            "state": self._transform.encode_state(joints.astype(np.float32)),
+            "action": self._transform.encode_actions(targets.astype(np.float32)),
+            "action_mask": (np.stack(masks)[..., None] & self._dims).astype(np.float32),
+            "embodiment_id": np.full(len(states), self._slot),
+        }
+
+    def draw_looks(self, pictures: int, rng: np.random.Generator) -> Batch:
+        """Pictures, sentences and localisation labels alone, as ``GroundingBatches`` gives them."""
+        return self._looks(self._pictures[rng.integers(len(self._pictures), size=pictures)], rng)
+
+    def _looks(self, chosen: NDArray[np.int64], rng: np.random.Generator) -> Batch:
+        images = np.stack([self._pictures_of(cache, chosen, rng) for cache in self._caches], axis=1)
+        ids, mask = self._prompts([self._episodes[e].task for e, _ in chosen])
+        target = np.stack([self._goal_uv(e)[f] for e, f in chosen]) * 2 - 1
+        return {
+            "pixel_values": to_network(images),
+            "input_ids": ids,
+            "attention_mask": mask,
+            "aux_target": np.nan_to_num(target).astype(np.float32),
+            "aux_mask": (np.abs(np.nan_to_num(target, nan=9.0)) <= 1.0).astype(np.float32),
+        }
+
+    def _pictures_of(self, cache: FrameCache, chosen: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.uint8]:
+        """One camera's pictures (B, size, size, 3), cut and coloured at random."""
+        views = np.stack([cache.views[cache.row(e, f)] for e, f in chosen])
+        return self._jitter(self._image.random(views, rng), rng)
+
+    def _goal_uv(self, number: int) -> NDArray[np.floating]:
+        """(N, 4) labels of an episode; NaN where it has none."""
+        episode = self._episodes[number]
+        return episode.extras.get(GOAL_UV, np.full((len(episode), 4), np.nan))
+
+
+class GroundingBatches:
+    """Still scenes, each with a sentence about two of the things in it."""
+
+    def __init__(self, scenes: GroundingSet, prompts: Prompts, jitter: ColourJitter) -> None:
+        self._scenes, self._prompts, self._jitter = scenes, prompts, jitter
+
+    def draw(self, count: int, rng: np.random.Generator) -> Batch:
+        """pixel_values, input_ids, attention_mask, aux_target, aux_mask for ``count`` scenes."""
+        rows = rng.integers(len(self._scenes), size=count)
+        drawn = [self._scenes.draw(int(row), rng) for row in rows]
+        ids, mask = self._prompts([sentence for sentence, _ in drawn])
+        target = np.stack([places for _, places in drawn]) * 2 - 1
+        images = self._jitter(np.asarray(self._scenes.images[rows]), rng)
+        return {
+            "pixel_values": to_network(images)[:, None],
+            "input_ids": ids,
+            "attention_mask": mask,
+            "aux_target": target.astype(np.float32),
+            "aux_mask": (np.abs(target) <= 1.0).astype(np.float32),
+        }
+
+
+def valid_rows(episode: Episode) -> NDArray[np.bool_]:
+    """(N,) False where what was recorded is not to be imitated, as while a policy drove before the expert took over."""
+    flags = episode.extras.get(VALID)
+    return np.ones(len(episode), bool) if flags is None else np.asarray(flags).reshape(len(episode)) > 0.5

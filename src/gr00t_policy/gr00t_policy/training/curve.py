@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The loss curve of a run as a picture."""
+
+import json
+from pathlib import Path
+
+
+def draw_curve(log: Path, picture: Path) -> None:
+    """Read ``log.jsonl`` and draw flow-matching loss and, where it was trained, localisation distance over steps."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    panels = {
+        "flow-matching loss": ("flow", "flow_held_out"),
+        "localisation distance [half images]": ("find", "find_scenes"),
+    }
+    shown = {title: keys for title, keys in panels.items() if any(key in line for line in lines for key in keys)}
+    figure, axes = pyplot.subplots(len(shown), 1, figsize=(8, 3 * len(shown)), sharex=True, squeeze=False)
+    for axis, (title, keys) in zip(axes[:, 0], shown.items(), strict=True):
+        for key in keys:
+            rows = [(line["step"], line[key]) for line in lines if key in line]
+            if rows:
+                axis.plot(*zip(*rows, strict=True), label=key.replace("_", " "), linewidth=0.8)
+        axis.set_ylabel(title)
+        axis.set_yscale("log")
+        axis.grid(alpha=0.3)
+        axis.legend()
+    axes[-1, 0].set_xlabel("step")
+    figure.tight_layout()
+    figure.savefig(picture, dpi=110)
+    pyplot.close(figure)

@@ -1,0 +1,277 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a checkpoint and recordings of a robot to a checkpoint for that robot: ``gr00t train --recipe finetune``.
+
+Defaults are those of the public fine-tuning script of GR00T N1: the language model stays, all else learns.
+"""
+
+import json
+import math
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from gr00t_policy.core.embodiment import Embodiment, load_embodiment
+from gr00t_policy.core.errors import ConfigError, DatasetError
+from gr00t_policy.data.dataset_statistics import statistics_of
+from gr00t_policy.data.durable import write_json
+from gr00t_policy.data.reader import LeRobotDataset
+from gr00t_policy.data.statistics import Statistics
+from gr00t_policy.data.transforms import ColourJitter, ImageTransform, StateActionTransform
+from gr00t_policy.model.checkpoint import Checkpoint, check_parts, load_checkpoint
+from gr00t_policy.model.config import ModelConfig
+from gr00t_policy.training.batches import DemonstrationBatches, Prompts
+from gr00t_policy.training.config import LoopConfig, StageConfig
+from gr00t_policy.training.fitting import open_for, robot_in_dataset
+from gr00t_policy.training.loop import RESUME, TrainingRun
+from gr00t_policy.training.run_folder import cached_frames, save_result, train_with_progress
+from gr00t_policy.training.statistics import widened
+
+NEW_ROBOT = "new_embodiment"  # the slot that GR00T N1 keeps for robots it does not know
+_CONFIG = "finetune_config.json"
+_MAY_DIFFER = {"out", "threads", "device", "mixed_precision", "save_every"}  # without making it another run
+
+
+@dataclass(frozen=True)
+class FinetuneConfig:
+    """What to fine-tune on what. The defaults of everything optional are GR00T N1's own."""
+
+    dataset: Path
+    """LeRobot v2 folder with modality.json."""
+    init: Path
+    """Checkpoint to start from."""
+    out: Path
+    """Run folder. An interrupted run is continued."""
+    recipe: Literal["finetune"] = "finetune"
+    """This recipe."""
+    hold_out: tuple[int, ...] = ()
+    """Episodes that are never learnt from, also not by the statistics; for `gr00t eval --open-loop`."""
+    embodiment: str = ""
+    """Robot: name or YAML file; default: the robot of the checkpoint."""
+    groups: tuple[str, ...] = ()
+    """Joint groups to move, in order; default: the robot's own choice."""
+    slot: str = ""
+    """Embodiment whose weights in the head are used; default: the robot's own, or new_embodiment where it has none."""
+    steps: int = 10000
+    """Optimiser steps."""
+    batch: int = 16
+    """Pictures per step."""
+    samples_per_image: int = 1
+    """Action samples (noise, flow time) that share one encoded picture; more are nearly free."""
+    lr: float = 1e-4
+    """Peak learning rate; half a cosine to 0 after the warm-up."""
+    warmup_ratio: float = 0.05
+    """Share of the steps in which the learning rate rises."""
+    weight_decay: float = 1e-5
+    """Of matrices and tables; biases and norms are not decayed."""
+    betas: tuple[float, float] = (0.95, 0.999)
+    """Decay of AdamW's first and second moment."""
+    gradient_clip: float = 1.0
+    """Greatest norm of the gradient."""
+    tune_llm: bool = False
+    """Language model."""
+    tune_visual: bool = True
+    """Vision tower and connector."""
+    tune_projector: bool = True
+    """State and action encoders, action decoder, positions."""
+    tune_diffusion_model: bool = True
+    """DiT."""
+    jitter: float = 1.0
+    """Strength of colour jitter relative to GR00T N1's."""
+    state_noise_rad: float = 0.0
+    """Standard deviation of noise on the joint states."""
+    offset_share: float = 0.0
+    """Standard deviation of an offset added to a sample's joint state and actions alike, as a share of each joint's
+    recorded range: for a handful of recordings, which otherwise teach their own places by heart."""
+    offset_groups: tuple[str, ...] = ()
+    """Joint groups to offset: those whose actions are in the units of their states."""
+    max_image_age_frames: int = 0
+    """Pictures are up to this many frames older than the joint state, as on a robot whose pictures arrive late."""
+    min_range_rad: float = 0.0
+    """Joints that move less are normalised as if they moved this much."""
+    ema_decay: float = 0.0
+    """Decay of averaged weights to save instead of the last ones; 0: the last."""
+    seed: int = 42
+    save_every: int = 500
+    """Steps between resume points."""
+    threads: int = 2
+    """Threads that train."""
+    device: str = "cpu"
+    """cpu or cuda."""
+    mixed_precision: bool | None = None
+    """Compute in bfloat16, weights in float32; default: on cuda."""
+
+    def __post_init__(self) -> None:
+        if self.steps < 1 or self.batch < 1 or self.samples_per_image < 1 or self.lr <= 0:
+            raise ConfigError(f"steps, batch, samples_per_image and lr must be above 0: {self}")
+        if self.offset_share and not self.offset_groups:
+            raise ConfigError(
+                "offset_share needs offset_groups: the joint groups whose actions are in the units of their states"
+            )
+        if not 0 <= self.warmup_ratio < 1:
+            raise ConfigError(f"warmup_ratio must lie in [0, 1), got {self.warmup_ratio}")
+
+    @property
+    def frozen(self) -> tuple[str, ...]:
+        """Names of ``tuning.PARTS``. The auxiliary localiser has no labels here and stays as it is."""
+        tuned = {
+            "language": self.tune_llm,
+            "vision": self.tune_visual,
+            "projector": self.tune_projector,
+            "diffusion": self.tune_diffusion_model,
+        }
+        return (*(part for part, learns in tuned.items() if not learns), "localiser")
+
+    def loop(self) -> LoopConfig:
+        stage = StageConfig(
+            steps=self.steps,
+            learning_rate=self.lr,
+            images_per_step=self.batch,
+            samples_per_image=self.samples_per_image,
+            aux_weight=0.0,
+            warmup_steps=max(1, math.ceil(self.warmup_ratio * self.steps)),
+            fall_after_warmup=True,
+            final_share=0.0,
+        )
+        return LoopConfig(
+            out=self.out,
+            stages={"finetune": stage},
+            frozen=self.frozen,
+            betas=self.betas,
+            weight_decay=self.weight_decay,
+            gradient_clip=self.gradient_clip,
+            ema_decay=self.ema_decay,
+            seed=self.seed,
+            threads=self.threads,
+            device=self.device,
+            mixed_precision=self.device == "cuda" if self.mixed_precision is None else self.mixed_precision,
+            save_every=self.save_every,
+        )
+
+
+def run(config: FinetuneConfig) -> int:
+    """Fine-tune, or continue an interrupted run of the same folder; leaves ``<out>/checkpoint``. Returns the exit code."""
+    torch.set_num_threads(config.threads)
+    init = load_checkpoint(config.init)
+    robot = load_embodiment(config.embodiment) if config.embodiment else init.embodiment
+    robot = robot_in_dataset(robot, config.dataset, config.groups)
+    dataset = open_for(robot, config.dataset)
+    learnt = _learnt_from(dataset, config.hold_out)
+    network = with_slot(init.config, robot.tag, config.slot)
+    statistics = widened(statistics_of([dataset], robot.tag, held_out=config.hold_out), config.min_range_rad)
+    check_parts(network, robot, statistics)
+    _claim(config)
+    model = init.load_weights()
+    model.config = network
+    training = TrainingRun(config.loop(), model, *_batches(config, init, network, robot, statistics, dataset, learnt))
+    train_with_progress(training)
+    card = training_card(config, init, training, dataset, learnt)
+    checkpoint = save_result(training, robot, statistics, init.prompt.tokenizer, card)
+    held_out = f" --episodes {' '.join(map(str, config.hold_out))}" if config.hold_out else ""
+    print(f"see what it does: gr00t eval --open-loop {config.dataset} --checkpoint {checkpoint}{held_out}")
+    return 0
+
+
+def with_slot(config: ModelConfig, robot: str, slot: str = "") -> ModelConfig:
+    """The network with a weight slot for ``robot``: that of embodiment ``slot``, its own, or the one for new robots.
+
+    Raises ConfigError naming the slots there are.
+    """
+    name = slot or (robot if robot in config.embodiment_slots else NEW_ROBOT)
+    return replace(config, embodiment_slots={**config.embodiment_slots, robot: config.slot(name)})
+
+
+def training_card(
+    config: FinetuneConfig, init: Checkpoint, training: TrainingRun, dataset: LeRobotDataset, learnt: list[int]
+) -> dict[str, Any]:
+    """How the checkpoint was made, for people."""
+    chosen = {key: value for key, value in asdict(config).items() if key not in ("dataset", "init", "out")}
+    return {
+        "init": {"name": config.init.name, "hash": init.hash},
+        "dataset": config.dataset.name,
+        "episodes": learnt,
+        "held_out": list(config.hold_out),
+        "frames": sum(dataset.episodes[index].length for index in learnt),
+        "parameters": sum(p.numel() for p in training.model.parameters()),
+        "trained_parameters": sum(p.numel() for p in training.model.parameters() if p.requires_grad),
+        "minutes": round(training.seconds / 60, 1),
+        "config": chosen,
+    }
+
+
+def _learnt_from(dataset: LeRobotDataset, held_out: tuple[int, ...]) -> list[int]:
+    numbers = [entry.index for entry in dataset.episodes]
+    if unknown := [index for index in held_out if index not in numbers]:
+        raise DatasetError(f"{dataset.layout.root} has no episode {unknown[0]} to hold out; it has {len(numbers)}")
+    learnt = [index for index in numbers if index not in held_out]
+    if not learnt:
+        raise ConfigError(f"all {len(numbers)} episodes are held out; leave at least one to learn from")
+    return learnt
+
+
+def _claim(config: FinetuneConfig) -> None:
+    """The folder is this run's. Raises ConfigError when it holds another one: weights must not carry over what was held out."""
+    path = config.out / _CONFIG
+    chosen = json.loads(json.dumps(asdict(config), default=str))
+    if (config.out / RESUME).is_file() and path.is_file():
+        before = json.loads(path.read_text())
+        differing = [key for key in chosen if key not in _MAY_DIFFER and before.get(key) != chosen[key]]
+        if differing:
+            raise ConfigError(
+                f"{config.out} holds a run with another {', '.join(differing)}; use another --out, or remove it"
+            )
+    config.out.mkdir(parents=True, exist_ok=True)
+    write_json(path, chosen)
+
+
+def _batches(
+    config: FinetuneConfig,
+    init: Checkpoint,
+    network: ModelConfig,
+    robot: Embodiment,
+    statistics: Statistics,
+    dataset: LeRobotDataset,
+    learnt: list[int],
+) -> tuple[DemonstrationBatches, None, DemonstrationBatches | None]:
+    """What is learnt from, no scenes, and what is held out."""
+    image = ImageTransform(network.vision.image_size, network.crop_fraction)
+    caches = [cached_frames([dataset], camera.name, image, config.out, every=1) for camera in robot.cameras]
+    prompts = Prompts(init.prompt, len(robot.cameras), network.language.pad_id)
+    transform = StateActionTransform(robot, statistics, network.head.state_dim, network.head.action_dim)
+    episodes = [dataset.episode(entry.index) for entry in dataset.episodes]
+
+    def draw_from(
+        numbers: list[int], jitter: float, noise_rad: float, offset_rad: NDArray[np.float64] | None
+    ) -> DemonstrationBatches:
+        return DemonstrationBatches(
+            episodes,
+            caches,
+            transform,
+            image,
+            prompts,
+            ColourJitter(*(jitter * value for value in vars(ColourJitter()).values())),
+            slot=network.slot(robot.tag),
+            horizon=network.head.horizon,
+            max_image_age_frames=config.max_image_age_frames,
+            state_noise_rad=noise_rad,
+            learnt_from=numbers,
+            offset_rad=offset_rad,
+        )
+
+    held_out = draw_from(list(config.hold_out), 0.0, 0.0, None) if config.hold_out else None
+    offset_rad = _offset_rad(config, robot, statistics)
+    return draw_from(learnt, config.jitter, config.state_noise_rad, offset_rad), None, held_out
+
+
+def _offset_rad(config: FinetuneConfig, robot: Embodiment, statistics: Statistics) -> NDArray[np.float64]:
+    """(J,) standard deviations. Raises ConfigError naming a group that the robot's policy does not move."""
+    offset_rad = np.zeros(len(robot.policy_joints))
+    for group in config.offset_groups:
+        if group not in robot.policy_slices:
+            raise ConfigError(f"offset_groups names '{group}'; the policy moves: {', '.join(robot.policy_groups)}")
+        recorded = statistics.action[group]
+        offset_rad[robot.policy_slices[group]] = config.offset_share * (recorded.max - recorded.min)
+    return offset_rad

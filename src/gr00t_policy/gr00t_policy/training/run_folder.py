@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every run leaves in its folder, and the progress it shows: decoded pictures, log, checkpoint, loss curve."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from tokenizers import Tokenizer
+
+from gr00t_policy.core.embodiment import Embodiment
+from gr00t_policy.data.frame_cache import FrameCache, build_frame_cache
+from gr00t_policy.data.reader import LeRobotDataset
+from gr00t_policy.data.statistics import Statistics
+from gr00t_policy.data.transforms import ImageTransform
+from gr00t_policy.model.checkpoint import save_checkpoint
+from gr00t_policy.training.curve import draw_curve
+from gr00t_policy.training.loop import TrainingRun
+
+CHECKPOINT = "checkpoint"
+
+
+def cached_frames(
+    datasets: Sequence[LeRobotDataset], camera: str, image: ImageTransform, out: Path, every: int
+) -> FrameCache:
+    """Every ``every``-th picture of one camera, decoded once into ``<out>/frames``."""
+    with _progress() as bar:
+        row = bar.add_task("decoding pictures", total=None)
+        return build_frame_cache(
+            datasets,
+            camera,
+            image,
+            out / "frames",
+            every=every,
+            on_progress=lambda done, total: bar.update(row, completed=done, total=total),
+        )
+
+
+def train_with_progress(training: TrainingRun) -> None:
+    """All remaining steps, under a progress bar that shows the losses."""
+    with _progress() as bar:
+        row = bar.add_task("training", total=training.total_steps, completed=training.step)
+        training.run(lambda line: bar.update(row, completed=line["step"], description=_words(line)))
+
+
+def save_result(
+    training: TrainingRun, embodiment: Embodiment, statistics: Statistics, tokenizer: Tokenizer, card: dict[str, Any]
+) -> Path:
+    """Write ``<out>/checkpoint`` and ``<out>/loss.png``; returns the checkpoint's folder."""
+    out = training.config.out
+    save_checkpoint(out / CHECKPOINT, training.result(), embodiment, statistics, tokenizer, card)
+    draw_curve(out / "log.jsonl", out / "loss.png")
+    minutes = training.seconds / 60
+    print(f"{out / CHECKPOINT}: {training.step} steps in {minutes:.0f} min; curve in {out / 'loss.png'}")
+    return out / CHECKPOINT
+
+
+def _progress() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn()
+    )
+
+
+def _words(line: dict[str, Any]) -> str:
+    shown = [f"{key} {line[key]:.3f}" for key in ("flow", "find", "find_scenes") if key in line]
+    return f"{line['stage']}: {', '.join(shown)}"

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From datasets to a checkpoint: statistics, caches, network, loop, training card, loss curve."""
+
+import json
+from dataclasses import asdict, replace
+from typing import Any
+
+import torch
+from tokenizers import Tokenizer
+
+from gr00t_policy.core.embodiment import load_embodiment
+from gr00t_policy.data.dataset_statistics import statistics_of
+from gr00t_policy.data.grounding import GroundingSet, load_grounding
+from gr00t_policy.data.reader import LeRobotDataset
+from gr00t_policy.data.statistics import Statistics
+from gr00t_policy.data.transforms import ColourJitter, ImageTransform, StateActionTransform
+from gr00t_policy.model.checkpoint import load_checkpoint
+from gr00t_policy.model.config import ModelConfig, preset, resized
+from gr00t_policy.model.tokenizer import prompt_tokenizer, train_tokenizer
+from gr00t_policy.model.vla import Vla, build_vla
+from gr00t_policy.training.batches import DemonstrationBatches, GroundingBatches, Prompts
+from gr00t_policy.training.config import TrainConfig
+from gr00t_policy.training.loop import TrainingRun
+from gr00t_policy.training.run_folder import cached_frames, save_result, train_with_progress
+from gr00t_policy.training.statistics import widened
+
+
+def run(config: TrainConfig) -> int:
+    """Train, or continue an interrupted run of the same folder; leaves ``<out>/checkpoint``. Returns the exit code."""
+    torch.set_num_threads(config.threads)
+    config.out.mkdir(parents=True, exist_ok=True)
+    (config.out / "train_config.json").write_text(json.dumps(asdict(config), indent=2, default=str))
+    datasets = [LeRobotDataset(folder) for folder in config.datasets]
+    scenes = load_grounding(config.scenes) if config.scenes is not None else None
+    model, statistics, tokenizer = _network(config, datasets, scenes)
+    embodiment = load_embodiment(config.embodiment)
+    demonstrations, grounding = _batches(config, model.config, statistics, tokenizer, datasets, scenes)
+    training = TrainingRun(config, model, demonstrations, grounding)
+    train_with_progress(training)
+    save_result(training, embodiment, statistics, tokenizer, training_card(config, training, datasets, scenes))
+    return 0
+
+
+def training_card(
+    config: TrainConfig, training: TrainingRun, datasets: list[LeRobotDataset], scenes: GroundingSet | None
+) -> dict[str, Any]:
+    """How the checkpoint was made, for people; scores are added by the evaluation."""
+    return {
+        "datasets": [
+            {"name": d.layout.root.name, "episodes": len(d.episodes), "frames": d.num_frames} for d in datasets
+        ],
+        "scenes": len(scenes) if scenes is not None else 0,
+        "parameters": sum(p.numel() for p in training.model.parameters()),
+        "steps": training.step,
+        "minutes": round(training.seconds / 60, 1),
+        "device": config.device,
+        "threads": config.threads,
+        "stages": {name: asdict(stage) for name, stage in config.stages.items()},
+        "seed": config.seed,
+    }
+
+
+def _network(
+    config: TrainConfig, datasets: list[LeRobotDataset], scenes: GroundingSet | None
+) -> tuple[Vla, Statistics, Tokenizer]:
+    """A new network, or the one of ``initial`` with its own statistics and tokenizer."""
+    if config.initial is not None:
+        checkpoint = load_checkpoint(config.initial, config.embodiment)
+        return checkpoint.load_weights(), checkpoint.statistics, checkpoint.prompt.tokenizer
+    model_config = replace(
+        resized(preset(config.model), config.image_size, config.patch), crop_fraction=config.crop_fraction
+    )
+    sentences = {sentence for dataset in datasets for sentence in dataset.tasks.values()}
+    if scenes is not None:
+        facts = scenes.facts
+        sentences |= {t.format(object=o, bin=b) for t in facts.templates for o in facts.objects for b in facts.bins}
+    statistics = widened(statistics_of(datasets, load_embodiment(config.embodiment).tag), config.min_range_rad)
+    tokenizer = train_tokenizer(sorted(sentences), model_config.language.vocab)
+    return build_vla(model_config, config.seed), statistics, tokenizer
+
+
+def _batches(
+    config: TrainConfig,
+    model: ModelConfig,
+    statistics: Statistics,
+    tokenizer: Tokenizer,
+    datasets: list[LeRobotDataset],
+    scenes: GroundingSet | None,
+) -> tuple[DemonstrationBatches, GroundingBatches | None]:
+    embodiment = load_embodiment(config.embodiment)
+    image = ImageTransform(model.vision.image_size, model.crop_fraction)
+    cache = cached_frames(datasets, config.camera, image, config.out, every=2)
+    prompts = Prompts(prompt_tokenizer(tokenizer, model))
+    strength = config.jitter
+    jitter = ColourJitter(*(strength * value for value in vars(ColourJitter()).values()))
+    transform = StateActionTransform(embodiment, statistics, model.head.state_dim, model.head.action_dim)
+    demonstrations = DemonstrationBatches(
+        [datasets[number].episode(index) for number, index in cache.episodes],
+        [cache],
+        transform,
+        image,
+        prompts,
+        jitter,
+        slot=model.slot(embodiment.tag),
+        horizon=model.head.horizon,
+        max_image_age_frames=config.max_image_age_frames,
+        state_noise_rad=config.state_noise_rad,
+        recovery_weight=config.recovery_weight,
+    )
+    return demonstrations, GroundingBatches(scenes, prompts, jitter) if scenes is not None else None

@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Build of the ament package; the same shape in every Python package of the workspace."""
+
+from setuptools import find_packages, setup
+
+PACKAGE = "gr00t_policy"
+
+setup(
+    name=PACKAGE,
+    version="0.1.0",
+    description="The policy: its network, its data, its training, the fast loop, and the node `controller`.",
+    license="Apache-2.0",
+    maintainer="GR00T suite maintainers",
+    maintainer_email="maintainers@example.com",
+    packages=find_packages(include=[PACKAGE, f"{PACKAGE}.*"]),
+    package_data={PACKAGE: ["embodiments/*.yaml"]},
+    data_files=[
+        ("share/ament_index/resource_index/packages", [f"resource/{PACKAGE}"]),
+        (f"share/{PACKAGE}", ["package.xml"]),
+    ],
+    install_requires=["setuptools"],
+    zip_safe=False,
+    entry_points={"console_scripts": ["controller = gr00t_policy.ros.controller_node:main"]},
+)

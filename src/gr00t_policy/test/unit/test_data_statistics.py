@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Statistics: the streamed ones equal those of all rows at once; the metadata file keeps its schema and its other tags."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sample_data import write_sample
+
+from gr00t_policy.core.errors import CheckpointError, DatasetError
+from gr00t_policy.data.dataset import LeRobotDataset
+from gr00t_policy.data.dataset_statistics import published_statistics, statistics_of
+from gr00t_policy.data.key_statistics import KeyStatistics, compute_statistics
+from gr00t_policy.data.statistics import KeyModality, load_metadata, save_metadata
+
+
+@settings(max_examples=50)
+@given(st.integers(0, 2**32 - 1), st.lists(st.integers(1, 60), min_size=1, max_size=5), st.integers(1, 4))
+def test_streamed_statistics_equal_those_of_all_rows_at_once(seed, lengths, width):
+    rng = np.random.default_rng(seed)
+    blocks = [rng.normal(rng.uniform(-50, 50), rng.uniform(0.01, 5), (length, width)) for length in lengths]
+    rows, stats = np.concatenate(blocks), compute_statistics(lambda: blocks)
+    assert np.array_equal(stats.min, rows.min(0))
+    assert np.array_equal(stats.max, rows.max(0))
+    assert np.allclose(stats.mean, rows.mean(0), atol=1e-9)
+    assert np.allclose(stats.std, rows.std(0), atol=1e-7)
+    assert (stats.min <= stats.q01).all()
+    assert (stats.q01 <= stats.q99).all()
+    assert (stats.q99 <= stats.max).all()
+
+
+def test_quantiles_of_many_rows_are_close_to_the_exact_ones():
+    rows = np.random.default_rng(0).normal(0, 1, (20000, 3)) * [1.0, 0.01, 100.0] + [0, 5, -3]
+    stats = compute_statistics(lambda: np.array_split(rows, 7))
+    span = np.ptp(rows, axis=0)
+    assert (np.abs(stats.q01 - np.quantile(rows, 0.01, axis=0)) < span / 2000).all()
+    assert (np.abs(stats.q99 - np.quantile(rows, 0.99, axis=0)) < span / 2000).all()
+
+
+def test_a_dimension_that_never_changes_has_no_spread():
+    stats = compute_statistics(lambda: [np.full((10, 1), 0.3)])
+    assert stats.min == stats.max == stats.q01 == stats.q99 == 0.3
+    assert stats.std < 1e-12
+
+
+@pytest.mark.parametrize("blocks", [[], [np.zeros((0, 2))]])
+def test_statistics_of_nothing_are_refused(blocks):
+    with pytest.raises(DatasetError, match="no frame to compute statistics of"):
+        compute_statistics(lambda: blocks)
+
+
+def test_statistics_of_a_nan_are_refused():
+    with pytest.raises(DatasetError, match="NaN"):
+        compute_statistics(lambda: [np.array([[1.0, np.nan]])])
+    with pytest.raises(DatasetError, match="NaN"):
+        KeyStatistics(*([np.nan],) * 6)
+
+
+def test_two_datasets_together_have_the_statistics_of_their_union(tmp_path):
+    sets = [LeRobotDataset(write_sample(tmp_path / name, seeds)) for name, seeds in (("a", [0, 1]), ("b", [2]))]
+    together = statistics_of(sets, "small")
+    rows = np.concatenate([one.episode(entry.index).states for one in sets for entry in one.episodes])
+    assert list(together.state) == ["left_arm", "right_arm", "waist"]
+    assert np.allclose(together.state["right_arm"].max, rows[:, 3:5].max(0))
+    assert np.allclose(together.state["waist"].mean, rows[:, 5:].mean(0))
+    assert together.video["head"].resolution == (64, 48)
+
+
+def test_datasets_with_other_groups_are_not_taken_together(tmp_path):
+    root = write_sample(tmp_path, [0])
+    sets = [LeRobotDataset(root), LeRobotDataset(root, groups=["waist"])]
+    with pytest.raises(DatasetError, match="has groups"):
+        statistics_of(sets, "small")
+
+
+@pytest.fixture
+def statistics(tmp_path):
+    return statistics_of([LeRobotDataset(write_sample(tmp_path / "set", [0]))], "small")
+
+
+def test_the_metadata_file_has_the_published_schema_and_comes_back(tmp_path, statistics):
+    path = tmp_path / "experiment_cfg" / "metadata.json"
+    save_metadata(path, statistics)
+    entry = json.loads(path.read_text())["small"]
+    assert set(entry) == {"statistics", "modalities", "embodiment_tag"}
+    assert set(entry["statistics"]["action"]["waist"]) == {"min", "max", "mean", "std", "q01", "q99"}
+    assert entry["modalities"]["video"]["head"] == {"resolution": [64, 48], "channels": 3, "fps": 20.0}
+    assert entry["modalities"]["state"]["left_arm"] == {
+        "absolute": True,
+        "rotation_type": None,
+        "shape": [3],
+        "continuous": True,
+    }
+    assert load_metadata(path, "small").to_dict() == statistics.to_dict()
+
+
+def test_saving_keeps_the_entries_of_other_embodiments(tmp_path, statistics):
+    path = tmp_path / "metadata.json"
+    path.write_text(json.dumps({"other": {"kept": True}}))
+    save_metadata(path, statistics)
+    assert json.loads(path.read_text())["other"] == {"kept": True}
+    with pytest.raises(CheckpointError, match="no statistics for embodiment 'gr1'; it has: other, small"):
+        load_metadata(path, "gr1")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{", "not valid JSON"),
+        ("[]", "expected one entry per embodiment tag, got list"),
+        ('{"small": {}}', "not a GR00T metadata entry"),
+        ('{"small": {"statistics": {"state": {"waist": {"min": [0]}}, "action": {}}}}', "not a full set of statistics"),
+    ],
+)
+def test_a_metadata_file_that_cannot_be_used_is_named(tmp_path, content, message):
+    path = tmp_path / "metadata.json"
+    path.write_text(content)
+    with pytest.raises(CheckpointError, match=rf"metadata\.json.*{message}"):
+        load_metadata(path, "small")
+
+
+def test_a_missing_metadata_file_is_named(tmp_path):
+    with pytest.raises(CheckpointError, match=r"metadata\.json is missing"):
+        load_metadata(tmp_path / "metadata.json", "small")
+
+
+def published_entry(**modalities) -> dict:
+    """An entry as others write it: two keys, further fields that mean nothing to us."""
+    numbers = {name: [0.0, 1.0] for name in ("min", "max", "mean", "std", "q01", "q99")}
+    keys = {"left_arm": {**numbers, "count": [7]}, "left_leg": {"min": "not looked at"}}
+    sides = {
+        side: {"left_arm": {"absolute": True, "rotation_type": None, "shape": [2]}} for side in ("state", "action")
+    }
+    video = {"ego_view": {"resolution": [256, 256], "channels": 3, "fps": 20, "codec": "av1"}}
+    return {
+        "statistics": {"state": keys, "action": keys, "reward": {}},
+        "modalities": {"video": video, **sides, **modalities},
+        "embodiment_tag": "gr1",
+        "note": "of another version",
+    }
+
+
+def test_the_needed_groups_are_read_from_an_entry_with_more_groups_and_fields_than_we_know(tmp_path):
+    path = tmp_path / "metadata.json"
+    path.write_text(json.dumps({"gr1": published_entry()}))
+    read = load_metadata(path, "gr1", ["left_arm"])
+    assert list(read.state) == ["left_arm"]
+    assert read.video["ego_view"].resolution == (256, 256)
+    with pytest.raises(CheckpointError, match=r"state\.left_leg: not a full set of statistics"):
+        load_metadata(path, "gr1")
+    with pytest.raises(CheckpointError, match="no state statistics for waist; there are: left_arm, left_leg"):
+        load_metadata(path, "gr1", ["left_arm", "waist"])
+
+
+@pytest.mark.parametrize(
+    ("side", "message"),
+    [
+        ({"left_arm": {"shape": [3]}}, r"has shape \[3\], its statistics have 2 values"),
+        ({"left_arm": {"rotation_type": "turned"}}, "unknown rotation_type 'turned'; known: axis_angle"),
+        ({"left_arm": {"absolute": "yes"}}, "absolute and continuous must be true or false"),
+        ([], "'state' must be an object"),
+    ],
+)
+def test_an_entry_that_contradicts_itself_is_refused(tmp_path, side, message):
+    path = tmp_path / "metadata.json"
+    path.write_text(json.dumps({"gr1": published_entry(state=side)}))
+    with pytest.raises(CheckpointError, match=message):
+        load_metadata(path, "gr1", ["left_arm"])
+
+
+def test_what_the_values_are_comes_from_modality_json_and_goes_into_the_metadata(tmp_path):
+    root = write_sample(tmp_path / "set", [0])
+    path = root / "meta" / "modality.json"
+    modality = json.loads(path.read_text())
+    modality["state"]["left_arm"] |= {"rotation_type": "axis_angle", "absolute": False}
+    modality["action"]["waist"] |= {"dtype": "int64"}
+    path.write_text(json.dumps(modality))
+    statistics = statistics_of([LeRobotDataset(root)], "small")
+    assert statistics.kind("state", "left_arm") == KeyModality(absolute=False, rotation_type="axis_angle")
+    assert not statistics.kind("action", "waist").continuous
+    save_metadata(tmp_path / "metadata.json", statistics)
+    assert load_metadata(tmp_path / "metadata.json", "small").kinds == statistics.kinds
+    assert published_statistics(root / "meta", "small").kinds == statistics.kinds
+
+
+def test_statistics_that_others_stored_are_cut_into_groups(tmp_path):
+    root = write_sample(tmp_path / "set", [0, 1])
+    ours, stored = statistics_of([LeRobotDataset(root)], "small"), published_statistics(root / "meta", "small")
+    for group, key in ours.state.items():
+        assert np.allclose(stored.state[group].min, key.min)
+        assert np.allclose(stored.action[group].q99, ours.action[group].q99, atol=1e-6)

@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fine-tuning: what is frozen stays, what is tuned moves, what is held out is never looked at, a stopped run goes on."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from sample_data import REAL
+from small_checkpoint import SENTENCE, save_small_checkpoint, small_config, unit_statistics
+
+from gr00t_policy.core.embodiment import load_embodiment
+from gr00t_policy.core.errors import CheckpointError, ConfigError, DatasetError, EmbodimentError
+from gr00t_policy.data.layout import ACTION
+from gr00t_policy.data.reader import LeRobotDataset
+from gr00t_policy.data.writer import LeRobotWriter
+from gr00t_policy.model.checkpoint import load_checkpoint, save_checkpoint
+from gr00t_policy.model.tokenizer import train_tokenizer
+from gr00t_policy.model.vla import build_vla
+from gr00t_policy.training import finetune
+from gr00t_policy.training.finetune import FinetuneConfig, with_slot
+from gr00t_policy.training.fitting import robot_in_dataset
+from gr00t_policy.training.loop import TrainingRun
+
+FRAMES = 24
+HELD_OUT = 1
+FAR_RAD = 0.5  # where the held-out episode's joints are: statistics that had seen it would show it
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory) -> Path:
+    """Three short episodes of the GR-1; the second one moves where the others never are."""
+    torch.set_num_threads(1)
+    robot = load_embodiment("gr1")
+    root = tmp_path_factory.mktemp("data") / "recorded"
+    rng = np.random.default_rng(0)
+    with LeRobotWriter(root, robot, image_sizes={"ego_view": (56, 72)}) as writer:
+        for episode in range(3):
+            joints = rng.normal(0, 0.01, (FRAMES + 1, len(robot.policy_joints))).cumsum(axis=0)
+            joints += FAR_RAD * (episode == HELD_OUT)
+            pictures = rng.integers(0, 256, (FRAMES, 56, 72, 3), np.uint8)
+            writer.add_episode(joints[:-1], joints[1:], {"ego_view": pictures}, f"sort the bolts, box {episode}")
+        writer.finish()
+    return root
+
+
+@pytest.fixture(scope="module")
+def init(tmp_path_factory) -> Path:
+    return save_small_checkpoint(tmp_path_factory.mktemp("init") / "checkpoint")
+
+
+@pytest.fixture
+def config_for(dataset, init, tmp_path) -> Callable[..., FinetuneConfig]:
+    return lambda **changes: replace(short(dataset, init, tmp_path / "run"), **changes)
+
+
+@pytest.fixture(scope="module")
+def done(dataset, init, tmp_path_factory) -> FinetuneConfig:
+    """A run that was not interrupted."""
+    config = short(dataset, init, tmp_path_factory.mktemp("done") / "run")
+    assert finetune.run(config) == 0
+    return config
+
+
+def short(dataset: Path, init: Path, out: Path) -> FinetuneConfig:
+    return FinetuneConfig(dataset, init, out, hold_out=(HELD_OUT,), steps=3, batch=2, lr=1e-3, threads=1, save_every=1)
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    """As they lie in the file: the initial checkpoint is stored in float32, the result in bfloat16."""
+    return {name: value.bfloat16() for name, value in load_checkpoint(folder).load_weights().state_dict().items()}
+
+
+def moved(before: dict[str, torch.Tensor], after: dict[str, torch.Tensor], prefix: str) -> set[bool]:
+    return {not torch.equal(before[name], after[name]) for name in before if name.startswith(prefix)}
+
+
+def test_the_language_model_stays_to_the_last_bit_and_the_rest_learns(done, init):
+    before, after = weights(init), weights(done.out / "checkpoint")
+    assert moved(before, after, "backbone.language.") == {False}
+    assert moved(before, after, "aux.") == {False}
+    for part in ("backbone.vision.", "backbone.connector.", "backbone.linear.", "head.dit.", "head.action_decoder."):
+        assert True in moved(before, after, part), part
+    log = [json.loads(line) for line in (done.out / "log.jsonl").open()]
+    assert all(np.isfinite([line["flow"], line["flow_held_out"], line["gradient"]]).all() for line in log)
+    assert (done.out / "loss.png").stat().st_size > 1000
+
+
+def test_only_the_slot_of_the_robot_is_changed(config_for, init):
+    config = config_for(weight_decay=0.0, slot="new_embodiment", steps=2)
+    finetune.run(config)
+    checkpoint = load_checkpoint(config.out / "checkpoint", "gr1")
+    assert checkpoint.slot == load_checkpoint(init).config.slot("new_embodiment")
+    before, after = weights(init), weights(config.out / "checkpoint")
+    changed = (before["head.state_encoder.layer1.W"] != after["head.state_encoder.layer1.W"]).flatten(1).any(dim=1)
+    assert changed.nonzero().flatten().tolist() == [checkpoint.slot]
+
+
+def test_each_part_can_be_left_as_it_is(config_for, init):
+    config = config_for(tune_llm=True, tune_visual=False, tune_projector=False, tune_diffusion_model=False, steps=1)
+    finetune.run(config)
+    before, after = weights(init), weights(config.out / "checkpoint")
+    assert True in moved(before, after, "backbone.language.") and True in moved(before, after, "backbone.linear.")
+    for part in ("backbone.vision.", "backbone.connector.", "head."):
+        assert moved(before, after, part) == {False}, part
+
+
+def test_what_is_held_out_is_neither_drawn_nor_counted(config_for, dataset):
+    config = config_for()
+    drawn: set[str] = set()
+    original = TrainingRun._optimise
+
+    def watching(self, stage, inside, rng):
+        batch = self._demonstrations.draw(8, 1, np.random.default_rng(inside))
+        drawn.update(map(bytes, batch["input_ids"]))
+        assert np.abs(batch["action"][..., :29]).max() < 1.0 + 1e-5, "an action outside what the statistics saw"
+        return original(self, stage, inside, rng)
+
+    TrainingRun._optimise = watching
+    try:
+        finetune.run(config)
+    finally:
+        TrainingRun._optimise = original
+    checkpoint = load_checkpoint(config.out / "checkpoint")
+    tasks = [f"sort the bolts, box {number}" for number in range(3)]
+    ids = [bytes(checkpoint.prompt.encode(task).input_ids) for task in tasks]
+    assert {ids[0], ids[2]} == drawn, "both others were learnt from, and nothing else"
+    learnt = np.concatenate([LeRobotDataset(dataset).episode(number).actions for number in (0, 2)])
+    stored = np.concatenate([item.max for item in checkpoint.statistics.action.values()])
+    np.testing.assert_allclose(stored, learnt.max(axis=0), atol=1e-6)
+    assert (checkpoint.card["episodes"], checkpoint.card["held_out"]) == ([0, 2], [HELD_OUT])
+
+
+def test_a_stopped_run_goes_on_where_it_was_and_ends_the_same(done, config_for):
+    cut = config_for()
+    original = TrainingRun._save
+
+    class StoppedError(Exception):
+        pass
+
+    def stop(self):
+        original(self)
+        raise StoppedError
+
+    TrainingRun._save = stop
+    try:
+        with pytest.raises(StoppedError):
+            finetune.run(cut)
+    finally:
+        TrainingRun._save = original
+    finetune.run(cut)
+    first, second = weights(done.out / "checkpoint"), weights(cut.out / "checkpoint")
+    for name, value in first.items():
+        torch.testing.assert_close(second[name], value, rtol=2e-2, atol=1e-3, msg=name)
+    assert json.loads((cut.out / "log.jsonl").read_text().splitlines()[-1])["step"] == 3
+
+
+def test_a_folder_of_another_run_is_not_continued(done):
+    with pytest.raises(ConfigError, match="another hold_out; use another --out"):
+        finetune.run(replace(done, hold_out=(0,)))
+
+
+def test_the_result_is_for_the_robot_as_it_was_recorded_also_when_computed_in_bfloat16(config_for):
+    config = config_for(groups=("right_arm", "right_hand"), mixed_precision=True, steps=1)
+    finetune.run(config)
+    assert np.isfinite(json.loads((config.out / "log.jsonl").read_text())["flow"])
+    robot = load_checkpoint(config.out / "checkpoint", "gr1").embodiment
+    assert robot.policy_groups == ("right_arm", "right_hand")
+    assert (robot.cameras[0].height, robot.cameras[0].width) == (56, 72)
+
+
+def test_any_sentence_encodes_with_the_tokenizer_it_started_with(done, init):
+    prompt, first = load_checkpoint(done.out / "checkpoint").prompt, load_checkpoint(init).prompt
+    for sentence in (SENTENCE, "pick the cupcake from the counter", "größe 5: 机器人"):
+        ids = prompt.tokenizer.encode(sentence, add_special_tokens=False).ids
+        assert ids == first.tokenizer.encode(sentence, add_special_tokens=False).ids
+        assert prompt.tokenizer.decode(ids).strip() == sentence
+
+
+def test_the_learning_rate_rises_for_a_twentieth_and_falls_to_nothing():
+    from gr00t_policy.training.loop import _rate
+
+    stage = FinetuneConfig(Path("d"), Path("i"), Path("o"), steps=1000).loop().stages["finetune"]
+    rates = [_rate(stage, step) for step in range(1000)]
+    assert max(rates) == pytest.approx(1e-4) and rates[49] == rates[50] == max(rates)
+    assert rates[24] == pytest.approx(0.5e-4)
+    assert rates[525] == pytest.approx(0.5e-4, rel=1e-6), "half-way between warm-up and end"
+    assert rates[-1] < 1e-9
+
+
+def test_what_does_not_fit_is_named_at_once(config_for, dataset, tmp_path):
+    robot = load_embodiment("gr1")
+    with pytest.raises(DatasetError) as found:
+        robot_in_dataset(replace(robot, cameras=(replace(robot.cameras[0], name="wrist"),)), dataset, ("neck", "waist"))
+    for part in ("no state group neck", "no action group neck", "no camera wrist", "it has: ego_view"):
+        assert part in str(found.value)
+    with pytest.raises(EmbodimentError, match="no joints in group"):
+        finetune.run(config_for(groups=("tail",)))
+    with pytest.raises(DatasetError, match="no episode 7 to hold out"):
+        finetune.run(config_for(hold_out=(7,)))
+    with pytest.raises(ConfigError, match="all 3 episodes are held out"):
+        finetune.run(config_for(hold_out=(0, 1, 2)))
+    with pytest.raises(ConfigError, match="offset_groups names 'tail'"):
+        finetune.run(config_for(offset_groups=("tail",), offset_share=0.1))
+    with pytest.raises(ConfigError, match="offset_share needs offset_groups"):
+        config_for(offset_share=0.1)
+    with pytest.raises(ConfigError, match="no slot for embodiment 'spot'"):
+        finetune.run(config_for(slot="spot"))
+
+
+def test_a_robot_too_wide_for_the_network_is_refused_before_anything_is_decoded(config_for, tmp_path):
+    config = small_config()
+    robot = replace(load_embodiment("gr1"), policy_groups=("right_arm", "right_hand"))
+    model = build_vla(replace(config, head=replace(config.head, action_dim=13)), 0)
+    save_checkpoint(tmp_path / "narrow", model, robot, unit_statistics(robot), train_tokenizer([SENTENCE]), {})
+    with pytest.raises(CheckpointError, match="needs 29 action"):
+        finetune.run(config_for(init=tmp_path / "narrow", embodiment="gr1"))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_robot_that_the_network_does_not_know_takes_the_slot_for_new_ones():
+    config = with_slot(small_config(), "left_handed_gr1")
+    assert config.slot("left_handed_gr1") == config.slot("new_embodiment")
+    assert config.slot("gr1") == small_config().slot("gr1")
+    assert with_slot(small_config(), "gr1").slot("gr1") == small_config().slot("gr1")
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason=f"the published demonstration dataset is not at {REAL}")
+def test_the_published_recording_fits_the_robot_by_name():
+    robot = robot_in_dataset(load_embodiment("gr1"), REAL)
+    assert robot.language_key == "annotation.human.action.task_description"
+    assert (robot.cameras[0].width, robot.rate_hz) == (256, 20.0)
+    assert LeRobotDataset(REAL, robot.policy_groups).info["features"][ACTION]["shape"] == [44]

@@ -1,0 +1,210 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Node ``command_gate``: policy or operator commands in, limited commands to the robot out. Logic in ``gate.py``."""
+
+import sys
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any, TypeVar
+
+from gr00t_msgs.msg import GateState
+from rcl_interfaces.msg import SetParametersResult
+from rclpy.event_handler import SubscriptionEventCallbacks
+from rclpy.parameter import Parameter
+from sensor_msgs.msg import JointState
+from trajectory_msgs.msg import JointTrajectory
+
+from gr00t_policy.core.embodiment import load_embodiment
+from gr00t_policy.core.errors import ConfigError, MessageError
+from gr00t_policy.ros import qos
+from gr00t_policy.ros.diagnostics import PERIOD_S, Diagnostics
+from gr00t_policy.ros.lifecycle import SuiteNode, run
+from gr00t_policy.ros.messages import JointOrder, command_to_message, joint_state_to_positions, ns_from_stamp
+from gr00t_policy.runtime.latency import RateMeter
+from gr00t_policy.runtime.pacing import PacedLoop, freeze_garbage
+from gr00t_policy.runtime.process_priority import raise_all_threads
+from gr00t_safety.checks import Refusal
+from gr00t_safety.config import SOURCES, GateConfig
+from gr00t_safety.gate import Gate, GateReport
+from gr00t_safety.ladder import State
+from gr00t_safety.ros.conversion import CommandReader, loop_to_status, report_to_message, report_to_statuses
+from gr00t_safety.ros.services import GateServices
+
+Made = TypeVar("Made")
+
+_STATE_PERIOD_S, _WATCH_PERIOD_S, _WARN_PERIOD_S = 0.5, 0.1, 1.0
+
+
+class CommandGateNode(SuiteNode[GateConfig]):
+    """Callbacks feed the gate, a paced thread ticks it; one lock keeps them apart."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__("command_gate", GateConfig, **options)
+        self._lock = threading.Lock()
+        self._gate: Gate | None = None
+        self._loop: PacedLoop | None = None
+        self._rate = RateMeter()
+        self._undo: list[Callable[[], object]] = []
+        self._told = ("", "")
+        self._diagnostics = Diagnostics(self)
+        self.add_on_set_parameters_callback(self._lower_speed)
+
+    @property
+    def gate(self) -> Gate:
+        assert self._gate is not None, "configured first"
+        return self._gate
+
+    def configure(self, settings: GateConfig) -> None:
+        embodiment = load_embodiment(settings.embodiment)
+        self._gate = Gate(embodiment, settings)
+        self._order = JointOrder(embodiment.joints)
+        self._robot = self._keep(
+            self.destroy_publisher, self.create_publisher(JointTrajectory, "joint_trajectory", qos.COMMAND)
+        )
+        self._state = self._keep(
+            self.destroy_publisher, self.create_publisher(GateState, "command_gate/state", qos.LATCHED)
+        )
+        states = self.create_subscription(JointState, "joint_states", self._on_joint_state, qos.SENSOR)
+        self._keep(self.destroy_subscription, states)
+        for source in SOURCES:
+            self._listen_to(source, CommandReader(embodiment))
+        self._keep(GateServices.destroy, GateServices(self, self._gate, self._lock, self._tell_state))
+        for period_s, callback in (
+            (_STATE_PERIOD_S, self._tell_state),
+            (PERIOD_S, self._tell_diagnostics),
+            (_WATCH_PERIOD_S, self._watch_loop),
+        ):
+            self._keep(self.destroy_timer, self.create_steady_timer(period_s, callback))
+        if settings.process_priority > 0:
+            raise_all_threads(settings.process_priority)
+        freeze_garbage()
+        self._tell_state()
+
+    def activate(self) -> None:
+        with self._lock:
+            self.gate.activate()
+        self._rate, config = RateMeter(), self.gate.config
+        self._loop = PacedLoop("command_gate", config.tick_rate_hz, self._tick, config.realtime_priority)
+        self._loop.start()
+
+    def deactivate(self) -> None:
+        if self._loop is not None:
+            self._loop.stop()
+            self._loop = None
+        if self._gate is not None:
+            with self._lock:
+                self._gate.deactivate()
+            self._tell_state()
+
+    def cleanup(self) -> None:
+        while self._undo:
+            self._undo.pop()()
+        self._gate = None
+
+    def _listen_to(self, source: str, reader: CommandReader) -> None:
+        commands = self.create_subscription(
+            JointTrajectory,
+            f"{source}/joint_trajectory",
+            partial(self._on_command, source, reader),
+            qos.COMMAND,
+            event_callbacks=SubscriptionEventCallbacks(matched=partial(self._on_matched, source)),
+        )
+        self._keep(self.destroy_subscription, commands)
+
+    def _tick(self, now_ns: int) -> None:
+        """One tick of the paced thread."""
+        self._rate.add(now_ns)
+        with self._lock:
+            command = self.gate.tick(now_ns)
+            answers_ns = self.gate.answers_ns
+            news = (self.gate.state.name, self.gate.reason)
+        if command is not None:
+            self._robot.publish(command_to_message(command, self._order, answers_ns))
+        if news != self._told:
+            self._tell_state()
+
+    def _on_joint_state(self, message: JointState) -> None:
+        now_ns = time.monotonic_ns()
+        refusal: Refusal | None
+        try:
+            positions = joint_state_to_positions(message, self._order)
+        except MessageError as error:
+            with self._lock:
+                refusal = self.gate.unreadable_state(str(error))
+        else:
+            with self._lock:
+                stamp_ns = ns_from_stamp(message.header.stamp)
+                refusal = self.gate.joint_state(now_ns, self._order.names, positions, stamp_ns)
+        if refusal is not None and not refusal.kind.expected:
+            self.get_logger().warning(f"joint state: {refusal.text}", throttle_duration_sec=_WARN_PERIOD_S)
+
+    def _on_command(self, source: str, reader: CommandReader, message: JointTrajectory) -> None:
+        now_ns = time.monotonic_ns()
+        refusal: Refusal | None
+        try:
+            command, answers_ns = reader.read(message)
+        except MessageError as error:
+            with self._lock:
+                refusal = self.gate.unreadable(now_ns, source, str(error))
+        else:
+            with self._lock:
+                refusal = self.gate.command(now_ns, source, command, answers_ns)
+        if refusal is not None and not refusal.kind.expected:
+            text = f"command from '{source}' refused: {refusal.text}"
+            self.get_logger().warning(text, throttle_duration_sec=_WARN_PERIOD_S)
+
+    def _on_matched(self, source: str, status: Any) -> None:
+        with self._lock:
+            self.gate.publishers(source, status.current_count)
+
+    def _lower_speed(self, changes: list[Parameter]) -> SetParametersResult:
+        try:
+            for change in changes:
+                if change.name == "speed_scale" and self._gate is not None:
+                    with self._lock:
+                        self._gate.set_speed_scale(change.value)
+        except ConfigError as error:
+            return SetParametersResult(successful=False, reason=str(error))
+        return SetParametersResult(successful=True)
+
+    def _tell_state(self) -> None:
+        now_ns = time.monotonic_ns()
+        with self._lock:
+            report = self.gate.report(now_ns)
+        told, self._told = self._told, (report.state.name, report.reason)
+        if told != self._told:
+            self._log_state(report)
+        self._state.publish(report_to_message(report, self.now_ns, self._rate.rate_hz(now_ns)))
+
+    def _log_state(self, report: GateReport) -> None:
+        """A robot that stands still says why in its log too, also when nobody listened to the state topic."""
+        text = f"{report.state.name}: {report.reason}" if report.reason else report.state.name
+        if report.state in (State.DAMPED, State.STOPPED):
+            self.get_logger().error(text)
+        else:
+            self.get_logger().info(text)
+
+    def _tell_diagnostics(self) -> None:
+        with self._lock:
+            report = self.gate.report(time.monotonic_ns())
+        loop = [loop_to_status(self._loop)] if self._loop is not None else []
+        self._diagnostics.publish(self.get_clock().now().to_msg(), report_to_statuses(report) + loop)
+
+    def _watch_loop(self) -> None:
+        """A gate whose loop has died must not look alive: raise its error here, which ends the process."""
+        if self._loop is not None and self._loop.failure is not None:
+            raise self._loop.failure
+
+    def _keep(self, destroy: Callable[[Any], object], made: Made) -> Made:
+        """Remember to ``destroy`` at cleanup what was ``made``."""
+        self._undo.append(partial(destroy, made))
+        return made
+
+
+def main() -> int:
+    return run(CommandGateNode)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Gate types <-> messages. Joint signs are turned in ``gr00t_policy.ros.messages`` only."""
+
+from gr00t_msgs.msg import GateState
+from trajectory_msgs.msg import JointTrajectory
+
+from gr00t_policy.core.embodiment import Embodiment
+from gr00t_policy.core.types import JointCommand
+from gr00t_policy.ros.diagnostics import Level, Status
+from gr00t_policy.ros.messages import JointOrder, command_from_message, ns_from_stamp, stamp_from_ns
+from gr00t_policy.runtime.pacing import PacedLoop
+from gr00t_safety.gate import GateReport
+from gr00t_safety.ladder import State
+
+_LEVELS = {
+    State.INACTIVE: Level.OK,
+    State.ACTIVE: Level.OK,
+    State.HOLD: Level.ERROR,
+    State.DAMPED: Level.ERROR,
+    State.STOPPED: Level.ERROR,
+}
+
+
+class CommandReader:
+    """Reads commands for the policy's joints, or for all driven joints when as many are named."""
+
+    def __init__(self, embodiment: Embodiment) -> None:
+        self._policy = JointOrder(embodiment.policy_joints)
+        self._all = JointOrder(embodiment.joints)
+
+    def read(self, message: JointTrajectory) -> tuple[JointCommand, int]:
+        """The command, and the stamp of the joint state it answers [ns]. Raises MessageError."""
+        order = self._all if len(message.joint_names) == len(self._all.names) else self._policy
+        return command_from_message(message, order), ns_from_stamp(message.header.stamp)
+
+
+def report_to_message(report: GateReport, stamp_ns: int, rate_hz: float) -> GateState:
+    """Ages of streams that never came are NaN."""
+    message = GateState(
+        state=int(report.state),
+        reason=report.reason,
+        source=report.source,
+        command_age_s=_known(report.command_age_s),
+        joint_state_age_s=_known(report.joint_state_age_s),
+        speed_scale=report.speed_scale,
+        commands_accepted=report.accepted,
+        commands_rejected=report.rejected,
+        commands_limited=report.limited,
+        rate_hz=rate_hz,
+    )
+    message.header.stamp = stamp_from_ns(stamp_ns)
+    return message
+
+
+def report_to_statuses(report: GateReport) -> list[Status]:
+    """The gate and its streams for `/diagnostics`."""
+    warn = report.state is State.ACTIVE and report.late
+    gate = Status(
+        name="gate",
+        level=Level.WARN if warn else _LEVELS[report.state],
+        message=f"late: {', '.join(report.late)}" if warn else report.reason or report.state.name,
+        values={
+            "state": report.state.name,
+            "source": report.source or "nobody",
+            "speed_scale": report.speed_scale,
+            "commands_accepted": report.accepted,
+            "commands_limited": report.limited,
+            **{f"refused.{kind}": count for kind, count in report.refused.items()},
+        },
+    )
+    return [gate, _stream("command stream", report.command_age_s), _stream("joint states", report.joint_state_age_s)]
+
+
+def loop_to_status(loop: PacedLoop) -> Status:
+    """The gate's own loop for `/diagnostics`."""
+    lateness = loop.lateness()
+    return Status(
+        name="loop",
+        level=Level.OK if loop.realtime else Level.WARN,
+        message="real-time priority" if loop.realtime else "no real-time priority: may be late under load",
+        values={
+            "rate_hz": loop.rate_hz,
+            "deadline_misses": loop.deadline_misses,
+            "slots_skipped": loop.slots_skipped,
+            "lateness_p99_s": lateness.p99_s,
+            "lateness_max_s": lateness.max_s,
+            "tick_p99_s": loop.duration().p99_s,
+        },
+    )
+
+
+def _stream(name: str, age_s: float) -> Status:
+    ever = age_s != float("inf")
+    return Status(name, Level.OK if ever else Level.STALE, "received" if ever else "nothing yet", {"age_s": age_s})
+
+
+def _known(age_s: float) -> float:
+    return float("nan") if age_s == float("inf") else age_s

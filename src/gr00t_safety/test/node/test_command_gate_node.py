@@ -1,0 +1,221 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The gate as a process among real peers: what it lets through, when it holds, and what a person must release.
+
+Times are measured at the peer, over DDS; the bounds leave room for a busy machine and are far below a human's.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from gr00t_msgs.msg import GateState
+from peers import COLUMNS, GR1, HOME, Commander
+
+SOON_S = 0.3
+PEERS = Path(__file__).parent / "peers.py"
+
+
+def sway(commander: Commander, seconds: float, amplitude: float = 0.15) -> None:
+    """Let the policy's joints swing about home."""
+    start = time.monotonic()
+    while (elapsed := time.monotonic() - start) < seconds:
+        commander.target = HOME[COLUMNS] + amplitude * (1 - np.cos(3 * elapsed)) / 2
+        time.sleep(0.004)
+
+
+def moves(scene, seconds: float = 0.3) -> bool:
+    """Whether what the robot is told changes during ``seconds``."""
+    before = len(scene.robot.applied)
+    time.sleep(seconds)
+    told = np.array([positions for _, positions in scene.robot.applied[before:]])
+    return len(told) > 1 and bool(np.ptp(told, axis=0).max() > 1e-9)
+
+
+def test_the_gate_holds_the_measured_pose_at_120_hz_until_a_source_drives(scene):
+    time.sleep(1.0)
+    told = np.array([positions for _, positions in scene.robot.applied])
+    assert len(told) > 80
+    assert np.abs(told - HOME).max() < 1e-9
+    assert scene.robot.state.state == GateState.HOLD
+    assert "waiting for commands from 'policy'" in scene.robot.state.reason
+
+
+def test_a_healthy_policy_drives_within_limits_and_signs_are_those_of_the_urdf(scene, commander):
+    scene.driven_by(commander)
+    sway(commander, 2.0)
+    told = np.array([positions for _, positions in scene.robot.applied])
+    assert np.ptp(told, axis=0)[COLUMNS].min() > 0.05
+    step = np.array([joint.max_velocity_rad_s for joint in GR1.joints]) / 120
+    assert (np.abs(np.diff(told, axis=0)) <= 1.0001 * step).mean() > 0.999  # a lost sample may show as a double step
+    assert scene.robot.state.reason == "" and scene.robot.state.source == "policy"
+    assert scene.robot.state.rate_hz == pytest.approx(120, abs=12)
+
+
+def test_a_policy_that_stops_commanding_is_held_soon_and_driven_again_by_itself(scene, commander):
+    scene.driven_by(commander)
+    commander.loop.stop()
+    held_s = scene.first_state_after(commander.last_s, GateState.HOLD)
+    assert held_s - commander.last_s < SOON_S
+    time.sleep(0.3)
+    assert not moves(scene)
+    assert scene.in_state(GateState.HOLD, reason="no commands from 'policy'")
+
+
+def test_lost_joint_states_damp_the_robot_until_reset(scene, commander):
+    scene.driven_by(commander)
+    scene.robot.loop.stop()
+    since_s = time.monotonic()
+    assert scene.first_state_after(since_s, GateState.DAMPED) - since_s < SOON_S
+    time.sleep(0.3)
+    silent = len(scene.robot.applied)
+    assert not scene.person.reset().success, "the cause is still there"
+    time.sleep(0.2)
+    assert len(scene.robot.applied) == silent
+    for _ in range(50):
+        scene.robot.send(scene.robot.positions)
+        time.sleep(0.004)
+    answer = scene.person.reset()
+    assert answer.success or "joint states" in answer.message
+
+
+def test_one_command_with_nan_holds_until_reset_and_never_reaches_the_robot(scene, commander):
+    scene.driven_by(commander)
+    bad = commander.target.copy()
+    bad[3] = np.nan
+    commander.publisher.publish(commander.message(bad))
+    assert scene.in_state(GateState.HOLD, SOON_S * 3, "left_elbow_pitch_joint")
+    time.sleep(0.5)
+    assert scene.robot.state.state == GateState.HOLD
+    assert all(np.isfinite(positions).all() for _, positions in scene.robot.applied)
+    scene.release()
+
+
+def test_joint_states_with_nan_are_not_believed(scene, commander):
+    scene.driven_by(commander)
+    scene.robot.loop.stop()
+    bad = HOME.copy()
+    bad[0] = np.nan
+    for _ in range(60):
+        scene.robot.send(bad)
+        time.sleep(0.004)
+    assert scene.in_state(GateState.DAMPED, SOON_S * 3), scene.words()
+
+
+def test_unknown_joint_names_hold_until_reset_and_the_reason_names_them(scene, commander):
+    scene.driven_by(commander)
+    message = commander.message()
+    message.joint_names[4] = "left_tail_joint"
+    commander.publisher.publish(message)
+    assert scene.in_state(GateState.HOLD, SOON_S * 3, "left_tail_joint"), scene.words()
+    scene.release()
+
+
+def test_a_missing_joint_and_an_empty_trajectory_are_refused(scene, commander):
+    scene.driven_by(commander)
+    message = commander.message()
+    message.joint_names = message.joint_names[:-1]
+    commander.publisher.publish(message)
+    assert scene.in_state(GateState.HOLD, SOON_S * 3), scene.words()
+    scene.release()
+    empty = commander.message()
+    empty.points = []
+    commander.publisher.publish(empty)
+    assert scene.in_state(GateState.HOLD, SOON_S * 3, "one point"), scene.words()
+
+
+def test_a_second_publisher_holds_before_any_of_its_commands_is_applied(scene, commander):
+    scene.driven_by(commander)
+    other = Commander(scene.node)
+    other.target = HOME[COLUMNS] + 0.3
+    assert scene.in_state(GateState.HOLD, reason="2 publishers"), scene.words()
+    other.publisher.publish(other.message(other.target))
+    time.sleep(0.2)
+    assert np.abs(scene.robot.positions - HOME).max() < 1e-6
+    assert not scene.person.reset().success
+    scene.node.destroy_publisher(other.publisher)
+    scene.release()
+
+
+def test_stop_brings_a_moving_robot_to_rest_and_only_a_reset_releases_it(scene, commander):
+    scene.driven_by(commander)
+    sway(commander, 1.0)
+    since_s = time.monotonic()
+    assert scene.person.stop().success
+    assert scene.first_state_after(since_s, GateState.STOPPED) - since_s < SOON_S
+    time.sleep(0.3)
+    assert not moves(scene)
+    scene.release()
+
+
+def test_a_stop_before_activation_counts(scene, commander):
+    scene.driven_by(commander)
+    scene.person.stop()
+    scene.person.change(4)  # deactivate
+    assert scene.in_state(GateState.INACTIVE)
+    scene.person.change(3)  # activate
+    assert scene.in_state(GateState.STOPPED), scene.words()
+
+
+def test_teleoperation_takes_over_after_select_and_the_policy_is_ignored(scene, commander):
+    scene.driven_by(commander)
+    teleop = Commander(scene.node, "teleop")
+    teleop.target = HOME[COLUMNS] + 0.1
+    teleop.loop.start()
+    time.sleep(0.3)
+    assert np.abs(scene.robot.positions - HOME).max() < 1e-6
+    assert scene.person.select("teleop").success
+    assert scene.in_state(GateState.ACTIVE, reason=""), scene.words()
+    time.sleep(2.0)
+    assert scene.robot.state.source == "teleop"
+    assert np.abs(scene.robot.positions[COLUMNS] - teleop.target).max() < 0.06
+    teleop.loop.stop()
+    assert scene.in_state(GateState.HOLD, reason="teleop"), scene.words()
+
+
+def test_an_unknown_source_is_refused_with_the_known_ones(scene):
+    answer = scene.person.select("joystick")
+    assert not answer.success
+    assert "policy, teleop" in answer.message
+
+
+def test_speed_may_be_lowered_while_active_and_nothing_else_may_change(scene, commander):
+    scene.driven_by(commander)
+    assert scene.person.set("speed_scale", 0.5).successful
+    refused = scene.person.set("speed_scale", 0.9)
+    assert not refused.successful
+    assert "lowered" in refused.reason
+    assert not scene.person.set("velocity_scale", 0.5).successful
+    assert not scene.person.set("speed_scale", 2.0).successful
+
+
+def test_a_policy_process_that_is_killed_is_held_soon(scene):
+    process = subprocess.Popen([sys.executable, str(PEERS), "policy"], env=os.environ)
+    try:
+        assert scene.in_state(GateState.ACTIVE, 30), scene.words()
+        time.sleep(0.3)
+        since_s = time.monotonic()
+        process.send_signal(signal.SIGKILL)
+        assert scene.first_state_after(since_s, GateState.HOLD) - since_s < SOON_S
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_an_unknown_parameter_ends_the_start_with_one_clear_line(start_gate):
+    process = start_gate("-p", "velocity_sclae:=0.5")
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert "velocity_sclae" in output
+    assert "velocity_scale" in output
+
+
+def test_looser_limits_than_the_robots_are_refused_at_the_start(start_gate):
+    process = start_gate("-p", "velocity_scale:=1.5")
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert "velocity_scale" in output

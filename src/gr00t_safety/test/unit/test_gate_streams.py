@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Streams that stop or leap hold the robot in time; what comes back goes on by itself where that is safe."""
+
+import numpy as np
+
+from gr00t_safety.ladder import State
+from gr00t_safety.testing import GR1, GateRig, rig, started
+
+STILL = 1e-12
+
+
+def still(gate_rig: GateRig, seconds: float = 0.2) -> bool:
+    """Whether the robot does not move during the next ``seconds`` of joint states without commands."""
+    before = gate_rig.robot
+    gate_rig.run(seconds, command=False)
+    return bool(np.abs(gate_rig.robot - before).max() < STILL)
+
+
+def test_commands_that_stop_hold_the_robot_within_60_ms_and_it_stands_within_260():
+    gate_rig = started()
+    sway = gate_rig.home()
+    for k in range(60):
+        sway[0] = gate_rig.home()[0] + 0.005 * k
+        gate_rig.run(0.009, sway)
+    gate_rig.run(0.06, command=False)
+    assert gate_rig.state is State.HOLD and "no commands from 'policy'" in gate_rig.reason
+    gate_rig.run(0.2, command=False)
+    assert still(gate_rig)
+
+
+def test_a_short_gap_in_the_commands_is_only_a_warning():
+    gate_rig = started()
+    gate_rig.run(0.035, command=False)
+    assert gate_rig.state is State.ACTIVE
+    assert gate_rig.gate.report(gate_rig.now_ns).late == ("policy",)
+
+
+def test_motion_resumes_by_itself_when_commands_are_back_for_a_while():
+    gate_rig = started()
+    gate_rig.run(0.5, command=False)
+    assert gate_rig.state is State.HOLD
+    gate_rig.run(0.15)
+    assert gate_rig.state is State.HOLD
+    gate_rig.run(0.1)
+    assert gate_rig.state is State.ACTIVE
+
+
+def test_commands_that_keep_breaking_off_do_not_resume_motion():
+    gate_rig = started()
+    gate_rig.run(0.1, command=False)
+    for _ in range(10):
+        gate_rig.run(0.15)
+        gate_rig.run(0.07, command=False)
+        assert gate_rig.state is State.HOLD
+
+
+def test_without_auto_resume_a_person_selects_the_source_to_go_on():
+    gate_rig = rig(auto_resume=False)
+    gate_rig.gate.activate()
+    gate_rig.run(1.0)
+    assert gate_rig.state is State.HOLD and "select" in gate_rig.reason
+    gate_rig.gate.select("policy")
+    gate_rig.run(0.1)
+    assert gate_rig.state is State.ACTIVE
+
+
+def test_lost_joint_states_hold_at_50_ms_and_damp_at_100_until_reset():
+    gate_rig = started()
+    gate_rig.run(0.06, measure=False)
+    assert gate_rig.state is State.HOLD and "joint states" in gate_rig.reason
+    gate_rig.run(0.05, measure=False)
+    assert gate_rig.state is State.DAMPED
+    gate_rig.run(0.3, measure=False)
+    given = len(gate_rig.judge.applied)
+    gate_rig.run(0.3, measure=False)
+    assert len(gate_rig.judge.applied) == given, "once at rest, the drives' own damping rules"
+    gate_rig.run(1.0)
+    assert gate_rig.state is State.DAMPED
+    assert gate_rig.gate.reset(gate_rig.now_ns) == (True, "reset")
+    gate_rig.run(0.5)
+    assert gate_rig.state is State.ACTIVE
+
+
+def test_joint_states_that_break_off_before_any_motion_are_only_waited_for():
+    """A simulator or driver that starts up may pause; nobody should have to reset for that."""
+    gate_rig = rig()
+    gate_rig.gate.activate()
+    gate_rig.run(0.1)
+    gate_rig.run(0.5, measure=False)
+    given = len(gate_rig.judge.applied)
+    gate_rig.run(0.5, measure=False)
+    assert gate_rig.state is State.HOLD and len(gate_rig.judge.applied) == given
+    moved = gate_rig.robot + 0.2
+    gate_rig.robot = np.clip(moved, [j.lower_rad for j in GR1.joints], [j.upper_rad for j in GR1.joints])
+    where = gate_rig.robot
+    gate_rig.measure()
+    assert (gate_rig.tick() == where).all()
+    gate_rig.run(0.5)
+    assert gate_rig.state is State.ACTIVE
+
+
+def test_after_damping_the_first_command_is_the_pose_measured_then():
+    gate_rig = started()
+    gate_rig.run(0.5, measure=False)
+    fallen = gate_rig.robot + 0.2
+    gate_rig.robot = np.clip(fallen, [j.lower_rad for j in GR1.joints], [j.upper_rad for j in GR1.joints])
+    gate_rig.run(0.1)
+    where = gate_rig.robot
+    gate_rig.gate.reset(gate_rig.now_ns)
+    gate_rig.measure()
+    assert (gate_rig.tick() == where).all()
+
+
+def test_joint_states_with_old_stamps_do_not_count_as_fresh():
+    gate_rig = started()
+    stamp_ns = gate_rig.stamp_ns
+    for _ in range(20):
+        gate_rig.gate.joint_state(gate_rig.now_ns, GR1.joint_names, gate_rig.robot, stamp_ns)
+        gate_rig.command(gate_rig.home())
+        gate_rig.tick()
+    assert gate_rig.state is State.DAMPED
+
+
+def test_a_tick_that_comes_late_gives_waiting_messages_a_chance_first():
+    gate_rig = started()
+    gate_rig.now_ns += 80_000_000
+    gate_rig.tick()
+    assert gate_rig.state is State.ACTIVE, "the gate itself slept; the streams may be fine"
+    gate_rig.run(0.1)
+    assert gate_rig.state is State.ACTIVE
+
+
+def test_a_gate_that_always_sleeps_still_notices_that_commands_stopped():
+    gate_rig = started()
+    for _ in range(4):
+        gate_rig.now_ns += 40_000_000
+        gate_rig.measure()
+        gate_rig.tick()
+    assert gate_rig.state is State.HOLD
+
+
+def leapt(gate_rig: GateRig) -> None:
+    gate_rig.robot = gate_rig.robot.copy()
+    gate_rig.robot[1] += 0.9
+    gate_rig.now_ns += 1_000_000
+
+
+def test_a_simulation_reset_under_the_gate_is_taken_over_and_motion_resumes_from_there():
+    gate_rig = started()
+    leapt(gate_rig)
+    gate_rig.measure()
+    where = gate_rig.robot
+    assert (gate_rig.tick() == where).all() and gate_rig.state is State.HOLD
+    gate_rig.run(1.0, where[gate_rig.columns])
+    assert gate_rig.state is State.ACTIVE and (gate_rig.robot == where).all()
+
+
+def test_on_hardware_a_leap_of_the_pose_is_a_fault_and_the_held_pose_stays():
+    gate_rig = started(profile="hardware")
+    before = gate_rig.robot
+    leapt(gate_rig)
+    gate_rig.measure()
+    assert np.abs(gate_rig.tick() - before).max() < STILL
+    gate_rig.run(1.0)
+    assert gate_rig.state is State.HOLD and "leapt" in gate_rig.reason

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The manufacturer's GR-1 description files, and lighter copies of its meshes for rendering without a GPU."""
+
+import importlib.util
+from pathlib import Path
+
+import mujoco
+import numpy as np
+from numpy.typing import NDArray
+
+from gr00t_policy.core.errors import Gr00tError
+
+PACKAGE = "fourier_robot_descriptions"
+INSTALL_LINE = "pip install --no-deps fourier-robot-descriptions==0.2.7"
+
+
+class AssetError(Gr00tError):
+    """The robot's description files are not installed or not as expected."""
+
+
+def urdf_path() -> Path:
+    """The GR1T2 with 6-DoF Fourier hands, found without importing the package that ships it. Raises AssetError."""
+    spec = importlib.util.find_spec(PACKAGE)
+    if spec is None or not spec.submodule_search_locations:
+        raise AssetError(f"the GR-1 description package is not installed; run: {INSTALL_LINE}")
+    path = Path(spec.submodule_search_locations[0]) / "assets" / "urdf" / "gr1t2_fourier_hand_6dof.urdf"
+    if not path.is_file():
+        raise AssetError(f"{PACKAGE} is installed but has no {path.name} at {path.parent}; run: {INSTALL_LINE}")
+    return path
+
+
+def lighten(mesh: mujoco.MjsMesh, path: Path, cell_m: float, max_faces: int) -> None:
+    """Replace a mesh file by a copy in memory whose vertices are merged on a grid.
+
+    The grid starts at ``cell_m`` and coarsens until ``max_faces`` are left. The full GR-1 has 684,000 faces, which a
+    software rasteriser draws twice a second.
+    """
+    vertices, faces = _read_binary_stl(path)
+    merged_vertices, merged_faces = _merge(vertices, faces, cell_m)
+    while len(merged_faces) > max_faces:
+        cell_m *= 1.4
+        merged_vertices, merged_faces = _merge(vertices, faces, cell_m)
+    mesh.file = ""
+    mesh.uservert = merged_vertices.ravel().tolist()
+    mesh.userface = merged_faces.astype(int).ravel().tolist()
+
+
+def _merge(
+    vertices: NDArray[np.float64], faces: NDArray[np.int64], cell_m: float
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    cells = np.floor((vertices - vertices.min(0)) / cell_m).astype(np.int64)
+    keys = (cells[:, 0] * 100003 + cells[:, 1]) * 100003 + cells[:, 2]
+    _, cell_of = np.unique(keys, return_inverse=True)
+    cell_of = cell_of.reshape(-1)
+    count = np.bincount(cell_of)
+    centres = np.stack([np.bincount(cell_of, weights=vertices[:, axis]) / count for axis in range(3)], axis=1)
+    merged = _without_degenerate(cell_of[faces])
+    _, first = np.unique(np.sort(merged, axis=1), axis=0, return_index=True)
+    return centres, merged[first]
+
+
+def _read_binary_stl(path: Path) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    raw = path.read_bytes()
+    count = int.from_bytes(raw[80:84], "little")
+    record = np.dtype([("normal", "<3f4"), ("corners", "<9f4"), ("attribute", "<u2")])
+    corners = np.frombuffer(raw, dtype=record, count=count, offset=84)["corners"].reshape(-1, 3)
+    vertices, index = np.unique(np.round(corners, 6), axis=0, return_inverse=True)
+    return vertices.astype(np.float64), _without_degenerate(index.reshape(-1, 3))
+
+
+def _without_degenerate(faces: NDArray[np.int64]) -> NDArray[np.int64]:
+    a, b, c = faces.T
+    return faces[(a != b) & (b != c) & (a != c)]

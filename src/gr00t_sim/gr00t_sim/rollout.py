@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One closed-loop episode of a policy in the simulator, with the two rates and the delays it has on the robot.
+
+The head is evaluated every control period (20 Hz here, 120 Hz live) on the newest joint state; the planner sees a picture
+every second period and its tokens arrive one period later, so pictures are 50 to 150 ms old when acted upon.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gr00t_policy.core.types import ConditioningTokens, Observation
+from gr00t_policy.runtime.chunking import ChunkBlender
+from gr00t_policy.runtime.policy import Policy
+from gr00t_sim.robot import HEAD_CAMERA
+from gr00t_sim.simulation import TabletopSim
+
+PERIOD_S = 0.05
+DEFAULT_BLEND_TIME_S = 0.10
+_PERIODS_PER_PICTURE = 2
+_TOKEN_DELAY_PERIODS = 1
+_NS = 1_000_000_000
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How an episode ended. taken: the objects that ended in any bin; steps: control periods used."""
+
+    success: bool
+    goal_object: str
+    taken: tuple[str, ...]
+    steps: int
+    detail: str
+
+
+class PolicyDriver:
+    """A policy in the loop: asked once per control period, gives joint targets (32,) for its end."""
+
+    def __init__(self, sim: TabletopSim, policy: Policy, blend_time_s: float = DEFAULT_BLEND_TIME_S) -> None:
+        self._sim, self._policy = sim, policy
+        names = sim.embodiment.joint_names
+        self._index = np.array([names.index(name) for name in policy.embodiment.policy_joint_names])
+        self._blender = ChunkBlender(len(self._index), blend_time_s)
+        self.start(0, "")
+
+    def start(self, seed: int, sentence: str) -> None:
+        """Forget everything and obey ``sentence``; the flow's noise comes from ``seed``."""
+        self._policy.start_episode(seed)
+        self._blender.reset()
+        self._sentence = sentence
+        self._waiting: ConditioningTokens | None = None
+        self._periods = 0
+
+    def targets(self) -> NDArray[np.float64]:
+        """Look (every second period), think, and say where all joints should be one period from now."""
+        period, self._periods = self._periods, self._periods + 1
+        now_ns = round(period * PERIOD_S * _NS)
+        state = self._sim.joint_positions()[self._index]
+        if period % _PERIODS_PER_PICTURE == 0:
+            images = {HEAD_CAMERA: self._sim.render()}
+            observation = Observation(images, state.astype(np.float32), self._sentence, now_ns, now_ns)
+            self._waiting = self._policy.encode(observation, sequence=period)
+        if self._waiting is not None and (period == 0 or period % _PERIODS_PER_PICTURE == _TOKEN_DELAY_PERIODS):
+            self._policy.accept(self._waiting)
+        self._blender.update(self._policy.act(state, now_ns))
+        targets = self._sim.joint_targets()
+        targets[self._index] = self._blender.sample(now_ns + round(PERIOD_S * _NS))
+        return targets
+
+
+def rollout(
+    sim: TabletopSim,
+    driver: PolicyDriver,
+    seed: int,
+    *,
+    sentence: str | None = None,
+    told: str | None = None,
+    max_s: float = 12.0,
+    on_step: Callable[[int], object] | None = None,
+) -> Outcome:
+    """Run scene ``seed``. sentence: what the referee judges (None: the scene's own); told: what the policy hears, if other."""
+    spoken = sim.reset(seed, sentence)
+    driver.start(seed, spoken if told is None else told)
+    steps_per_period = round(PERIOD_S / sim.timestep_s)
+    step = 0
+    for step in range(round(max_s / PERIOD_S)):
+        sim.set_targets(driver.targets(), PERIOD_S)
+        sim.step_physics(steps_per_period)
+        if on_step is not None:
+            on_step(step)
+        if sim.task_state().success:
+            break
+    status = sim.task_state()
+    taken = tuple(kind.name for kind in sim.task.objects if sim.task.bin_of(sim.model, sim.data, kind.name))
+    return Outcome(status.success, sim.task.goal.object, taken, step + 1, status.detail)

@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The simulation as a running machine: it advances with the steady clock, takes commands, and can be looked at.
+
+Other threads command it, reset it and copy its state while the physics loop drives it; all of that goes through one
+lock. Knows no ROS; times come in.
+"""
+
+import threading
+from collections import Counter, deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import mujoco
+import numpy as np
+from numpy.typing import NDArray
+
+from gr00t_policy.core.embodiment import Embodiment
+from gr00t_policy.core.errors import MessageError
+from gr00t_policy.core.types import JointCommand
+from gr00t_sim.simulation import TabletopSim
+
+Vector = NDArray[np.float64]
+
+_MAX_CATCH_UP_NS = 100_000_000  # after a longer sleep the world was paused, not slow
+_FACTOR_WINDOW_NS = 2_000_000_000
+_LATEST_NS = 100_000_000  # a command that should have been reached longer ago is history
+_SHORTEST_RAMP_S = 0.004
+
+
+@dataclass(frozen=True)
+class JointReading:
+    """Positions [rad] and velocities [rad/s] (32,), model convention."""
+
+    positions: Vector
+    velocities: Vector
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the referee says, with the scene it is about."""
+
+    task: str
+    sentence: str
+    seed: int
+    success: bool
+    progress: float
+    elapsed_s: float
+    detail: str
+    real_time_factor: float
+
+
+class LiveWorld:
+    """Owns a ``TabletopSim`` and the lock around it. ``now_ns`` is always the steady clock."""
+
+    def __init__(self, task: str, embodiment: Embodiment, seed: int, sentence: str, command_timeout_s: float) -> None:
+        self.embodiment = embodiment
+        self._sim = TabletopSim(task, embodiment)
+        self._lock = threading.Lock()
+        self._column = {name: index for index, name in enumerate(embodiment.joint_names)}
+        self._command_timeout_ns = round(1e9 * command_timeout_s)
+        self._step_ns = round(1e9 * self._sim.timestep_s)
+        self._stepped_ns: int | None = None
+        self._last_command_ns: int | None = None
+        self._progress: deque[tuple[int, int]] = deque()  # (steady time, physics steps so far)
+        self._steps = 0
+        self._seed = seed
+        self._solved = False
+        self._ignore_before_ns = 0
+        self.refused: Counter[str] = Counter()
+        self.accepted = 0
+        self.timeouts = 0
+        self._sim.reset(seed, sentence or None)
+
+    @property
+    def sim(self) -> TabletopSim:
+        """The simulation now running; another one after ``reset`` to another task."""
+        return self._sim
+
+    @property
+    def sentence(self) -> str:
+        return self._sim.sentence
+
+    def resume(self, now_ns: int) -> None:
+        """Let time run from ``now_ns`` on."""
+        with self._lock:
+            self._stepped_ns = now_ns
+            self._progress.clear()
+
+    def advance(self, now_ns: int) -> JointReading:
+        """Step the physics up to ``now_ns`` and read the joints."""
+        with self._lock:
+            assert self._stepped_ns is not None, "resume first"
+            if now_ns - self._stepped_ns > _MAX_CATCH_UP_NS:
+                self._stepped_ns = now_ns - _MAX_CATCH_UP_NS
+            steps = (now_ns - self._stepped_ns) // self._step_ns
+            self._watch_commands(now_ns)
+            self._sim.step_physics(steps)
+            self._stepped_ns += steps * self._step_ns
+            self._steps += steps
+            self._progress.append((now_ns, self._steps))
+            while now_ns - self._progress[0][0] > _FACTOR_WINDOW_NS:
+                self._progress.popleft()
+            return JointReading(self._sim.joint_positions(), self._sim.joint_velocities())
+
+    def command(self, now_ns: int, command: JointCommand, answers_ns: int, stamp_now_ns: int) -> None:
+        """Ramp to ``command`` so that it is reached at its stamp. Raises MessageError on what is not a command.
+
+        answers_ns: stamp of the joint state it was computed from, 0 if it came without a stamp and is meant from now
+        on; stamp_now_ns: now, by the clock of the stamps. Joints it does not name keep their targets.
+        """
+        reach_ns = command.stamp_ns if answers_ns else stamp_now_ns + command.stamp_ns
+        with self._lock:
+            columns = self._check(command, answers_ns, stamp_now_ns - reach_ns)
+            targets = self._sim.joint_targets()
+            targets[columns] = command.positions
+            self._sim.set_targets(targets, max((reach_ns - stamp_now_ns) / 1e9, _SHORTEST_RAMP_S))
+            self._last_command_ns = now_ns
+            self.accepted += 1
+
+    def unreadable(self) -> None:
+        """A message could not even be read as a command."""
+        self.refused["unreadable"] += 1
+
+    def reset(self, task: str, seed: int, sentence: str, stamp_now: Callable[[], int]) -> str:
+        """New scene; '' keeps the task or lets it choose the sentence. Returns the sentence. Raises TaskError.
+
+        Commands that answer a joint state from before are dropped from then on. Another task takes seconds to build.
+        """
+        sim = self._sim if task in ("", self._sim.task.name) else TabletopSim(task, self.embodiment)
+        with self._lock:
+            said = sim.reset(seed, sentence or None)
+            self._sim, self._seed, self._solved = sim, seed, False
+            self._ignore_before_ns = stamp_now()
+            return said
+
+    def ask(self, sentence: str) -> None:
+        """The referee judges by ``sentence`` from now on. Raises TaskError, and judges on as before."""
+        with self._lock:
+            if sentence != self._sim.sentence:
+                self._sim.ask(sentence)
+                self._solved = False
+
+    def generalised_positions(self) -> Vector:
+        """All positions of the model (nq,): robot, linkages, objects. With task, seed and sentence, the whole picture."""
+        with self._lock:
+            return self._sim.data.qpos.copy()
+
+    def copy_state(self, model: mujoco.MjModel, into: mujoco.MjData) -> bool:
+        """The state at this instant, for rendering in another thread; False if ``model`` no longer runs."""
+        with self._lock:
+            if self._sim.model is not model:
+                return False
+            mujoco.mj_copyData(into, model, self._sim.data)
+            return True
+
+    def verdict(self) -> Verdict:
+        """The referee's word; success stays once it was reached."""
+        with self._lock:
+            status = self._sim.task_state()
+            self._solved = self._solved or status.success
+            return Verdict(
+                task=self._sim.task.name,
+                sentence=status.sentence,
+                seed=self._seed,
+                success=self._solved,
+                progress=1.0 if self._solved else status.progress,
+                elapsed_s=self._sim.time_s,
+                detail=status.detail,
+                real_time_factor=self._real_time_factor(),
+            )
+
+    def _watch_commands(self, now_ns: int) -> None:
+        if self._last_command_ns is not None and now_ns - self._last_command_ns > self._command_timeout_ns:
+            self._sim.set_targets(self._sim.joint_targets(), self._sim.timestep_s)
+            self._last_command_ns = None
+            self.timeouts += 1
+
+    def _check(self, command: JointCommand, answers_ns: int, late_ns: int) -> NDArray[np.intp]:
+        unknown = [name for name in command.joint_names if name not in self._column]
+        if unknown or len(set(command.joint_names)) != len(command.joint_names):
+            raise self._refusal("names", f"joint trajectory: unknown or repeated joint(s) {', '.join(unknown[:4])}")
+        if command.positions.shape != (len(command.joint_names),):
+            raise self._refusal(
+                "size", f"joint trajectory: {len(command.joint_names)} names, {command.positions.size} values"
+            )
+        if not np.isfinite(command.positions).all():
+            raise self._refusal("not_finite", "joint trajectory: a position is not finite")
+        if 0 < answers_ns < self._ignore_before_ns:
+            raise self._refusal("before_reset", "joint trajectory: computed from a joint state before the reset")
+        if late_ns > _LATEST_NS:
+            raise self._refusal("late", "joint trajectory: should have been reached more than 0.1 s ago")
+        return np.array([self._column[name] for name in command.joint_names], dtype=np.intp)
+
+    def _refusal(self, kind: str, text: str) -> MessageError:
+        self.refused[kind] += 1
+        return MessageError(text)
+
+    def _real_time_factor(self) -> float:
+        if len(self._progress) < 2:
+            return 1.0
+        (start_ns, start), (end_ns, end) = self._progress[0], self._progress[-1]
+        return (end - start) * self._step_ns / (end_ns - start_ns)

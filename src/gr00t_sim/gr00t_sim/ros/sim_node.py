@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Node ``sim``: the GR-1 at its table as if it were the robot. Logic in ``live_world.py`` and ``cameras.py``."""
+
+import sys
+import time
+from array import array
+from collections.abc import Callable
+from functools import partial
+from typing import Any, TypeVar
+
+from gr00t_msgs.msg import TaskState
+from gr00t_msgs.srv import ResetSimulation
+from rclpy.clock import Clock
+from rclpy.clock_type import ClockType
+from rclpy.publisher import Publisher
+from rclpy.qos import QoSProfile
+from rosgraph_msgs.msg import Clock as ClockMsg
+from sensor_msgs.msg import Image, JointState
+from std_msgs.msg import Float64MultiArray, String
+from trajectory_msgs.msg import JointTrajectory
+
+from gr00t_policy.core.embodiment import Camera, load_embodiment
+from gr00t_policy.core.errors import Gr00tError, MessageError
+from gr00t_policy.ros import qos
+from gr00t_policy.ros.diagnostics import PERIOD_S, Diagnostics
+from gr00t_policy.ros.lifecycle import SuiteNode, run
+from gr00t_policy.ros.messages import JointOrder, positions_to_joint_state, rgb_to_image, stamp_from_ns
+from gr00t_policy.runtime.pacing import PacedLoop
+from gr00t_policy.runtime.process_priority import lower_all_threads, raise_all_threads
+from gr00t_sim.ros.cameras import CameraThread, Picture
+from gr00t_sim.ros.config import SimConfig
+from gr00t_sim.ros.conversion import CommandReader, verdict_to_message, world_to_status
+from gr00t_sim.ros.live_world import LiveWorld
+from gr00t_sim.tasks.task import TaskError
+
+Made = TypeVar("Made")
+
+_WARN_PERIOD_S = 1.0
+_WATCH_PERIOD_S = 0.1
+
+
+class SimNode(SuiteNode[SimConfig]):
+    """Physics and cameras run in paced threads of their own; callbacks command and reset the world between slices."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__("sim", SimConfig, **options)
+        # The simulator makes the time that others may follow by /clock, so it never follows /clock itself.
+        self._system_clock = Clock(clock_type=ClockType.SYSTEM_TIME)
+        self._world: LiveWorld | None = None
+        self._threads: list[PacedLoop | CameraThread] = []
+        self._undo: list[Callable[[], object]] = []
+        self._slices = 0
+        self._diagnostics = Diagnostics(self)
+
+    @property
+    def world(self) -> LiveWorld:
+        assert self._world is not None, "configured first"
+        return self._world
+
+    @property
+    def stamp_ns(self) -> int:
+        """Now, by the clock that stamps everything the simulator publishes."""
+        return int(self._system_clock.now().nanoseconds)
+
+    def configure(self, settings: SimConfig) -> None:
+        self._settings = settings
+        self._robot = load_embodiment(settings.embodiment)
+        self._world = LiveWorld(
+            settings.task, self._robot, settings.seed, settings.sentence, settings.command_timeout_s
+        )
+        self._order = JointOrder(self._robot.joints)
+        self._reader = CommandReader(self._robot)
+        self._joints = self._publisher(JointState, "joint_states", qos.SENSOR)
+        self._qpos = self._publisher(Float64MultiArray, "sim/qpos", qos.SENSOR)
+        self._time = self._publisher(ClockMsg, "/clock", qos.SENSOR)
+        self._task = self._publisher(TaskState, "sim/task_state", qos.LATCHED)
+        self._images = {
+            camera.name: self._publisher(Image, f"camera/{camera.name}/image_raw", qos.SENSOR)
+            for camera in self._robot.cameras
+        }
+        commands = self.create_subscription(JointTrajectory, "joint_trajectory", self._on_command, qos.COMMAND)
+        self._keep(self.destroy_subscription, commands)
+        sentences = self.create_subscription(String, "language_command", self._on_sentence, qos.LANGUAGE)
+        self._keep(self.destroy_subscription, sentences)
+        self._keep(self.destroy_service, self.create_service(ResetSimulation, "sim/reset", self._on_reset))
+        for period_s, callback in (
+            (settings.task_state_period_s, self._tell_task),
+            (1 / settings.qpos_rate_hz, self._tell_qpos),
+            (PERIOD_S, self._tell_diagnostics),
+            (_WATCH_PERIOD_S, self._watch_threads),
+        ):
+            self._keep(self.destroy_timer, self.create_steady_timer(period_s, callback))
+        self._tell_task()
+
+    def activate(self) -> None:
+        settings = self._settings
+        if settings.process_priority > 0:  # a robot's cameras and drives do not wait for other programs either
+            raise_all_threads(settings.process_priority)
+        if settings.publish_camera:  # first, since making a GL context stops the whole process for a moment
+            self._start(
+                CameraThread(
+                    self.world, self._robot.cameras, settings.camera_rate_hz, lambda: self.stamp_ns, self._show
+                )
+            )
+        self.world.resume(time.monotonic_ns())
+        self._start(PacedLoop("physics", settings.joint_state_rate_hz, self._advance, settings.realtime_priority))
+
+    def deactivate(self) -> None:
+        while self._threads:
+            self._threads.pop().stop()
+        lower_all_threads()
+
+    def cleanup(self) -> None:
+        while self._undo:
+            self._undo.pop()()
+        self._world = None
+
+    def _advance(self, now_ns: int) -> None:
+        """One slice of physics, in the paced thread."""
+        reading = self.world.advance(now_ns)
+        stamp_ns = self.stamp_ns
+        self._joints.publish(positions_to_joint_state(self._order, reading.positions, stamp_ns, reading.velocities))
+        self._slices += 1
+        if self._slices % self._settings.slices_per_clock == 0:
+            self._time.publish(ClockMsg(clock=stamp_from_ns(stamp_ns)))
+
+    def _show(self, camera: Camera, stamp_ns: int, picture: Picture) -> None:
+        self._images[camera.name].publish(rgb_to_image(picture, stamp_ns, camera.frame_id))
+
+    def _on_command(self, message: JointTrajectory) -> None:
+        try:
+            command, answers_ns = self._reader.read(message)
+        except MessageError as error:
+            self.world.unreadable()
+            self.get_logger().warning(str(error), throttle_duration_sec=_WARN_PERIOD_S)
+            return
+        try:
+            self.world.command(time.monotonic_ns(), command, answers_ns, self.stamp_ns)
+        except MessageError as error:
+            self.get_logger().warning(str(error), throttle_duration_sec=_WARN_PERIOD_S)
+
+    def _on_sentence(self, message: String) -> None:
+        """What is said to the robot is what the referee judges by, if it is about this scene."""
+        try:
+            self.world.ask(message.data)
+        except TaskError as error:
+            self.get_logger().info(f"the referee judges on by '{self.world.sentence}': {error}")
+        self._tell_task()
+
+    def _on_reset(
+        self, request: ResetSimulation.Request, response: ResetSimulation.Response
+    ) -> ResetSimulation.Response:
+        try:
+            response.sentence = self.world.reset(request.task, request.seed, request.sentence, lambda: self.stamp_ns)
+            response.success = True
+        except Gr00tError as error:
+            response.message = str(error)
+        self._tell_task()
+        return response
+
+    def _tell_task(self) -> None:
+        self._task.publish(verdict_to_message(self.world.verdict(), self.stamp_ns))
+
+    def _tell_qpos(self) -> None:
+        """For drawing only, so that pictures from outside cost the running simulation nothing."""
+        self._qpos.publish(Float64MultiArray(data=array("d", self.world.generalised_positions().tobytes())))
+
+    def _tell_diagnostics(self) -> None:
+        stamp = stamp_from_ns(self.stamp_ns)
+        self._diagnostics.publish(stamp, [world_to_status(self.world, self.world.verdict())])
+
+    def _watch_threads(self) -> None:
+        """A simulator whose physics or cameras have died must not look alive: raise, which ends the process."""
+        for thread in self._threads:
+            if thread.failure is not None:
+                raise thread.failure
+
+    def _publisher(self, kind: type, topic: str, profile: QoSProfile) -> Publisher:
+        return self._keep(self.destroy_publisher, self.create_publisher(kind, topic, profile))
+
+    def _start(self, thread: PacedLoop | CameraThread) -> None:
+        self._threads.append(thread)
+        thread.start()
+
+    def _keep(self, destroy: Callable[[Any], bool], made: Made) -> Made:
+        """Remember to ``destroy`` at cleanup what was ``made``."""
+        self._undo.append(partial(destroy, made))
+        return made
+
+
+def main() -> int:
+    return run(SimNode)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Still scenes with the places of everything in them, for learning to find what is named: ``gr00t sim scenes``.
+
+Thousands of layouts cost as much to make as a few dozen demonstrations, and localisation needs layouts, not motion.
+"""
+
+import multiprocessing
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.progress import track
+
+from gr00t_policy.core.errors import ConfigError
+from gr00t_policy.data.grounding import GroundingFacts, save_grounding
+from gr00t_policy.data.transforms import ImageTransform
+from gr00t_sim.demonstration import random_reach_targets
+from gr00t_sim.experts.pick_place import PickPlaceExpert
+from gr00t_sim.projection import project
+from gr00t_sim.robot import HEAD_CAMERA
+from gr00t_sim.scene import BINS, OBJECTS
+from gr00t_sim.simulation import TabletopSim
+from gr00t_sim.tasks.registry import TASKS
+from gr00t_sim.tasks.task import object_position
+
+_POSES = 30
+_ARM_OVER_TABLE = 0.7  # share of the scenes
+
+
+@dataclass(frozen=True)
+class ScenesConfig:
+    """How many pictures of what size, and where to."""
+
+    scenes: int = 20000
+    """Pictures to make, evenly over all tasks."""
+    seed: int = 500000
+    """Seed of the first scene."""
+    image_size: int = 112
+    """Side of the stored picture: the network's."""
+    crop_fraction: float = 1.0
+    """Share of the camera picture that the network sees."""
+    out: Path = Path("out/datasets/scenes")
+    """Folder of the set."""
+    workers: int = 2
+    """Processes; one a core."""
+
+    def __post_init__(self) -> None:
+        if self.scenes < 1 or self.workers < 1:
+            raise ConfigError(f"scenes and workers must be at least 1, got {self.scenes} and {self.workers}")
+
+
+def run(config: ScenesConfig) -> int:
+    """Make the set unless it is there. Returns the exit code."""
+    if (config.out / "grounding.json").is_file():
+        print(f"{config.out} exists; remove it to make it again")
+        return 0
+    share = -(-config.scenes // config.workers)
+    jobs = [(config, share, config.seed + index * share, index == 0) for index in range(config.workers)]
+    with multiprocessing.get_context("spawn").Pool(config.workers) as pool:
+        parts = pool.starmap(make_scenes, jobs)
+    templates = tuple(dict.fromkeys(t for task in TASKS.values() for t in task.templates))
+    facts = GroundingFacts(tuple(OBJECTS), tuple(BINS), templates, config.seed)
+    images, places = (np.concatenate([part[i] for part in parts])[: config.scenes] for i in (0, 1))
+    save_grounding(config.out, facts, images, places)
+    print(f"{config.out}: {len(images)} scenes")
+    return 0
+
+
+def make_scenes(
+    config: ScenesConfig, count: int, seed: int, show: bool
+) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """(count, size, size, 3) pictures and (count, things, 2) places, NaN where absent; tasks take turns in blocks."""
+    transform = ImageTransform(config.image_size, config.crop_fraction)
+    images = np.zeros((count, config.image_size, config.image_size, 3), np.uint8)
+    places = np.full((count, len(OBJECTS) + len(BINS), 2), np.nan, np.float32)
+    rows = iter(track(range(count), "drawing scenes") if show else range(count))
+    for task, share in zip(TASKS, np.array_split(np.arange(count), len(TASKS)), strict=True):
+        sim = TabletopSim(task)
+        poses = _arm_poses(sim, np.random.default_rng([seed, 5]))
+        arm_noise = np.array([0.05 * joint.group.endswith("arm") for joint in sim.embodiment.joints])
+        for row in (next(rows) for _ in share):
+            rng = np.random.default_rng([seed + row, 3])
+            sim.reset(seed + row)
+            if rng.random() < _ARM_OVER_TABLE:
+                pose = poses[rng.integers(len(poses))]
+                sim.place_joints(pose + rng.normal(size=pose.shape) * arm_noise)
+            images[row] = transform.centre(transform.view(sim.render()))
+            places[row] = _places(sim)
+        sim.close()
+    return images, places
+
+
+def _arm_poses(sim: TabletopSim, rng: np.random.Generator) -> list[NDArray[np.float64]]:
+    """Poses with one hand over the table, so that arms in view do not surprise the network."""
+    expert = PickPlaceExpert(sim)
+    poses = []
+    for _ in range(_POSES):
+        sim.reset(0)
+        side, position = random_reach_targets(rng)
+        pose = expert.reach(side, position, seconds=2.0)
+        fingers = np.array([joint.group == f"{side}_hand" for joint in sim.embodiment.joints])
+        pose[fingers] *= 1 + rng.uniform(0, 8) * (pose[fingers] < 1)
+        poses.append(pose)
+    return poses
+
+
+def _places(sim: TabletopSim) -> NDArray[np.float32]:
+    places = np.full((len(OBJECTS) + len(BINS), 2), np.nan, np.float32)
+    names = [*OBJECTS, *BINS]
+    for kind in sim.task.objects:
+        places[names.index(kind.name)] = project(sim.model, sim.data, HEAD_CAMERA, object_position(sim.data, kind.name))
+    for box in sim.task.bins:
+        centre = np.array(sim.model.body(box.name).pos)
+        places[names.index(box.name)] = project(sim.model, sim.data, HEAD_CAMERA, centre)
+    return places

@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The simulation behaves like a machine: it keeps real time, obeys commands in time, and holds when they stop."""
+
+import numpy as np
+import pytest
+
+from gr00t_policy.core.embodiment import load_embodiment
+from gr00t_policy.core.errors import ConfigError, MessageError
+from gr00t_policy.core.types import JointCommand
+from gr00t_sim.ros.config import SimConfig
+from gr00t_sim.ros.live_world import LiveWorld
+from gr00t_sim.tasks.task import TaskError
+
+GR1 = load_embodiment("gr1")
+MS = 1_000_000
+STAMP_NS = 1_700_000_000 * 10**9  # the stamps' clock at steady time 0
+
+
+class Machine:
+    """A live world on a fake steady clock."""
+
+    def __init__(self) -> None:
+        self.world = LiveWorld("pick_named_object", GR1, 1, "", command_timeout_s=0.1)
+        self.now_ns = 7_000_000_000
+        self.world.resume(self.now_ns)
+
+    def run(self, seconds: float, slice_ms: int = 4):
+        reading = None
+        for _ in range(round(1000 * seconds / slice_ms)):
+            self.now_ns += slice_ms * MS
+            reading = self.world.advance(self.now_ns)
+        return reading
+
+    def command(self, positions: np.ndarray, ramp_ms: float = 8, names=GR1.joint_names, answers_ns: int | None = None):
+        stamp_ns = STAMP_NS + self.now_ns
+        command = JointCommand(stamp_ns + round(ramp_ms * MS), tuple(names), positions)
+        self.world.command(self.now_ns, command, stamp_ns if answers_ns is None else answers_ns, stamp_ns)
+
+    @property
+    def targets(self) -> np.ndarray:
+        return self.world.sim.joint_targets()
+
+
+@pytest.fixture(scope="module")
+def built() -> Machine:
+    return Machine()
+
+
+@pytest.fixture
+def machine(built: Machine) -> Machine:
+    built.world.reset("", 1, "", lambda: STAMP_NS)
+    built.world.resume(built.now_ns)
+    built.world.refused.clear()
+    return built
+
+
+def test_physics_keeps_step_with_the_steady_clock_however_ticks_fall(machine):
+    start_s = machine.world.sim.time_s
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        machine.now_ns += int(rng.integers(1, 9 * MS))
+        machine.world.advance(machine.now_ns)
+    elapsed_s = machine.world.sim.time_s - start_s
+    assert machine.world.verdict().real_time_factor == pytest.approx(1.0, abs=0.01)
+    assert elapsed_s == pytest.approx(200 * 4.5e-3, rel=0.15)
+
+
+def test_a_long_sleep_is_a_pause_of_the_world_and_shows_in_the_real_time_factor(machine):
+    machine.run(1.0)
+    start_s = machine.world.sim.time_s
+    machine.now_ns += 1000 * MS
+    machine.world.advance(machine.now_ns)
+    assert machine.world.sim.time_s - start_s == pytest.approx(0.1)
+    assert machine.world.verdict().real_time_factor < 0.7
+
+
+def test_a_command_is_reached_by_a_straight_ramp_at_its_time(machine):
+    before = machine.targets
+    target = before.copy()
+    target[3] += 0.1
+    machine.command(target, ramp_ms=20)
+    machine.run(0.008)
+    assert machine.targets[3] - before[3] == pytest.approx(0.04)
+    machine.run(0.012)
+    assert machine.targets[3] - before[3] == pytest.approx(0.1)
+    assert np.delete(machine.targets, 3) == pytest.approx(np.delete(before, 3))
+
+
+def test_joints_a_command_does_not_name_keep_their_targets_and_order_does_not_matter(machine):
+    before = machine.targets
+    machine.command(np.array([0.2, -1.5]), names=("waist_yaw_joint", "left_elbow_pitch_joint"))
+    machine.run(0.02)
+    expected = dict(zip(GR1.joint_names, before, strict=True)) | {
+        "waist_yaw_joint": 0.2,
+        "left_elbow_pitch_joint": -1.5,
+    }
+    assert machine.targets == pytest.approx([expected[name] for name in GR1.joint_names])
+
+
+def test_without_commands_for_100_ms_the_targets_are_held_where_they_are(machine):
+    target = machine.targets
+    target[3] += 0.5
+    machine.command(target, ramp_ms=500)
+    machine.run(0.08)
+    assert machine.world.timeouts == 0
+    machine.run(0.1)
+    held = machine.targets
+    machine.run(0.5)
+    assert machine.world.timeouts == 1
+    assert machine.targets == pytest.approx(held)
+    assert 0.05 < machine.targets[3] - (target[3] - 0.5) < 0.2
+
+
+@pytest.mark.parametrize(
+    ("names", "positions", "words"),
+    [
+        (("tail_joint",), np.zeros(1), "tail_joint"),
+        (("waist_yaw_joint", "waist_yaw_joint"), np.zeros(2), "repeated"),
+        (("waist_yaw_joint",), np.zeros(2), "2 values"),
+        (("waist_yaw_joint",), np.array([np.nan]), "not finite"),
+    ],
+)
+def test_what_is_not_a_command_is_refused_counted_and_moves_nothing(machine, names, positions, words):
+    before = machine.targets
+    with pytest.raises(MessageError, match=words):
+        machine.command(positions, names=names)
+    machine.run(0.02)
+    assert machine.targets == pytest.approx(before)
+    assert sum(machine.world.refused.values()) == 1
+
+
+def test_a_command_that_comes_far_too_late_is_refused(machine):
+    with pytest.raises(MessageError, match="ago"):
+        machine.command(machine.targets, ramp_ms=-150)
+
+
+def test_a_command_without_a_stamp_is_meant_from_now_on(machine):
+    target = machine.targets
+    target[3] += 0.05
+    command = JointCommand(20 * MS, GR1.joint_names, target)
+    machine.world.command(machine.now_ns, command, 0, STAMP_NS + machine.now_ns)
+    machine.run(0.02)
+    assert machine.targets[3] == pytest.approx(target[3])
+
+
+def test_commands_that_answer_a_joint_state_from_before_the_reset_are_dropped(machine):
+    old_ns = STAMP_NS + machine.now_ns
+    machine.run(0.1)
+    machine.world.reset("", 2, "", lambda: STAMP_NS + machine.now_ns)
+    home = machine.targets
+    with pytest.raises(MessageError, match="before the reset"):
+        machine.command(home + 0.3, answers_ns=old_ns)
+    machine.command(home + 0.01)
+
+
+def test_the_same_seed_gives_the_same_scene_and_sentence(machine):
+    first = machine.world.reset("", 5, "", lambda: STAMP_NS)
+    placed = machine.world.sim.data.qpos.copy()
+    machine.world.reset("", 6, "", lambda: STAMP_NS)
+    assert machine.world.reset("", 5, "", lambda: STAMP_NS) == first
+    assert (machine.world.sim.data.qpos == placed).all()
+
+
+def test_a_sentence_of_ones_own_is_kept(machine):
+    sentence = "pick up the yellow ball and place it in the blue bin"
+    assert machine.world.reset("", 1, sentence, lambda: STAMP_NS) == sentence
+    assert machine.world.verdict().sentence == sentence
+
+
+def test_an_unknown_task_is_refused_and_the_scene_stays(machine):
+    with pytest.raises(TaskError, match="juggle"):
+        machine.world.reset("juggle", 1, "", lambda: STAMP_NS)
+    assert machine.world.verdict().task == "pick_named_object"
+
+
+def test_success_stays_once_it_was_reached(machine, monkeypatch):
+    judge = machine.world.sim.task.judge
+    monkeypatch.setattr(machine.world.sim.task, "judge", lambda *_: (True, 1.0, "done"))
+    assert machine.world.verdict().success
+    monkeypatch.setattr(machine.world.sim.task, "judge", judge)
+    assert machine.world.verdict().success and machine.world.verdict().progress == 1.0
+    machine.world.reset("", 1, "", lambda: STAMP_NS)
+    assert not machine.world.verdict().success
+
+
+def test_the_home_pose_is_held_without_any_command(machine):
+    before = machine.world.sim.joint_positions()
+    reading = machine.run(1.0)
+    assert np.abs(reading.positions - before).max() < 0.05
+    assert np.abs(reading.velocities).max() < 0.5
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"joint_state_rate_hz": 240}, {"clock_rate_hz": 500}, {"joint_state_rate_hz": 0}, {"clock_rate_hz": 100}],
+)
+def test_rates_that_do_not_fit_the_physics_are_refused(settings):
+    with pytest.raises(ConfigError, match="must divide"):
+        SimConfig(**settings)

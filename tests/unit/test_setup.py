@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The set-up scripts: they are valid shell, keep traffic on this machine, and correct the wheels' paths once."""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sysconfig
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from workspace import ROOT
+
+SCRIPTS = sorted(
+    [*(ROOT / "setup").glob("*.sh"), ROOT / "gr00t", ROOT / ".ci" / "run", ROOT / "requirements" / "lock.sh"]
+)
+
+
+def fix_wheel_paths() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("fix_wheel_paths", ROOT / "setup" / "fix_wheel_paths.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def sourced(variable: str, **environment: str) -> str:
+    """Value of a variable after sourcing the environment script in a shell that has nothing else set."""
+    bare = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), **environment}
+    command = f'source "{ROOT}/setup/environment.sh"; printf %s "${{{variable}:-}}"'
+    done = subprocess.run(["bash", "-c", command], env=bare, capture_output=True, text=True, timeout=60, check=True)
+    return done.stdout
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
+def test_scripts_are_valid_bash(script: Path) -> None:
+    subprocess.run(["bash", "-n", str(script)], check=True, timeout=60)
+
+
+@pytest.mark.parametrize("script", ["gr00t", "setup/run.sh", ".ci/run", "requirements/lock.sh"])
+def test_scripts_that_are_started_are_executable(script: str) -> None:
+    assert os.access(ROOT / script, os.X_OK)
+
+
+def test_traffic_stays_on_this_machine_when_the_user_says_nothing() -> None:
+    assert sourced("ROS_AUTOMATIC_DISCOVERY_RANGE") == "LOCALHOST"
+
+
+@pytest.mark.parametrize("variable", ["ROS_AUTOMATIC_DISCOVERY_RANGE", "ROS_STATIC_PEERS", "ROS_DISCOVERY_SERVER"])
+def test_what_the_user_says_about_discovery_is_kept(variable: str) -> None:
+    assert sourced(variable, **{variable: "SUBNET"}) == "SUBNET"
+    if variable != "ROS_AUTOMATIC_DISCOVERY_RANGE":
+        assert sourced("ROS_AUTOMATIC_DISCOVERY_RANGE", **{variable: "SUBNET"}) == ""
+
+
+def test_headless_rendering_is_the_default_and_no_order() -> None:
+    assert sourced("MUJOCO_GL") == "egl"
+    assert sourced("MUJOCO_GL", MUJOCO_GL="glfw") == "glfw"
+
+
+def test_libraries_of_another_ros_are_not_seen_by_the_wheels() -> None:
+    if (ROOT / ".venv" / "ros-prefix").exists():
+        pytest.skip("this environment uses the system's ROS")
+    foreign = {"ROS_DISTRO": "humble", "PYTHONPATH": "/opt/ros/humble/lib", "LD_LIBRARY_PATH": "/opt/ros/humble/lib"}
+    for variable in (*foreign, "AMENT_PREFIX_PATH"):
+        assert "humble" not in sourced(variable, AMENT_PREFIX_PATH="/opt/ros/humble", **foreign)
+
+
+def test_paths_of_the_build_machine_are_replaced_once(tmp_path: Path) -> None:
+    file = tmp_path / "package" / "export.cmake"
+    file.parent.mkdir()
+    foreign = "/opt/python/cp311-cp311"
+    file.write_text(
+        f'set(A "{foreign}/include/python3.11;{foreign}/lib/python3.11/site-packages/numpy/_core/include")\n'
+    )
+    fix = fix_wheel_paths().fix_paths
+    assert fix(tmp_path) == 1
+    assert file.read_text() == f'set(A "{sysconfig.get_path("include")};{np.get_include()}")\n'
+    assert fix(tmp_path) == 0
+
+
+def test_colcon_meta_names_packages_that_exist() -> None:
+    names = json.loads((ROOT / "colcon.meta").read_text())["names"]
+    assert all((ROOT / "src" / name / "package.xml").is_file() for name in names)
