@@ -13,7 +13,7 @@ setup(
     maintainer="GR00T suite maintainers",
     maintainer_email="maintainers@example.com",
     packages=find_packages(include=[PACKAGE, f"{PACKAGE}.*"]),
-    package_data={PACKAGE: ["embodiments/*.yaml"]},
+    package_data={PACKAGE: ["embodiments/*.yaml", "ros/*.xml"]},
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{PACKAGE}"]),
         (f"share/{PACKAGE}", ["package.xml"]),

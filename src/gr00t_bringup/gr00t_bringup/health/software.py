@@ -86,7 +86,9 @@ def domain(environment: Mapping[str, str]) -> Finding:
     reach = environment.get("ROS_AUTOMATIC_DISCOVERY_RANGE", "SUBNET")
     if environment.get("ROS_LOCALHOST_ONLY") == "1":
         reach = "LOCALHOST (by ROS_LOCALHOST_ONLY)"
-    found = f"domain {text}, range {reach}"
+    transport = _imported("gr00t_policy.ros.transport")
+    sockets = transport is not None and bool(transport.sockets_only(environment))
+    found = f"domain {text}, range {reach}, {'sockets only' if sockets else 'transport as configured'}"
     if not text.isdigit() or int(text) > _LAST_DOMAIN:
         return error("DDS", found, f"export ROS_DOMAIN_ID=N with N in 0 to {_LAST_SAFE_DOMAIN}")
     if int(text) > _LAST_SAFE_DOMAIN:

@@ -8,20 +8,19 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
-import rclpy
 import rclpy.utilities
 from lifecycle_msgs.srv import GetState
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
-from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import Image, JointState
 
 from gr00t_bringup.health.live_facts import LiveFacts, StreamFacts
 from gr00t_bringup.interface import IMAGE, JOINT_STATE, camera_topic, topics
 from gr00t_bringup.nodes import DRY_RUN_TOPIC, NODES
 from gr00t_policy.core.embodiment import Embodiment
+from gr00t_policy.ros.transport import init_ros
 
 _DISCOVERY_S = 1.5
 _ANSWER_S = 1.0
@@ -38,7 +37,7 @@ _LISTEN = QoSProfile(
 def look(robot: Embodiment, namespace: str, listen_s: float, *, demanded: bool) -> LiveFacts:
     """What is there. When nothing of a robot is there and none is demanded, it ends after discovery."""
     context = Context()
-    rclpy.init(context=context, signal_handler_options=SignalHandlerOptions.NO)
+    init_ros(context)
     node = Node(_OURS, context=context, namespace=namespace, start_parameter_services=False)
     executor = SingleThreadedExecutor(context=context)
     executor.add_node(node)

@@ -7,10 +7,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import rclpy
 import rclpy.utilities
 from rclpy.context import Context
-from rclpy.signals import SignalHandlerOptions
 
 from gr00t_bringup.nodes import NodeSpec, nodes_for, overrides, parameter_files
 from gr00t_bringup.processes import ProcessGroup, node_command
@@ -19,6 +17,7 @@ from gr00t_bringup.ros.stack_client import StackClient
 from gr00t_bringup.ros.states import TOPICS, stack_status
 from gr00t_bringup.status import StackStatus
 from gr00t_policy.data.bag import BagWriter
+from gr00t_policy.ros.transport import init_ros
 
 
 @dataclass(frozen=True)
@@ -76,7 +75,7 @@ def running_stack(options: StackOptions, log_folder: Path, bag: BagWriter | None
         for node in nodes_for(options.backend):
             _start(options, processes, node)
         context = Context()
-        rclpy.init(context=context, signal_handler_options=SignalHandlerOptions.NO)
+        init_ros(context)
         cleanup.callback(rclpy.utilities.try_shutdown, context=context)
         recorder = TopicRecorder(context, bag, options.namespace)
         cleanup.callback(recorder.close)

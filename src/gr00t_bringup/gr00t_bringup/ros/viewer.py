@@ -10,10 +10,10 @@ import numpy as np
 import rclpy
 from gr00t_msgs.msg import TaskState
 from rclpy.node import Node
-from rclpy.signals import SignalHandlerOptions
 from std_msgs.msg import Float64MultiArray
 
 from gr00t_policy.ros import qos
+from gr00t_policy.ros.transport import init_ros
 from gr00t_sim.simulation import TabletopSim
 
 _PERIOD_S = 0.02
@@ -38,7 +38,7 @@ class Viewer(Node):
 
 def main() -> int:
     """Show the scene that runs until the window is closed; a change of task opens another window."""
-    rclpy.init(args=sys.argv, signal_handler_options=SignalHandlerOptions.NO)
+    init_ros(args=sys.argv)
     node = Viewer()
     open_window = True
     with contextlib.suppress(KeyboardInterrupt):

@@ -13,13 +13,14 @@ import rclpy
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode
-from rclpy.signals import SignalHandlerOptions
+
+from gr00t_policy.ros.transport import init_ros
 
 
 @pytest.fixture
 def context() -> Iterator[Context]:
     context = Context()
-    rclpy.init(context=context, signal_handler_options=SignalHandlerOptions.NO)
+    init_ros(context)
     yield context
     rclpy.try_shutdown(context=context)
 

@@ -82,6 +82,12 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture
+def as_session() -> Callable[[RunningStack, Path], Session]:
+    """For a test that starts a stack of its own."""
+    return Session
+
+
 @pytest.fixture(scope="module")
 def session(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
     """The stack of one test file: started once, driving when the first test begins."""

@@ -8,15 +8,16 @@ from gr00t_bringup.nodes import NODES
 from gr00t_bringup.ros.stack import StackOptions, running_stack
 from gr00t_policy.data.bag import BagWriter, bag_topics
 
-_BUSY_MACHINE = 0.5  # rates are judged by the benchmark; here a loaded machine may lose half
+_BUSY_MACHINE = 0.3  # rates are judged by the benchmark; here a loaded machine may lose most
 
 
-def test_the_bag_holds_every_topic_of_the_interface_and_gives_the_figures(checkpoint, sentence, tmp_path):
+def test_the_bag_holds_every_topic_of_the_interface_and_gives_the_figures(checkpoint, sentence, tmp_path, as_session):
     options = StackOptions(checkpoint=checkpoint, start_timeout_s=240.0)
     with running_stack(options, tmp_path / "logs", BagWriter(tmp_path / "bag")) as stack:
         stack.wait_active()
         stack.client.wait_listeners(["planner", "bag_recorder"], 20.0)
         stack.client.say(sentence)
+        as_session(stack, tmp_path / "bag").wait_driven(60.0)
         time.sleep(8.0)
         pids = stack.processes.pids
     topics = set(bag_topics(tmp_path / "bag"))

@@ -20,7 +20,6 @@ from gr00t_msgs.msg import ConditioningTokens, ControllerState, PlannerState
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
-from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import Image, JointState
 from small_checkpoint import save_small_checkpoint
 from std_msgs.msg import String
@@ -36,6 +35,7 @@ from gr00t_policy.ros.messages import (
     rgb_to_image,
     tokens_from_message,
 )
+from gr00t_policy.ros.transport import init_ros
 
 GR1 = load_embodiment("gr1")
 CAMERA = GR1.cameras[0]
@@ -140,7 +140,7 @@ class Robot:
 @pytest.fixture(scope="module")
 def robot() -> Iterator[Robot]:
     context = Context()
-    rclpy.init(context=context, signal_handler_options=SignalHandlerOptions.NO)
+    init_ros(context)
     robot = Robot(context)
     yield robot
     robot.close()

@@ -18,12 +18,12 @@ from rclpy.clock import Clock, ClockType
 from rclpy.executors import Executor, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.logging import get_logger
-from rclpy.signals import SignalHandlerOptions
 from rclpy.task import Future
 from rclpy.timer import Timer
 
 from gr00t_policy.core.errors import Gr00tError
 from gr00t_policy.ros.parameters import declare_settings, guard_changes, read_settings
+from gr00t_policy.ros.transport import init_ros
 
 Settings = TypeVar("Settings")
 
@@ -152,7 +152,7 @@ class SuiteNode(LifecycleNode, Generic[Settings]):
 
 def run(make_node: Callable[[], SuiteNode], args: Sequence[str] | None = None) -> int:
     """Run one node until a signal asks to stop. Returns the exit code of the process."""
-    rclpy.init(args=list(args) if args is not None else None, signal_handler_options=SignalHandlerOptions.NO)
+    init_ros(args=args)
     asked_to_stop = _catch_signals()
     try:
         node = make_node()

@@ -23,7 +23,6 @@ from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
-from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import JointState
 from small_checkpoint import save_small_checkpoint
 from trajectory_msgs.msg import JointTrajectory
@@ -34,6 +33,7 @@ from gr00t_policy.model.checkpoint import load_checkpoint
 from gr00t_policy.ros import qos
 from gr00t_policy.ros.controller_node import ControllerNode
 from gr00t_policy.ros.messages import JointOrder, ns_from_stamp, positions_to_joint_state, tokens_to_message
+from gr00t_policy.ros.transport import init_ros
 from gr00t_policy.runtime.backends import blank_tokens
 
 torch.set_num_threads(1)
@@ -62,7 +62,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def context() -> Iterator[Context]:
     context = Context()
-    rclpy.init(context=context, signal_handler_options=SignalHandlerOptions.NO)
+    init_ros(context)
     yield context
     rclpy.try_shutdown(context=context)
 

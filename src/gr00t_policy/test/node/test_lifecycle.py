@@ -18,7 +18,6 @@ import rclpy
 from probe_node import ProbeNode
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter
-from rclpy.signals import SignalHandlerOptions
 from rclpy.task import Future
 from std_msgs.msg import String
 
@@ -26,6 +25,7 @@ from gr00t_policy.core.errors import ConfigError
 from gr00t_policy.ros import qos
 from gr00t_policy.ros.lifecycle import make_executor, spin_for
 from gr00t_policy.ros.parameters import read_settings
+from gr00t_policy.ros.transport import init_ros
 
 PROGRAM = Path(__file__).with_name("probe_node.py")
 SUCCESS, FAILURE, ERROR = (getattr(TransitionCallbackReturn, name) for name in ("SUCCESS", "FAILURE", "ERROR"))
@@ -33,7 +33,7 @@ SUCCESS, FAILURE, ERROR = (getattr(TransitionCallbackReturn, name) for name in (
 
 @pytest.fixture(scope="module", autouse=True)
 def context() -> Iterator[None]:
-    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+    init_ros()
     yield
     rclpy.try_shutdown()
 

@@ -23,7 +23,6 @@ from lifecycle_msgs.srv import ChangeState
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
-from rclpy.signals import SignalHandlerOptions
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Image, JointState
 from std_msgs.msg import Float64MultiArray, String
@@ -31,6 +30,7 @@ from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from gr00t_policy.ros import qos
 from gr00t_policy.ros.diagnostics import Level
+from gr00t_policy.ros.transport import init_ros
 
 SIM = [sys.executable, "-m", "gr00t_sim.ros.sim_node", "--ros-args"]
 
@@ -131,7 +131,7 @@ def sim_process() -> Iterator[subprocess.Popen]:
 @pytest.fixture(scope="module")
 def listener(sim_process: subprocess.Popen) -> Iterator[Listener]:
     context = Context()
-    rclpy.init(context=context, signal_handler_options=SignalHandlerOptions.NO)
+    init_ros(context)
     node = Node("listener", context=context)
     executor = SingleThreadedExecutor(context=context)
     executor.add_node(node)
