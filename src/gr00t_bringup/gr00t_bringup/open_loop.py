@@ -27,7 +27,11 @@ class OpenLoopConfig:
     open_loop: Path
     """LeRobot v2 folder with modality.json."""
     checkpoint: Path = Path("models/gr1_tabletop_tiny")
-    """Checkpoint folder."""
+    """Checkpoint folder: ours, or one as NVIDIA released it."""
+    embodiment: str = ""
+    """Robot the checkpoint is for: of a released one by name (gr1 unless said otherwise); else that of the checkpoint."""
+    tokenizer: Path | None = None
+    """Folder of the tokenizer, for a released checkpoint that has none."""
     episodes: tuple[int, ...] = ()
     """Episodes to compare; default: all."""
     stride: int = 4
@@ -58,7 +62,7 @@ def run(config: OpenLoopConfig) -> int:
     """Compare, print the tables, write JSON and pictures. Returns the exit code. Raises Gr00tError."""
     from gr00t_policy.training import open_loop
 
-    checkpoint = load_checkpoint(config.checkpoint)
+    checkpoint = load_checkpoint(config.checkpoint, config.embodiment or None, tokenizer=config.tokenizer)
     robot = checkpoint.embodiment
     dataset = open_loop.open_recording(robot, config.open_loop)
     numbers = open_loop.episodes_to_trace(dataset, config.episodes)

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The pictures of one observation -> the network's views: every camera of the robot once, in its order, at its size."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +8,7 @@ from numpy.typing import NDArray
 
 from gr00t_policy.core.embodiment import Embodiment
 from gr00t_policy.core.errors import MessageError
-from gr00t_policy.data.transforms import Pixels
+from gr00t_policy.data.transforms import PictureTransform, Pixels
 
 
 @dataclass(frozen=True)
@@ -17,7 +16,7 @@ class CameraViews:
     """The pictures of one observation as the network's views, in the order of the embodiment's cameras."""
 
     embodiment: Embodiment
-    transform: Callable[[Pixels], NDArray[np.float32]]  # ImageTransform or PublishedImageTransform
+    transform: PictureTransform
 
     def __call__(self, images: dict[str, Pixels]) -> NDArray[np.float32]:
         """camera -> (H, W, 3) uint8 becomes (V, 3, size, size).

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from gr00t_policy.core.errors import DatasetError
 from gr00t_policy.data.durable import PART, write_json
 from gr00t_policy.data.reader import LeRobotDataset
-from gr00t_policy.data.transforms import ImageTransform
+from gr00t_policy.data.transforms import PictureTransform
 from gr00t_policy.data.video import iterate_frames
 
 Progress = Callable[[int, int], None]  # (episodes done, episodes in all)
@@ -23,7 +23,7 @@ Progress = Callable[[int, int], None]  # (episodes done, episodes in all)
 
 @dataclass(frozen=True)
 class FrameCache:
-    """Views (see ``ImageTransform.view``) of every ``every``-th frame: ``views`` (N, h, w, 3) uint8, read-only.
+    """Views (see ``PictureTransform.view``) of every ``every``-th frame: ``views`` (N, h, w, 3) uint8, read-only.
 
     Episodes of all datasets are numbered through: ``episodes[e]`` = (dataset, episode in it), and their rows are
     ``first_row[e]`` to ``first_row[e + 1]``.
@@ -52,7 +52,7 @@ class FrameCache:
 def build_frame_cache(
     datasets: Sequence[LeRobotDataset],
     camera: str,
-    transform: ImageTransform,
+    transform: PictureTransform,
     folder: str | Path,
     every: int = 1,
     workers: int = 2,
@@ -78,7 +78,9 @@ def build_frame_cache(
         views = np.memmap(aside, np.uint8, "w+", shape=shape)
         _fill(views, datasets, camera, transform, episodes, first_row, every, workers, on_progress)
         views.flush()
-        write_json(path.with_suffix(".json"), {"shape": shape, "every": every, "camera": camera, **vars(transform)})
+        write_json(
+            path.with_suffix(".json"), {"shape": shape, "every": every, "camera": camera, "transform": repr(transform)}
+        )
         aside.rename(path)
     return FrameCache(np.memmap(path, np.uint8, "r", shape=shape), episodes, first_row, every)
 
@@ -87,7 +89,7 @@ def _fill(
     views: NDArray[np.uint8],
     datasets: Sequence[LeRobotDataset],
     camera: str,
-    transform: ImageTransform,
+    transform: PictureTransform,
     episodes: tuple[tuple[int, int], ...],
     first_row: NDArray[np.int64],
     every: int,
@@ -113,7 +115,7 @@ def _fill(
                 on_progress(done, len(episodes))
 
 
-def _fingerprint(datasets: Sequence[LeRobotDataset], camera: str, transform: ImageTransform, every: int) -> str:
+def _fingerprint(datasets: Sequence[LeRobotDataset], camera: str, transform: PictureTransform, every: int) -> str:
     """Changes when a video, the transform or the selection does."""
     videos: list[Any] = []
     for dataset in datasets:
@@ -123,5 +125,5 @@ def _fingerprint(datasets: Sequence[LeRobotDataset], camera: str, transform: Ima
                 raise DatasetError(f"{path} is missing; copy it back or remove its episode from the dataset")
             status = path.stat()
             videos.append([entry.index, entry.length, status.st_size, status.st_mtime_ns])
-    described = [camera, every, transform.size, transform.crop_fraction, videos]
+    described = [camera, every, repr(transform), videos]
     return hashlib.sha256(json.dumps(described).encode()).hexdigest()

@@ -11,20 +11,27 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from gr00t_policy.core.errors import ConfigError, MessageError
-from gr00t_policy.data.transforms import Pixels, to_network
+from gr00t_policy.core.errors import MessageError
+from gr00t_policy.data.transforms import (
+    ImageTransform,
+    JitterStrengths,
+    PictureTransform,
+    Pixels,
+    check_picture,
+    to_network,
+)
 
 Picture = NDArray[np.float32]  # (H, W, 3) RGB in [0, 1]
 
 
-@dataclass(frozen=True)
-class PublishedColourJitter:
-    """torchvision's ColorJitter: four changes in random order, each clipped to [0, 1]. Strengths as in GR00T N1."""
+def picture_transform(size: int, crop_fraction: float, *, published: bool) -> PictureTransform:
+    """The arithmetic a network was trained with. published: NVIDIA's network, or one made from it."""
+    return (PublishedImageTransform if published else ImageTransform)(size, crop_fraction)
 
-    brightness: float = 0.3
-    contrast: float = 0.4
-    saturation: float = 0.5
-    hue: float = 0.08  # turns
+
+@dataclass(frozen=True)
+class PublishedColourJitter(JitterStrengths):
+    """torchvision's ColorJitter: four changes in random order, each clipped to [0, 1]."""
 
     def __call__(self, picture: Picture, rng: np.random.Generator) -> Picture:
         changes = [
@@ -47,14 +54,25 @@ class PublishedImageTransform:
     crop_fraction: float = 0.95
 
     def __post_init__(self) -> None:
-        if not (0.5 <= self.crop_fraction <= 1.0 and self.size > 0):
-            raise ConfigError(
-                f"image size {self.size}, crop {self.crop_fraction}: crop must be 0.5 to 1, size positive"
-            )
+        check_picture(self.size, self.crop_fraction)
 
     def __call__(self, frame: Pixels) -> NDArray[np.float32]:
         """What the network sees of one frame (H, W, 3) at run time: (3, size, size) float32 in [-1, 1]."""
         return to_network(self.centre(frame))
+
+    def view_size(self, height: int, width: int) -> tuple[int, int]:
+        """Of frames of this size: the same, since resizing follows the cut."""
+        return height, width
+
+    def view(self, frame: Pixels) -> Pixels:
+        """The whole frame (H, W, 3)."""
+        self._crop(frame)  # raises when it is no picture
+        return frame
+
+    def augmented(self, views: Pixels, rng: np.random.Generator, jitter: float) -> Pixels:
+        """Each of (B, H, W, 3) frames cut and coloured at random: (B, size, size, 3) uint8."""
+        colours = PublishedColourJitter().scaled(jitter) if jitter else None
+        return np.stack([self.random(view, rng, colours) for view in views])
 
     def centre(self, frame: Pixels) -> Pixels:
         """The middle of one frame (H, W, 3): (size, size, 3) uint8."""

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Between the world and the network: images, joint states, action chunks. The same code live and offline."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from typing import Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,38 @@ from gr00t_policy.data.keys import KeySequence, KeyTransform
 from gr00t_policy.data.statistics import Statistics
 
 Pixels = NDArray[np.uint8]
+
+
+class PictureTransform(Protocol):
+    """Camera frame -> square network image, live and in training, where ``view`` is done once and kept."""
+
+    @property
+    def size(self) -> int: ...
+
+    @property
+    def crop_fraction(self) -> float: ...
+
+    def __call__(self, frame: Pixels) -> NDArray[np.float32]:
+        """What the network sees of one frame (H, W, 3) at run time: (3, size, size) float32 in [-1, 1]."""
+        ...
+
+    def view_size(self, height: int, width: int) -> tuple[int, int]:
+        """(height, width) of ``view`` for frames of this size."""
+        ...
+
+    def view(self, frame: Pixels) -> Pixels:
+        """What training keeps of one frame (H, W, 3)."""
+        ...
+
+    def augmented(self, views: Pixels, rng: np.random.Generator, jitter: float) -> Pixels:
+        """Each of (B, h, w, 3) views cut and coloured at random: (B, size, size, 3). jitter: 1 is as in GR00T N1."""
+        ...
+
+
+def check_picture(size: int, crop_fraction: float) -> None:
+    """Raises ConfigError on a size or crop that no network is made for."""
+    if not (0.5 <= crop_fraction <= 1.0 and size > 0):
+        raise ConfigError(f"image size {size}, crop {crop_fraction}: crop must be 0.5 to 1, size positive")
 
 
 @dataclass(frozen=True)
@@ -28,10 +61,7 @@ class ImageTransform:
     crop_fraction: float = 0.95
 
     def __post_init__(self) -> None:
-        if not (0.5 <= self.crop_fraction <= 1.0 and self.size > 0):
-            raise ConfigError(
-                f"image size {self.size}, crop {self.crop_fraction}: crop must be 0.5 to 1, size positive"
-            )
+        check_picture(self.size, self.crop_fraction)
 
     def __call__(self, frame: Pixels) -> NDArray[np.float32]:
         """What the network sees of one frame (H, W, 3) at run time: (3, size, size) float32 in [-1, 1]."""
@@ -67,6 +97,9 @@ class ImageTransform:
         ]
         return np.stack(cuts)
 
+    def augmented(self, views: Pixels, rng: np.random.Generator, jitter: float) -> Pixels:
+        return ColourJitter().scaled(jitter)(self.random(views, rng), rng)
+
 
 def to_network(images: Pixels) -> NDArray[np.float32]:
     """(..., H, W, 3) uint8 -> (..., 3, H, W) float32, (x / 255 - 0.5) / 0.5 as SigLIP expects."""
@@ -85,16 +118,24 @@ def _span(length: int, size: int, crop_fraction: float) -> tuple[tuple[float, fl
 
 
 @dataclass(frozen=True)
-class ColourJitter:
-    """Random light and colour for training images; strengths as in GR00T N1. All factors are drawn per image.
-
-    Brightness, contrast, saturation and hue (a turn about the grey axis) are linear in RGB: one 3x3 matrix does it.
-    """
+class JitterStrengths:
+    """How far light and colour of training images change at most. The defaults are GR00T N1's."""
 
     brightness: float = 0.3
     contrast: float = 0.4
     saturation: float = 0.5
     hue: float = 0.08  # turns
+
+    def scaled(self, factor: float) -> Self:
+        return replace(self, **{name: factor * strength for name, strength in vars(self).items()})
+
+
+@dataclass(frozen=True)
+class ColourJitter(JitterStrengths):
+    """Random light and colour for training images. All factors are drawn per image.
+
+    Brightness, contrast, saturation and hue (a turn about the grey axis) are linear in RGB: one 3x3 matrix does it.
+    """
 
     def __call__(self, images: Pixels, rng: np.random.Generator) -> Pixels:
         """(B, H, W, 3) uint8 -> the same shape."""

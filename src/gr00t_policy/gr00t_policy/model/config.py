@@ -171,6 +171,11 @@ class ModelConfig:
                     f"embodiment_slots['{name}'] is {slot}; the head has slots 0..{self.head.embodiments - 1}"
                 )
 
+    @property
+    def published(self) -> bool:
+        """Whether this is GR00T N1 as NVIDIA published it, or a network made from it: its prompt, images and size."""
+        return self.prompt_template == "eagle2"
+
     def slot(self, embodiment: str) -> int:
         """Weight slot of an embodiment by name. Raises ConfigError naming the known ones."""
         if embodiment not in self.embodiment_slots:

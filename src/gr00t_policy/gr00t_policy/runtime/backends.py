@@ -34,13 +34,14 @@ def load_backend(
 ) -> Backend:
     """Backend of a checkpoint.
 
-    engine: 'openvino', 'torch', or 'auto': torch for a released checkpoint, openvino for ours. part: 'encoder' or 'head'
+    engine: 'openvino', 'torch', or 'auto': torch for GR00T N1 as published and fine-tunes of it, else
+    openvino. part: 'encoder' or 'head'
     when only that will be used; None = both. For openvino: precision of that part; with both it is the head's, and the
     encoder, which has time to spare, takes float32. cache: folder for built graphs; none: not kept. For torch: dtype,
     device; see ``TorchBackend``. Raises ConfigError on unknown names, CheckpointError when the weights do not fit.
     """
     if engine == "auto":
-        engine = "torch" if checkpoint.released else "openvino"
+        engine = "torch" if checkpoint.config.published else "openvino"
     if engine == "openvino":
         from gr00t_policy.runtime.engine import EngineBackend, EngineConfig
 

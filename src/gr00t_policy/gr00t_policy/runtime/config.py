@@ -12,13 +12,15 @@ DTYPES = ("auto", "float32", "bfloat16")
 DEVICES = ("auto", "cpu", "cuda")
 # The settings that planner and controller share, in the words of both.
 ENGINE_HELP = (
-    "what runs the network: 'openvino' (fast on a CPU), 'torch' (plain), or 'auto': torch for a released GR00T N1"
+    "what runs the network: 'openvino' (fast on a CPU), 'torch' (plain), or 'auto': torch for GR00T N1, also fine-tuned"
 )
 TOKENIZER_HELP = (
     "folder of the tokenizer, for a released checkpoint that has none; empty: it lies in the checkpoint folder"
 )
-DTYPE_HELP = "number format of the torch engine: 'float32', 'bfloat16', or 'auto': bfloat16 for a released GR00T N1"
-DEVICE_HELP = "where the torch engine runs: 'cpu', 'cuda', or 'auto': a GPU, if any, for a released GR00T N1"
+DTYPE_HELP = (
+    "number format of the torch engine: 'float32', 'bfloat16', or 'auto': bfloat16 for GR00T N1, also fine-tuned"
+)
+DEVICE_HELP = "where the torch engine runs: 'cpu', 'cuda', or 'auto': a GPU, if any, for GR00T N1, also fine-tuned"
 HEAD_MODES = ("auto", "every_tick", "worker")
 
 

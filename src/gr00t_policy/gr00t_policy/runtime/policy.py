@@ -15,8 +15,8 @@ from gr00t_policy.core.embodiment import Embodiment
 from gr00t_policy.core.errors import MessageError
 from gr00t_policy.core.types import ActionChunk, ConditioningTokens, Observation
 from gr00t_policy.data.camera_views import CameraViews
-from gr00t_policy.data.published_images import PublishedImageTransform
-from gr00t_policy.data.transforms import ImageTransform, StateActionTransform
+from gr00t_policy.data.published_images import picture_transform
+from gr00t_policy.data.transforms import StateActionTransform
 from gr00t_policy.model.checkpoint import Checkpoint
 
 _NS = 1_000_000_000
@@ -67,10 +67,7 @@ class Gr00tPolicy:
         self.checkpoint = checkpoint
         self.embodiment = checkpoint.embodiment
         self._backend = backend
-        published = config.prompt_template == "eagle2"  # NVIDIA's network, or one made like it
-        image = (PublishedImageTransform if published else ImageTransform)(
-            config.vision.image_size, config.crop_fraction
-        )
+        image = picture_transform(config.vision.image_size, config.crop_fraction, published=config.published)
         self._views = CameraViews(checkpoint.embodiment, image)
         self._transform = StateActionTransform(
             checkpoint.embodiment, checkpoint.statistics, config.head.state_dim, config.head.action_dim

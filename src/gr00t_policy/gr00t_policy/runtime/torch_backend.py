@@ -73,7 +73,7 @@ def _dtype_name(checkpoint: Checkpoint, dtype: str) -> str:
     check_choice("dtype", dtype, ("auto", *DTYPES))
     if dtype != "auto":
         return dtype
-    return "bfloat16" if checkpoint.released else "float32"
+    return "bfloat16" if checkpoint.config.published else "float32"
 
 
 def _device(checkpoint: Checkpoint, device: str) -> str:
@@ -84,4 +84,4 @@ def _device(checkpoint: Checkpoint, device: str) -> str:
         )
     if device != "auto":
         return device
-    return "cuda" if checkpoint.released and torch.cuda.is_available() else "cpu"
+    return "cuda" if checkpoint.config.published and torch.cuda.is_available() else "cpu"

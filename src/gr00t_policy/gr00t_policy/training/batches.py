@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from gr00t_policy.data.frame_cache import FrameCache
 from gr00t_policy.data.grounding import GroundingSet
 from gr00t_policy.data.reader import Episode
-from gr00t_policy.data.transforms import ColourJitter, ImageTransform, StateActionTransform, to_network
+from gr00t_policy.data.transforms import ColourJitter, PictureTransform, StateActionTransform, to_network
 from gr00t_policy.model.tokenizer import Prompt, PromptTokenizer
 
 Batch = dict[str, NDArray]
@@ -49,7 +49,8 @@ class DemonstrationBatches:
 
     A row may start a chunk when it is valid (not disturbed); steps from the first invalid row on are masked. Pictures
     shortly after a disturbance are drawn ``recovery_weight`` times as often. caches: one per camera, in the network's
-    order. learnt_from: numbers of the episodes that may be drawn, None = all; others are never touched.
+    order. jitter: strength of colour changes relative to GR00T N1's. learnt_from: numbers of the episodes that may be
+    drawn, None = all; others are never touched.
     offset_rad: (J,) standard deviation of an offset that is added to a sample's joint state and to its actions alike, so
     that few recordings teach motion from where the robot is, not only their own places.
     """
@@ -59,10 +60,10 @@ class DemonstrationBatches:
         episodes: Sequence[Episode],
         caches: Sequence[FrameCache],
         transform: StateActionTransform,
-        image: ImageTransform,
+        image: PictureTransform,
         prompts: Prompts,
-        jitter: ColourJitter,
         *,
+        jitter: float,
         slot: int,
         horizon: int,
         max_image_age_frames: int,
@@ -138,7 +139,7 @@ class DemonstrationBatches:
     def _pictures_of(self, cache: FrameCache, chosen: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.uint8]:
         """One camera's pictures (B, size, size, 3), cut and coloured at random."""
         views = np.stack([cache.views[cache.row(e, f)] for e, f in chosen])
-        return self._jitter(self._image.random(views, rng), rng)
+        return self._image.augmented(views, rng, self._jitter)
 
     def _goal_uv(self, number: int) -> NDArray[np.floating]:
         """(N, 4) labels of an episode; NaN where it has none."""
@@ -149,8 +150,8 @@ class DemonstrationBatches:
 class GroundingBatches:
     """Still scenes, each with a sentence about two of the things in it."""
 
-    def __init__(self, scenes: GroundingSet, prompts: Prompts, jitter: ColourJitter) -> None:
-        self._scenes, self._prompts, self._jitter = scenes, prompts, jitter
+    def __init__(self, scenes: GroundingSet, prompts: Prompts, jitter: float) -> None:
+        self._scenes, self._prompts, self._jitter = scenes, prompts, ColourJitter().scaled(jitter)
 
     def draw(self, count: int, rng: np.random.Generator) -> Batch:
         """pixel_values, input_ids, attention_mask, aux_target, aux_mask for ``count`` scenes."""

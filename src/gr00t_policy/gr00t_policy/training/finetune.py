@@ -18,9 +18,10 @@ from gr00t_policy.core.embodiment import Embodiment, load_embodiment
 from gr00t_policy.core.errors import ConfigError, DatasetError
 from gr00t_policy.data.dataset_statistics import statistics_of
 from gr00t_policy.data.durable import write_json
+from gr00t_policy.data.published_images import picture_transform
 from gr00t_policy.data.reader import LeRobotDataset
 from gr00t_policy.data.statistics import Statistics
-from gr00t_policy.data.transforms import ColourJitter, ImageTransform, StateActionTransform
+from gr00t_policy.data.transforms import StateActionTransform
 from gr00t_policy.model.checkpoint import Checkpoint, check_parts, load_checkpoint
 from gr00t_policy.model.config import ModelConfig
 from gr00t_policy.training.batches import DemonstrationBatches, Prompts
@@ -42,7 +43,7 @@ class FinetuneConfig:
     dataset: Path
     """LeRobot v2 folder with modality.json."""
     init: Path
-    """Checkpoint to start from."""
+    """Checkpoint to start from: ours, or one as NVIDIA released it."""
     out: Path
     """Run folder. An interrupted run is continued."""
     recipe: Literal["finetune"] = "finetune"
@@ -51,6 +52,8 @@ class FinetuneConfig:
     """Episodes that are never learnt from, also not by the statistics; for `gr00t eval --open-loop`."""
     embodiment: str = ""
     """Robot: name or YAML file; default: the robot of the checkpoint."""
+    tokenizer: Path | None = None
+    """Folder of the tokenizer, for a released checkpoint that has none."""
     groups: tuple[str, ...] = ()
     """Joint groups to move, in order; default: the robot's own choice."""
     slot: str = ""
@@ -155,7 +158,7 @@ class FinetuneConfig:
 def run(config: FinetuneConfig) -> int:
     """Fine-tune, or continue an interrupted run of the same folder; leaves ``<out>/checkpoint``. Returns the exit code."""
     torch.set_num_threads(config.threads)
-    init = load_checkpoint(config.init)
+    init = load_checkpoint(config.init, tokenizer=config.tokenizer)
     robot = load_embodiment(config.embodiment) if config.embodiment else init.embodiment
     robot = robot_in_dataset(robot, config.dataset, config.groups)
     dataset = open_for(robot, config.dataset)
@@ -237,7 +240,7 @@ def _batches(
     learnt: list[int],
 ) -> tuple[DemonstrationBatches, None, DemonstrationBatches | None]:
     """What is learnt from, no scenes, and what is held out."""
-    image = ImageTransform(network.vision.image_size, network.crop_fraction)
+    image = picture_transform(network.vision.image_size, network.crop_fraction, published=network.published)
     caches = [cached_frames([dataset], camera.name, image, config.out, every=1) for camera in robot.cameras]
     prompts = Prompts(init.prompt, len(robot.cameras), network.language.pad_id)
     transform = StateActionTransform(robot, statistics, network.head.state_dim, network.head.action_dim)
@@ -252,7 +255,7 @@ def _batches(
             transform,
             image,
             prompts,
-            ColourJitter(*(jitter * value for value in vars(ColourJitter()).values())),
+            jitter=jitter,
             slot=network.slot(robot.tag),
             horizon=network.head.horizon,
             max_image_age_frames=config.max_image_age_frames,

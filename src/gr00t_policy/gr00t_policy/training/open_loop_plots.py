@@ -35,7 +35,7 @@ def draw_group(trace: EpisodeTrace, robot: Embodiment, group: str, picture: Path
         axis.grid(alpha=0.3)
     axes[0, 0].legend(loc="upper right", fontsize=7, ncols=3)
     axes[-1, 0].set_xlabel(f"frame at {robot.rate_hz:g} Hz")
-    figure.supylabel("joint value in the units of the recording [rad]", fontsize=8)
+    figure.supylabel("joint value in the units of the recording (arms: rad)", fontsize=8)
     figure.suptitle(f"episode {trace.index}, {group}: “{trace.task}”", fontsize=10)
     _save(figure, picture)
 
@@ -54,7 +54,7 @@ def draw_errors(scores: Mapping[str, Any], period_s: float, picture: Path) -> No
         axis.set_xlabel("time ahead [s]")
         axis.set_ylim(bottom=0)
         axis.grid(alpha=0.3)
-    axes[0, 0].set_ylabel("mean absolute error [rad]")
+    axes[0, 0].set_ylabel("mean absolute error (units of the recording; arms: rad)")
     axes[0, 0].legend(fontsize=8)
     _save(figure, picture)
 

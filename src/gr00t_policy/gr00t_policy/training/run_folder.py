@@ -12,7 +12,7 @@ from gr00t_policy.core.embodiment import Embodiment
 from gr00t_policy.data.frame_cache import FrameCache, build_frame_cache
 from gr00t_policy.data.reader import LeRobotDataset
 from gr00t_policy.data.statistics import Statistics
-from gr00t_policy.data.transforms import ImageTransform
+from gr00t_policy.data.transforms import PictureTransform
 from gr00t_policy.model.checkpoint import save_checkpoint
 from gr00t_policy.training.curve import draw_curve
 from gr00t_policy.training.loop import TrainingRun
@@ -21,7 +21,7 @@ CHECKPOINT = "checkpoint"
 
 
 def cached_frames(
-    datasets: Sequence[LeRobotDataset], camera: str, image: ImageTransform, out: Path, every: int
+    datasets: Sequence[LeRobotDataset], camera: str, image: PictureTransform, out: Path, every: int
 ) -> FrameCache:
     """Every ``every``-th picture of one camera, decoded once into ``<out>/frames``."""
     with _progress() as bar:

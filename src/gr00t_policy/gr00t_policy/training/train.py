@@ -13,7 +13,7 @@ from gr00t_policy.data.dataset_statistics import statistics_of
 from gr00t_policy.data.grounding import GroundingSet, load_grounding
 from gr00t_policy.data.reader import LeRobotDataset
 from gr00t_policy.data.statistics import Statistics
-from gr00t_policy.data.transforms import ColourJitter, ImageTransform, StateActionTransform
+from gr00t_policy.data.transforms import ImageTransform, StateActionTransform
 from gr00t_policy.model.checkpoint import load_checkpoint
 from gr00t_policy.model.config import ModelConfig, preset, resized
 from gr00t_policy.model.tokenizer import prompt_tokenizer, train_tokenizer
@@ -91,8 +91,6 @@ def _batches(
     image = ImageTransform(model.vision.image_size, model.crop_fraction)
     cache = cached_frames(datasets, config.camera, image, config.out, every=2)
     prompts = Prompts(prompt_tokenizer(tokenizer, model))
-    strength = config.jitter
-    jitter = ColourJitter(*(strength * value for value in vars(ColourJitter()).values()))
     transform = StateActionTransform(embodiment, statistics, model.head.state_dim, model.head.action_dim)
     demonstrations = DemonstrationBatches(
         [datasets[number].episode(index) for number, index in cache.episodes],
@@ -100,11 +98,11 @@ def _batches(
         transform,
         image,
         prompts,
-        jitter,
+        jitter=config.jitter,
         slot=model.slot(embodiment.tag),
         horizon=model.head.horizon,
         max_image_age_frames=config.max_image_age_frames,
         state_noise_rad=config.state_noise_rad,
         recovery_weight=config.recovery_weight,
     )
-    return demonstrations, GroundingBatches(scenes, prompts, jitter) if scenes is not None else None
+    return demonstrations, GroundingBatches(scenes, prompts, config.jitter) if scenes is not None else None

@@ -17,7 +17,7 @@ from gr00t_policy.data.dataset_statistics import statistics_of
 from gr00t_policy.data.frame_cache import build_frame_cache
 from gr00t_policy.data.grounding import GroundingFacts, load_grounding, save_grounding
 from gr00t_policy.data.reader import LeRobotDataset
-from gr00t_policy.data.transforms import ColourJitter, ImageTransform, StateActionTransform
+from gr00t_policy.data.transforms import ImageTransform, StateActionTransform
 from gr00t_policy.data.writer import LeRobotWriter
 from gr00t_policy.model.checkpoint import load_checkpoint
 from gr00t_policy.training import train
@@ -91,7 +91,7 @@ def make_batches(data, tmp_path_factory) -> Callable[..., DemonstrationBatches]:
         StateActionTransform(embodiment, statistics_of([dataset], "gr1"), 64, 32),
         image,
         Prompts(OneToken()),
-        ColourJitter(0, 0, 0, 0),
+        jitter=0.0,
         slot=0,
         horizon=16,
         max_image_age_frames=4,

@@ -9,18 +9,24 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from released_folder import write_release_folder
 from sample_data import REAL
 from small_checkpoint import SENTENCE, save_small_checkpoint, small_config, unit_statistics
 
 from gr00t_policy.core.embodiment import load_embodiment
 from gr00t_policy.core.errors import CheckpointError, ConfigError, DatasetError, EmbodimentError
 from gr00t_policy.data.layout import ACTION
+from gr00t_policy.data.published_images import PublishedImageTransform
 from gr00t_policy.data.reader import LeRobotDataset
+from gr00t_policy.data.transforms import to_network
 from gr00t_policy.data.writer import LeRobotWriter
 from gr00t_policy.model.checkpoint import load_checkpoint, save_checkpoint
 from gr00t_policy.model.tokenizer import train_tokenizer
 from gr00t_policy.model.vla import build_vla
+from gr00t_policy.runtime.backends import load_backend
+from gr00t_policy.runtime.torch_backend import TorchBackend
 from gr00t_policy.training import finetune
+from gr00t_policy.training.batches import DemonstrationBatches
 from gr00t_policy.training.finetune import FinetuneConfig, with_slot
 from gr00t_policy.training.fitting import robot_in_dataset
 from gr00t_policy.training.loop import TrainingRun
@@ -87,6 +93,48 @@ def test_the_language_model_stays_to_the_last_bit_and_the_rest_learns(done, init
     log = [json.loads(line) for line in (done.out / "log.jsonl").open()]
     assert all(np.isfinite([line["flow"], line["flow_held_out"], line["gradient"]]).all() for line in log)
     assert (done.out / "loss.png").stat().st_size > 1000
+
+
+class Corner:
+    """A random generator that draws one given cut."""
+
+    def __init__(self, *corner: int) -> None:
+        self._corner = corner
+
+    def integers(self, low: int, high: np.ndarray) -> tuple[int, ...]:
+        return self._corner
+
+
+def every_cut(image: PublishedImageTransform, frames: np.ndarray) -> set[bytes]:
+    """The network's pictures of every cut of the frames."""
+    rooms = [length - int(length * image.crop_fraction) + 1 for length in frames.shape[1:3]]
+    corners = [(top, left) for top in range(rooms[0]) for left in range(rooms[1])]
+    return {to_network(image.random(frame, Corner(*corner))).tobytes() for frame in frames for corner in corners}
+
+
+def test_a_released_checkpoint_learns_from_pictures_as_it_will_see_them_and_is_served_as_one(
+    dataset, tmp_path, monkeypatch
+):
+    released = write_release_folder(tmp_path / "released")
+    config = replace(short(dataset, released, tmp_path / "run"), jitter=0.0)
+    drawn: list[np.ndarray] = []
+    draw = DemonstrationBatches.draw
+
+    def watching(self, *arguments):
+        drawn.append((batch := draw(self, *arguments))["pixel_values"])
+        return batch
+
+    monkeypatch.setattr(DemonstrationBatches, "draw", watching)
+    finetune.run(config)
+    checkpoint = load_checkpoint(config.out / "checkpoint", "gr1")
+    before, after = weights(released), weights(config.out / "checkpoint")
+    assert moved(before, after, "backbone.language.") == {False}
+    assert True in moved(before, after, "backbone.vision.") and True in moved(before, after, "head.dit.")
+    image = PublishedImageTransform(checkpoint.config.vision.image_size, checkpoint.config.crop_fraction)
+    seen = {pictures[0].tobytes() for batch in drawn for pictures in batch}
+    recorded = np.concatenate([LeRobotDataset(dataset).frames(episode, "ego_view") for episode in range(3)])
+    assert seen <= every_cut(image, recorded)
+    assert isinstance(load_backend(checkpoint, part="head"), TorchBackend)
 
 
 def test_only_the_slot_of_the_robot_is_changed(config_for, init):
