@@ -3,15 +3,12 @@
 
 import sys
 import time
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from gr00t_msgs.msg import ConditioningTokens as ConditioningTokensMsg
 from gr00t_msgs.msg import PlannerState
-from rclpy.publisher import Publisher
-from rclpy.qos import QoSProfile
 from sensor_msgs.msg import Image
 from std_msgs.msg import String
 
@@ -27,8 +24,6 @@ from gr00t_policy.runtime.backends import TimedBackend, default_cache, load_back
 from gr00t_policy.runtime.pacing import PacedLoop
 from gr00t_policy.runtime.policy import Gr00tPolicy
 
-Made = TypeVar("Made")
-
 _STATE_PERIOD_S = 0.5
 _WARN_PERIOD_S = 1.0
 
@@ -40,7 +35,6 @@ class PlannerNode(SuiteNode[PlannerConfig]):
         super().__init__("planner", PlannerConfig, **options)
         self._made: Planner | None = None
         self._loop: PacedLoop | None = None
-        self._undo: list[Callable[[], object]] = []
         self._told: object = None
         self._diagnostics = Diagnostics(self)
 
@@ -70,16 +64,15 @@ class PlannerNode(SuiteNode[PlannerConfig]):
         )
         self._config, self._hash = settings, checkpoint.hash
         self._frame_id = policy.embodiment.cameras[0].frame_id
-        self._tokens = self._publisher(ConditioningTokensMsg, "conditioning_tokens", qos.NEWEST)
-        self._state = self._publisher(PlannerState, "planner/state", qos.LATCHED)
+        self._tokens = self.keep_publisher(ConditioningTokensMsg, "conditioning_tokens", qos.NEWEST)
+        self._state = self.keep_publisher(PlannerState, "planner/state", qos.LATCHED)
         self._made = planner
         for camera in policy.embodiment.cameras:
             topic, callback = f"camera/{camera.name}/image_raw", partial(self._on_image, camera.name)
-            self._keep(self.destroy_subscription, self.create_subscription(Image, topic, callback, qos.SENSOR))
-        sentences = self.create_subscription(String, "language_command", self._on_sentence, qos.LANGUAGE)
-        self._keep(self.destroy_subscription, sentences)
-        self._keep(self.destroy_timer, self.create_steady_timer(_STATE_PERIOD_S, self._tell_regularly))
-        self._keep(self.destroy_timer, self.create_steady_timer(PERIOD_S, self._tell_diagnostics))
+            self.keep_subscription(Image, topic, callback, qos.SENSOR)
+        self.keep_subscription(String, "language_command", self._on_sentence, qos.LANGUAGE)
+        self.keep_timer(_STATE_PERIOD_S, self._tell_regularly)
+        self.keep_timer(PERIOD_S, self._tell_diagnostics)
         self._tell_state()
 
     def activate(self) -> None:
@@ -97,8 +90,6 @@ class PlannerNode(SuiteNode[PlannerConfig]):
             self._tell_state()
 
     def cleanup(self) -> None:
-        while self._undo:
-            self._undo.pop()()
         self._made = None
 
     def _tick(self, now_ns: int) -> None:
@@ -144,14 +135,6 @@ class PlannerNode(SuiteNode[PlannerConfig]):
     def _tell_diagnostics(self) -> None:
         report = self._planner.report(time.monotonic_ns(), self.now_ns)
         self._diagnostics.publish(self.get_clock().now().to_msg(), report_to_statuses(report, self._loop))
-
-    def _publisher(self, kind: type, topic: str, profile: QoSProfile) -> Publisher:
-        return self._keep(self.destroy_publisher, self.create_publisher(kind, topic, profile))
-
-    def _keep(self, destroy: Callable[[Any], bool], made: Made) -> Made:
-        """Remember to ``destroy`` at cleanup what was ``made``."""
-        self._undo.append(partial(destroy, made))
-        return made
 
 
 def main() -> int:

@@ -4,16 +4,12 @@
 import gc
 import sys
 import time
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from gr00t_msgs.msg import ActionChunk as ActionChunkMsg
 from gr00t_msgs.msg import ConditioningTokens as ConditioningTokensMsg
 from gr00t_msgs.msg import ControllerState
-from rclpy.publisher import Publisher
-from rclpy.qos import QoSProfile
 from sensor_msgs.msg import JointState
 from trajectory_msgs.msg import JointTrajectory
 
@@ -38,8 +34,6 @@ from gr00t_policy.runtime.pacing import PacedLoop, freeze_garbage
 from gr00t_policy.runtime.policy import Gr00tPolicy
 from gr00t_policy.runtime.process_priority import lower_all_threads, raise_all_threads, raised
 
-Made = TypeVar("Made")
-
 _STATE_PERIOD_S = 0.5
 _WARN_PERIOD_S = 1.0
 
@@ -52,7 +46,6 @@ class ControllerNode(SuiteNode[ControllerConfig]):
         self._made: Controller | None = None
         self._loop: PacedLoop | None = None
         self._worker: HeadWorker | None = None
-        self._undo: list[Callable[[], object]] = []
         self._told: object = None
         self._joints: JointState | None = None
         self._read: JointState | None = None
@@ -85,17 +78,14 @@ class ControllerNode(SuiteNode[ControllerConfig]):
         )
         self._config = settings
         self._order = JointOrder(policy.embodiment.policy_joints)
-        self._commands = self._publisher(JointTrajectory, "policy/joint_trajectory", qos.COMMAND)
-        self._chunks = self._publisher(ActionChunkMsg, "action_chunk", qos.NEWEST)
-        self._state = self._publisher(ControllerState, "controller/state", qos.LATCHED)
+        self._commands = self.keep_publisher(JointTrajectory, "policy/joint_trajectory", qos.COMMAND)
+        self._chunks = self.keep_publisher(ActionChunkMsg, "action_chunk", qos.NEWEST)
+        self._state = self.keep_publisher(ControllerState, "controller/state", qos.LATCHED)
         self._made = controller
-        for kind, topic, callback, profile in (
-            (JointState, "joint_states", self._on_joint_state, qos.SENSOR),
-            (ConditioningTokensMsg, "conditioning_tokens", self._on_tokens, qos.NEWEST),
-        ):
-            self._keep(self.destroy_subscription, self.create_subscription(kind, topic, callback, profile))
-        self._keep(self.destroy_timer, self.create_steady_timer(_STATE_PERIOD_S, self._tell_regularly))
-        self._keep(self.destroy_timer, self.create_steady_timer(PERIOD_S, self._tell_diagnostics))
+        self.keep_subscription(JointState, "joint_states", self._on_joint_state, qos.SENSOR)
+        self.keep_subscription(ConditioningTokensMsg, "conditioning_tokens", self._on_tokens, qos.NEWEST)
+        self.keep_timer(_STATE_PERIOD_S, self._tell_regularly)
+        self.keep_timer(PERIOD_S, self._tell_diagnostics)
         self._tell_state()
 
     def activate(self) -> None:
@@ -125,8 +115,6 @@ class ControllerNode(SuiteNode[ControllerConfig]):
             self._tell_state()
 
     def cleanup(self) -> None:
-        while self._undo:
-            self._undo.pop()()
         self._made = None
 
     def _tick(self, now_ns: int) -> None:
@@ -181,14 +169,6 @@ class ControllerNode(SuiteNode[ControllerConfig]):
     def _tell_diagnostics(self) -> None:
         report = self._controller.report(time.monotonic_ns(), self.now_ns)
         self._diagnostics.publish(self.get_clock().now().to_msg(), report_to_statuses(report, self._loop))
-
-    def _publisher(self, kind: type, topic: str, profile: QoSProfile) -> Publisher:
-        return self._keep(self.destroy_publisher, self.create_publisher(kind, topic, profile))
-
-    def _keep(self, destroy: Callable[[Any], bool], made: Made) -> Made:
-        """Remember to ``destroy`` at cleanup what was ``made``."""
-        self._undo.append(partial(destroy, made))
-        return made
 
 
 def main() -> int:

@@ -10,6 +10,7 @@ parameters (2). It is the one place where every exception is caught.
 import signal
 import traceback
 from collections.abc import Callable, Sequence
+from functools import partial
 from types import FrameType
 from typing import Any, Generic, TypeVar
 
@@ -18,6 +19,9 @@ from rclpy.clock import Clock, ClockType
 from rclpy.executors import Executor, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.logging import get_logger
+from rclpy.publisher import Publisher
+from rclpy.qos import QoSProfile
+from rclpy.subscription import Subscription
 from rclpy.task import Future
 from rclpy.timer import Timer
 
@@ -26,6 +30,7 @@ from gr00t_policy.ros.parameters import declare_settings, guard_changes, read_se
 from gr00t_policy.ros.transport import init_ros
 
 Settings = TypeVar("Settings")
+Made = TypeVar("Made")
 
 # The events executor of the Jazzy wheels spins at 100 % and delivers nothing when it may wait for ever.
 _SPIN_S = 0.2
@@ -40,7 +45,8 @@ class SuiteNode(LifecycleNode, Generic[Settings]):
     """A lifecycle node whose parameters are the dataclass ``settings_type``.
 
     Subclasses override the four hooks. A hook may raise: a Gr00tError is the user's to fix and is logged as one line,
-    anything else is ours and is logged with its traceback. ``deactivate`` and ``cleanup`` must also work half-way.
+    anything else is ours and is logged with its traceback. ``deactivate`` and ``cleanup`` must also work half-way. What
+    the ``keep`` methods made in ``configure`` is destroyed at cleanup, newest first.
     """
 
     def __init__(self, name: str, settings_type: type[Settings], **options: Any) -> None:
@@ -50,6 +56,7 @@ class SuiteNode(LifecycleNode, Generic[Settings]):
         self._is_configured = False
         self._is_active = False
         self._is_stopped = False
+        self._undo: list[Callable[[], object]] = []
         self.steady_clock = Clock(clock_type=ClockType.STEADY_TIME)
         try:
             declare_settings(self, settings_type)
@@ -76,6 +83,22 @@ class SuiteNode(LifecycleNode, Generic[Settings]):
         """A timer that a jump of the ROS clock does not touch."""
         return self.create_timer(period_s, callback, clock=self.steady_clock)
 
+    def keep(self, destroy: Callable[[Any], object], made: Made) -> Made:
+        """Remember to ``destroy`` at cleanup what was ``made``."""
+        self._undo.append(partial(destroy, made))
+        return made
+
+    def keep_publisher(self, kind: type, topic: str, profile: QoSProfile) -> Publisher:
+        return self.keep(self.destroy_publisher, self.create_publisher(kind, topic, profile))
+
+    def keep_subscription(
+        self, kind: type, topic: str, callback: Callable[[Any], None], profile: QoSProfile, **options: Any
+    ) -> Subscription:
+        return self.keep(self.destroy_subscription, self.create_subscription(kind, topic, callback, profile, **options))
+
+    def keep_timer(self, period_s: float, callback: Callable[[], None]) -> Timer:
+        return self.keep(self.destroy_timer, self.create_steady_timer(period_s, callback))
+
     def configure(self, settings: Settings) -> None:
         """Load, validate, warm up, create publishers and subscriptions. Nothing moves yet."""
 
@@ -86,7 +109,7 @@ class SuiteNode(LifecycleNode, Generic[Settings]):
         """Stop output first, then the rest. Must also work when ``activate`` failed."""
 
     def cleanup(self) -> None:
-        """Give back what ``configure`` took. Must also work when ``configure`` failed."""
+        """Give back what ``configure`` took and did not keep. Must also work when ``configure`` failed."""
 
     def start(self) -> bool:
         """Configure and activate; False when one of them failed (the log says why)."""
@@ -99,7 +122,7 @@ class SuiteNode(LifecycleNode, Generic[Settings]):
             self.trigger_shutdown()
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
-        return self._step("configure", lambda: self.configure(self.settings), undo=self.cleanup, configured=True)
+        return self._step("configure", lambda: self.configure(self.settings), undo=self._clean, configured=True)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         return self._step("activate", self.activate, undo=self.deactivate, active=True)
@@ -108,7 +131,7 @@ class SuiteNode(LifecycleNode, Generic[Settings]):
         return self._step("deactivate", self.deactivate, undo=None, active=False)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
-        return self._step("clean up", self.cleanup, undo=None, configured=False)
+        return self._step("clean up", self._clean, undo=None, configured=False)
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         self._down()
@@ -141,8 +164,13 @@ class SuiteNode(LifecycleNode, Generic[Settings]):
         self._is_active = self._is_active if active is None else active
         return _SUCCESS
 
+    def _clean(self) -> None:
+        while self._undo:
+            self._undo.pop()()
+        self.cleanup()
+
     def _down(self) -> None:
-        for hook in (self.deactivate, self.cleanup):
+        for hook in (self.deactivate, self._clean):
             try:
                 hook()
             except Exception:

@@ -4,9 +4,8 @@
 import sys
 import threading
 import time
-from collections.abc import Callable
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 from gr00t_msgs.msg import GateState
 from rcl_interfaces.msg import SetParametersResult
@@ -31,8 +30,6 @@ from gr00t_safety.ladder import State
 from gr00t_safety.ros.conversion import CommandReader, loop_to_status, report_to_message, report_to_statuses
 from gr00t_safety.ros.services import GateServices
 
-Made = TypeVar("Made")
-
 _STATE_PERIOD_S, _WATCH_PERIOD_S, _WARN_PERIOD_S = 0.5, 0.1, 1.0
 
 
@@ -45,7 +42,6 @@ class CommandGateNode(SuiteNode[GateConfig]):
         self._gate: Gate | None = None
         self._loop: PacedLoop | None = None
         self._rate = RateMeter()
-        self._undo: list[Callable[[], object]] = []
         self._told = ("", "")
         self._diagnostics = Diagnostics(self)
         self.add_on_set_parameters_callback(self._lower_speed)
@@ -59,23 +55,18 @@ class CommandGateNode(SuiteNode[GateConfig]):
         embodiment = load_embodiment(settings.embodiment)
         self._gate = Gate(embodiment, settings)
         self._order = JointOrder(embodiment.joints)
-        self._robot = self._keep(
-            self.destroy_publisher, self.create_publisher(JointTrajectory, "joint_trajectory", qos.COMMAND)
-        )
-        self._state = self._keep(
-            self.destroy_publisher, self.create_publisher(GateState, "command_gate/state", qos.LATCHED)
-        )
-        states = self.create_subscription(JointState, "joint_states", self._on_joint_state, qos.SENSOR)
-        self._keep(self.destroy_subscription, states)
+        self._robot = self.keep_publisher(JointTrajectory, "joint_trajectory", qos.COMMAND)
+        self._state = self.keep_publisher(GateState, "command_gate/state", qos.LATCHED)
+        self.keep_subscription(JointState, "joint_states", self._on_joint_state, qos.SENSOR)
         for source in SOURCES:
             self._listen_to(source, CommandReader(embodiment))
-        self._keep(GateServices.destroy, GateServices(self, self._gate, self._lock, self._tell_state))
+        self.keep(GateServices.destroy, GateServices(self, self._gate, self._lock, self._tell_state))
         for period_s, callback in (
             (_STATE_PERIOD_S, self._tell_state),
             (PERIOD_S, self._tell_diagnostics),
             (_WATCH_PERIOD_S, self._watch_loop),
         ):
-            self._keep(self.destroy_timer, self.create_steady_timer(period_s, callback))
+            self.keep_timer(period_s, callback)
         if settings.process_priority > 0:
             raise_all_threads(settings.process_priority)
         freeze_garbage()
@@ -98,19 +89,16 @@ class CommandGateNode(SuiteNode[GateConfig]):
             self._tell_state()
 
     def cleanup(self) -> None:
-        while self._undo:
-            self._undo.pop()()
         self._gate = None
 
     def _listen_to(self, source: str, reader: CommandReader) -> None:
-        commands = self.create_subscription(
+        self.keep_subscription(
             JointTrajectory,
             f"{source}/joint_trajectory",
             partial(self._on_command, source, reader),
             qos.COMMAND,
             event_callbacks=SubscriptionEventCallbacks(matched=partial(self._on_matched, source)),
         )
-        self._keep(self.destroy_subscription, commands)
 
     def _tick(self, now_ns: int) -> None:
         """One tick of the paced thread."""
@@ -195,11 +183,6 @@ class CommandGateNode(SuiteNode[GateConfig]):
         """A gate whose loop has died must not look alive: raise its error here, which ends the process."""
         if self._loop is not None and self._loop.failure is not None:
             raise self._loop.failure
-
-    def _keep(self, destroy: Callable[[Any], object], made: Made) -> Made:
-        """Remember to ``destroy`` at cleanup what was ``made``."""
-        self._undo.append(partial(destroy, made))
-        return made
 
 
 def main() -> int:

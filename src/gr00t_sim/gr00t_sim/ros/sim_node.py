@@ -4,16 +4,12 @@
 import sys
 import time
 from array import array
-from collections.abc import Callable
-from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 from gr00t_msgs.msg import TaskState
 from gr00t_msgs.srv import ResetSimulation
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
-from rclpy.publisher import Publisher
-from rclpy.qos import QoSProfile
 from rosgraph_msgs.msg import Clock as ClockMsg
 from sensor_msgs.msg import Image, JointState
 from std_msgs.msg import Float64MultiArray, String
@@ -33,8 +29,6 @@ from gr00t_sim.ros.conversion import CommandReader, verdict_to_message, world_to
 from gr00t_sim.ros.live_world import LiveWorld
 from gr00t_sim.tasks.task import TaskError
 
-Made = TypeVar("Made")
-
 _WARN_PERIOD_S = 1.0
 _WATCH_PERIOD_S = 0.1
 
@@ -48,7 +42,6 @@ class SimNode(SuiteNode[SimConfig]):
         self._system_clock = Clock(clock_type=ClockType.SYSTEM_TIME)
         self._world: LiveWorld | None = None
         self._threads: list[PacedLoop | CameraThread] = []
-        self._undo: list[Callable[[], object]] = []
         self._slices = 0
         self._diagnostics = Diagnostics(self)
 
@@ -70,26 +63,24 @@ class SimNode(SuiteNode[SimConfig]):
         )
         self._order = JointOrder(self._robot.joints)
         self._reader = CommandReader(self._robot)
-        self._joints = self._publisher(JointState, "joint_states", qos.SENSOR)
-        self._qpos = self._publisher(Float64MultiArray, "sim/qpos", qos.SENSOR)
-        self._time = self._publisher(ClockMsg, "/clock", qos.SENSOR)
-        self._task = self._publisher(TaskState, "sim/task_state", qos.LATCHED)
+        self._joints = self.keep_publisher(JointState, "joint_states", qos.SENSOR)
+        self._qpos = self.keep_publisher(Float64MultiArray, "sim/qpos", qos.SENSOR)
+        self._time = self.keep_publisher(ClockMsg, "/clock", qos.SENSOR)
+        self._task = self.keep_publisher(TaskState, "sim/task_state", qos.LATCHED)
         self._images = {
-            camera.name: self._publisher(Image, f"camera/{camera.name}/image_raw", qos.SENSOR)
+            camera.name: self.keep_publisher(Image, f"camera/{camera.name}/image_raw", qos.SENSOR)
             for camera in self._robot.cameras
         }
-        commands = self.create_subscription(JointTrajectory, "joint_trajectory", self._on_command, qos.COMMAND)
-        self._keep(self.destroy_subscription, commands)
-        sentences = self.create_subscription(String, "language_command", self._on_sentence, qos.LANGUAGE)
-        self._keep(self.destroy_subscription, sentences)
-        self._keep(self.destroy_service, self.create_service(ResetSimulation, "sim/reset", self._on_reset))
+        self.keep_subscription(JointTrajectory, "joint_trajectory", self._on_command, qos.COMMAND)
+        self.keep_subscription(String, "language_command", self._on_sentence, qos.LANGUAGE)
+        self.keep(self.destroy_service, self.create_service(ResetSimulation, "sim/reset", self._on_reset))
         for period_s, callback in (
             (settings.task_state_period_s, self._tell_task),
             (1 / settings.qpos_rate_hz, self._tell_qpos),
             (PERIOD_S, self._tell_diagnostics),
             (_WATCH_PERIOD_S, self._watch_threads),
         ):
-            self._keep(self.destroy_timer, self.create_steady_timer(period_s, callback))
+            self.keep_timer(period_s, callback)
         self._tell_task()
 
     def activate(self) -> None:
@@ -111,8 +102,6 @@ class SimNode(SuiteNode[SimConfig]):
         lower_all_threads()
 
     def cleanup(self) -> None:
-        while self._undo:
-            self._undo.pop()()
         self._world = None
 
     def _advance(self, now_ns: int) -> None:
@@ -175,17 +164,9 @@ class SimNode(SuiteNode[SimConfig]):
             if thread.failure is not None:
                 raise thread.failure
 
-    def _publisher(self, kind: type, topic: str, profile: QoSProfile) -> Publisher:
-        return self._keep(self.destroy_publisher, self.create_publisher(kind, topic, profile))
-
     def _start(self, thread: PacedLoop | CameraThread) -> None:
         self._threads.append(thread)
         thread.start()
-
-    def _keep(self, destroy: Callable[[Any], bool], made: Made) -> Made:
-        """Remember to ``destroy`` at cleanup what was ``made``."""
-        self._undo.append(partial(destroy, made))
-        return made
 
 
 def main() -> int:
