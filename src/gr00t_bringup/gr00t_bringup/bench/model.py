@@ -18,7 +18,7 @@ from gr00t_bringup.json_file import write_json
 from gr00t_bringup.machine import this_machine
 from gr00t_bringup.nodes import shipped_checkpoint
 from gr00t_policy.core.errors import ConfigError
-from gr00t_policy.model.checkpoint import load_checkpoint
+from gr00t_policy.model.checkpoint import Checkpoint, load_checkpoint
 
 _Result = TypeVar("_Result")
 
@@ -61,13 +61,11 @@ class ModelBenchConfig:
 
 def run(config: ModelBenchConfig) -> int:
     """Time way after way and print. Raises Gr00tError."""
-    checkpoint = None if config.preset else config.checkpoint or shipped_checkpoint()
-    checkpoint_hash = (
-        load_checkpoint(checkpoint).hash if checkpoint else None
-    )  # say what is wrong before anything starts
+    folder = None if config.preset else config.checkpoint or shipped_checkpoint()
+    checkpoint = load_checkpoint(folder) if folder else None  # say what is wrong before anything starts
     machine, gpu, bandwidth = this_machine(), *_alone(_device, config.device, config.threads)
     print(
-        f"{checkpoint or f'{config.preset}, random weights'}\n{gpu or machine.cpu}, {machine.cores} cores, "
+        f"{folder or f'{config.preset}, random weights'}\n{gpu or machine.cpu}, {machine.cores} cores, "
         f"{machine.memory_gb} GB; torch {importlib.metadata.version('torch')} {config.number_format}, "
         f"{config.threads} thread(s); a large array is read at {bandwidth / 1e9:.1f} GB/s"
     )
@@ -75,7 +73,7 @@ def run(config: ModelBenchConfig) -> int:
     ways = []
     for way in _ways(config, checkpoint):
         options = WayOptions(
-            way, checkpoint, config.preset or "", config.device, config.number_format, config.precision,
+            way, folder, config.preset or "", config.device, config.number_format, config.precision,
             config.threads, config.seconds, config.evaluations, config.realtime_priority,
         )  # fmt: skip
         print(f"{way}: loading, then at most {config.seconds:g} s for each kind of call ...", flush=True)
@@ -88,8 +86,8 @@ def run(config: ModelBenchConfig) -> int:
         write_json(
             config.json,
             {
-                "checkpoint": str(checkpoint) if checkpoint else None,
-                "checkpoint_hash": checkpoint_hash,
+                "checkpoint": str(folder) if folder else None,
+                "checkpoint_hash": checkpoint.hash if checkpoint else None,
                 "preset": config.preset,
                 "device": config.device,
                 "dtype": config.number_format,
@@ -102,11 +100,11 @@ def run(config: ModelBenchConfig) -> int:
     return 0
 
 
-def _ways(config: ModelBenchConfig, checkpoint: Path | None) -> tuple[str, ...]:
-    """Plain first. In float32 on the CPU the cached way is the engine 'torch' of the nodes."""
-    if checkpoint is None or config.device != "cpu":
+def _ways(config: ModelBenchConfig, checkpoint: Checkpoint | None) -> tuple[str, ...]:
+    """Plain first, then what nodes may use. The openvino engine is for small networks: it is built in float32 from a copy."""
+    if checkpoint is None:
         return ("plain", "cached")
-    return ("plain", *ENGINES) if config.number_format == "float32" else ("plain", "cached", "openvino")
+    return ("plain", "torch") if config.device != "cpu" or checkpoint.config.published else ("plain", *ENGINES)
 
 
 def _device(device: str, threads: int) -> tuple[str, float]:
@@ -122,7 +120,7 @@ def _alone(work: Callable[..., _Result], *arguments: Any) -> _Result:
             return pool.submit(work, *arguments).result()
         except BrokenProcessPool as error:
             raise ConfigError(
-                "the measuring process was killed, most likely because memory ran out; take --dtype bfloat16"
+                "the measuring process was killed, most likely because memory ran out; bfloat16 takes half of float32"
             ) from error
 
 

@@ -116,13 +116,15 @@ def measure_way(options: WayOptions) -> WayFigures:
 
 def _torch_calls(options: WayOptions, checkpoint: "Checkpoint | None", inputs: "TimedInputs") -> Calls:
     from gr00t_policy.model.config import preset
-    from gr00t_policy.model.timed_paths import TimedPath, moved_model, random_model
+    from gr00t_policy.model.timed_paths import TimedPath, random_model
 
     if checkpoint is None:
         model = random_model(preset(options.preset), options.dtype, options.device)
+        backbone, head = model.backbone, model.head
     else:
-        model = moved_model(checkpoint.load_weights(), options.dtype, options.device)
-    path = TimedPath(model, inputs, cached=options.way != "plain")
+        backbone = checkpoint.load_backbone(options.dtype, options.device)
+        head = checkpoint.load_head(options.dtype, options.device, every_slot=True)
+    path = TimedPath(backbone, head, inputs, cached=options.way != "plain")
     context: Calls = {} if options.way == "plain" else {"context": path.context}
     return {"encode": path.encode, **context, "act, chunk": path.act, "both": path.both}
 
@@ -133,7 +135,7 @@ def _engine_calls(options: WayOptions, checkpoint: "Checkpoint", inputs: "TimedI
     from gr00t_policy.runtime.backends import load_backend
     from gr00t_policy.runtime.policy import Gr00tPolicy
 
-    backend = load_backend(checkpoint, options.way, options.precision, "")
+    backend = load_backend(checkpoint, options.way, options.precision, "", dtype=options.dtype, device=options.device)
     seen, real = (inputs.pixel_values, inputs.input_ids, inputs.mask), inputs.mask[0].astype(np.bool_)
     features = backend.encode(*seen)
     context = backend.context(features, real)

@@ -18,6 +18,7 @@ from torch.overrides import TorchFunctionMode
 
 from gr00t_policy.core.errors import ConfigError
 from gr00t_policy.model.action_head import ActionHead
+from gr00t_policy.model.backbone import Backbone
 from gr00t_policy.model.config import ModelConfig
 from gr00t_policy.model.dit import Context
 from gr00t_policy.model.flow import euler, euler_buckets
@@ -43,11 +44,11 @@ class TimedInputs:
 
 
 class TimedPath:
-    """Runs one way to run ``model`` on ``inputs``; each call returns when the device is done."""
+    """Runs one way to run both halves on ``inputs``; each call returns when the device is done."""
 
-    def __init__(self, model: Vla, inputs: TimedInputs, *, cached: bool) -> None:
-        self._model, self._cached = model, cached
-        weight = model.head.dit.out.weight
+    def __init__(self, backbone: Backbone, head: ActionHead, inputs: TimedInputs, *, cached: bool) -> None:
+        self._backbone, self._head, self._cached = backbone, head, cached
+        weight = head.dit.out.weight
         self._device = weight.device
         pixels, state, noise = (
             torch.from_numpy(value).to(self._device, weight.dtype)
@@ -58,18 +59,18 @@ class TimedPath:
         self._acted = state, self._ids, noise
         self._features = self.encode()
         with torch.inference_mode():
-            self._tables = model.head.time_tables(self._ids)
+            self._tables = head.time_tables(self._ids)
         self._context = self.context() if cached else None
 
     @torch.inference_mode()
     def encode(self) -> Tensor:
         """System 2: (1, S, D)."""
-        return self._done(self._model.encode(*self._seen))
+        return self._done(self._backbone(*self._seen))
 
     @torch.inference_mode()
     def context(self) -> Context:
         """Constant work on the features, once per message of System 2. Of the cached way only."""
-        context = self._model.head.precompute_context(self._features, self._seen[2])
+        context = self._head.precompute_context(self._features, self._seen[2])
         self._done(context.keys[0])
         return context
 
@@ -77,8 +78,8 @@ class TimedPath:
     def act(self) -> Tensor:
         """System 1: a chunk (1, T, A)."""
         if self._context is None:
-            return self._done(plain_sample(self._model.head, self._features, self._seen[2], *self._acted))
-        return self._done(self._model.head.sample_with_context(self._context, *self._acted, self._tables))
+            return self._done(plain_sample(self._head, self._features, self._seen[2], *self._acted))
+        return self._done(self._head.sample_with_context(self._context, *self._acted, self._tables))
 
     def both(self) -> Tensor:
         """A chunk from images, sentence and state."""
@@ -126,12 +127,6 @@ def random_model(config: ModelConfig, dtype: str, device: str) -> Vla:
             for part in value.view(-1).split(_BLOCK):
                 part.copy_(numbers[: len(part)])
     return model
-
-
-def moved_model(model: Vla, dtype: str, device: str) -> Vla:
-    """Raises ConfigError when there is no such device."""
-    _check_device(device)
-    return model.to(device, DTYPES[dtype])
 
 
 def parameters_read(config: ModelConfig, tokens: int, *, cached: bool) -> dict[str, int]:

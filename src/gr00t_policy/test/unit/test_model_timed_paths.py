@@ -35,7 +35,7 @@ def small() -> tuple[Vla, TimedInputs]:
 
 def test_the_plain_and_the_cached_way_give_the_actions_of_the_network() -> None:
     model, inputs = small()
-    plain, cached = (TimedPath(model, inputs, cached=kept) for kept in (False, True))
+    plain, cached = (TimedPath(model.backbone, model.head, inputs, cached=kept) for kept in (False, True))
     with torch.no_grad():
         ids, mask = torch.from_numpy(inputs.input_ids), torch.from_numpy(inputs.mask)
         features = model.encode(torch.from_numpy(inputs.pixel_values), ids, mask)
@@ -53,7 +53,7 @@ def test_the_plain_way_computes_keys_values_and_flow_time_at_each_step_and_the_c
     for part in (model.head.dit.blocks[0].attention.key, model.head.dit.time_in):
         part.register_forward_hook(lambda *_: calls.append(1))
     for kept, expected in ((False, 2 * model.config.head.steps), (True, 0)):
-        path = TimedPath(model, inputs, cached=kept)
+        path = TimedPath(model.backbone, model.head, inputs, cached=kept)
         calls.clear()
         path.act()
         assert len(calls) == expected
