@@ -12,6 +12,7 @@ from gr00t_policy.runtime.config import (
     DTYPES,
     ENGINE_HELP,
     ENGINES,
+    THREADS_HELP,
     TOKENIZER_HELP,
     check_choice,
     setting,
@@ -31,6 +32,7 @@ class PlannerConfig:
     engine: str = setting("auto", ENGINE_HELP)
     dtype: str = setting("auto", DTYPE_HELP)
     device: str = setting("auto", DEVICE_HELP)
+    threads: int = setting(0, THREADS_HELP, "", 0, 256)
     precision: str = setting("fp32", "number format of the openvino engine: 'int8' or 'fp32'")
     cache_folder: str = setting(
         "", "where compiled networks are kept between starts; empty: in the user's cache folder"

@@ -14,6 +14,8 @@ from gr00t_policy.core.embodiment import Embodiment
 
 Vector = NDArray[np.float64]
 
+_FURTHEST_NS = 1_000_000_000  # a command is for now, not for later
+
 
 class RefusalKind(Enum):
     """Why a message is not believed. ``broken_source``: whoever sent it must not drive until a person has looked."""
@@ -130,10 +132,10 @@ def check_stamps(
             RefusalKind.STAMP,
             f"command answers a joint state {-ahead_s:.3f} s older than the newest (at most {max_lag_s} s)",
         )
-    if not 0 <= reach_ns - stamp_ns <= 1_000_000_000:
+    if reach_ns < stamp_ns or reach_ns - max(stamp_ns, newest_state_ns) > _FURTHEST_NS:
         return Refusal(
             RefusalKind.STAMP,
-            f"time_from_start is {(reach_ns - stamp_ns) / 1e9:.3f} s; expected 0 to 1 s after the stamp",
+            f"time_from_start is {(reach_ns - stamp_ns) / 1e9:.3f} s; expected 0 or more, and at most 1 s from now",
         )
     if previous is not None and (stamp_ns < previous[0] or reach_ns <= previous[1]):
         return Refusal(RefusalKind.OUT_OF_ORDER, "command is not newer than the one before it")

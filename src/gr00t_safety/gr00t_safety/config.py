@@ -69,7 +69,7 @@ class GateConfig:
         0.02, "how far a command's stamp may lie ahead of the newest joint state's", "s", 0.0, 0.2
     )
     max_lag_s: float = _setting(
-        0.25, "how far a command's stamp may lie behind the newest joint state's", "s", 0.02, 1.0
+        0.25, "how far a command's stamp may lie behind the newest joint state's", "s", 0.02, 10.0
     )
     max_jump_rad: float = _setting(1.0, "a command further from the one before is refused", "rad", 0.01, 1.0)
     max_start_distance_rad: float = _setting(
@@ -119,4 +119,5 @@ _AGES = (
     "joint_state_warn_s",
     "joint_state_hold_s",
     "joint_state_damp_s",
+    "max_lag_s",
 )

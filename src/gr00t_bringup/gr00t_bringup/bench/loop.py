@@ -6,7 +6,9 @@ import shutil
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import tyro
 
 from gr00t_bringup.bench.goals import goals
 from gr00t_bringup.demo import summary_of
@@ -53,6 +55,8 @@ class LoopConfig:
     """write the figures here"""
     checkpoint: Path | None = None
     """checkpoint folder; default: the one shipped in models/"""
+    params_file: Annotated[tuple[Path, ...], tyro.conf.UseAppendAction] = ()
+    """further ROS parameter files, later ones win; may be given several times"""
     keep_bag: bool = False
     """leave the bag behind"""
 
@@ -118,6 +122,7 @@ def _observe(config: LoopConfig) -> _Observed:
 
     options = StackOptions(
         checkpoint=config.checkpoint or shipped_checkpoint(),
+        parameter_files=config.params_file,
         overrides={"sim": {"task": config.task, "seed": config.seed}},
     )
     observed = _Observed()

@@ -20,7 +20,7 @@ from gr00t_policy.ros import qos
 from gr00t_policy.ros.diagnostics import PERIOD_S, Diagnostics
 from gr00t_policy.ros.lifecycle import SuiteNode, run
 from gr00t_policy.ros.messages import image_to_rgb, ns_from_stamp, tokens_to_message
-from gr00t_policy.runtime.backends import TimedBackend, default_cache, load_backend, open_checkpoint
+from gr00t_policy.runtime.backends import TimedBackend, default_cache, load_backend, open_checkpoint, shared_threads
 from gr00t_policy.runtime.pacing import PacedLoop
 from gr00t_policy.runtime.policy import Gr00tPolicy
 
@@ -44,6 +44,7 @@ class PlannerNode(SuiteNode[PlannerConfig]):
         return self._made
 
     def configure(self, settings: PlannerConfig) -> None:
+        began_s = time.monotonic()
         checkpoint = open_checkpoint(settings.checkpoint, settings.embodiment, settings.tokenizer)
         cache = settings.cache_folder or default_cache(Path.home())
         engine = load_backend(
@@ -54,13 +55,16 @@ class PlannerNode(SuiteNode[PlannerConfig]):
             part="encoder",
             dtype=settings.dtype,
             device=settings.device,
+            threads=settings.threads or shared_threads(),
         )
+        loaded_s = time.monotonic() - began_s
         backend = TimedBackend(engine, time.monotonic_ns)
         policy = Gr00tPolicy(checkpoint, backend)
         planner = Planner(policy, settings, time.monotonic_ns, lambda: backend.encode_s)
         took_s = planner.warm_up()
         self.get_logger().info(
-            f"checkpoint {checkpoint.hash[:12]}, engine {settings.engine}: encoding takes {1e3 * took_s:.1f} ms"
+            f"checkpoint {checkpoint.hash[:12]}, engine {settings.engine}, loaded in {loaded_s:.1f} s: encoding takes "
+            f"{1e3 * took_s:.1f} ms"
         )
         self._config, self._hash = settings, checkpoint.hash
         self._frame_id = policy.embodiment.cameras[0].frame_id

@@ -10,6 +10,7 @@ import math
 import shutil
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -27,6 +28,7 @@ from gr00t_policy.model.weight_files import INDEX, WEIGHTS, StoredTensor
 from gr00t_policy.model.weights import DTYPES, published_shapes
 
 STORED = {"float32": "F32", "bfloat16": "BF16"}
+_MOVED_RAD = 0.1  # random weights answer with up to about three times the largest recorded value
 _NORMS = ("norm", "mlp1.0.")  # in the names of layers whose weight scales and does not mix
 
 
@@ -42,8 +44,8 @@ def synthesise_release(
 ) -> int:
     """Write the folder and return the bytes of its weights. The weights depend on ``seed`` and names, not on ``shards``.
 
-    Statistics are as if every joint had been recorded between its limits. tokenizer: folder whose Eagle-2 files are copied
-    in. Raises CheckpointError when ``folder`` has files in it, ConfigError on other arguments that cannot be.
+    By its statistics the robot stays near its home pose, whatever the weights say. tokenizer: folder whose Eagle-2 files
+    are copied in. Raises CheckpointError when ``folder`` has files in it, ConfigError on other arguments that cannot be.
     """
     if dtype not in STORED:
         raise ConfigError(f"dtype '{dtype}' is unknown; choose one of: {', '.join(STORED)}")
@@ -61,7 +63,7 @@ def synthesise_release(
     for name in (*SLOW_FILES, "tokenizer_config.json") if tokenizer else ():
         (folder / EAGLE_FOLDER).mkdir(exist_ok=True)
         shutil.copyfile(Path(tokenizer or "") / name, folder / EAGLE_FOLDER / name)
-    save_metadata(folder / METADATA, range_statistics(robot))
+    save_metadata(folder / METADATA, home_statistics(robot))
     total = _write_weights(
         folder, {key: StoredTensor(STORED[dtype], shape) for key, shape in shapes.items()}, seed, shards
     )
@@ -69,15 +71,13 @@ def synthesise_release(
     return total
 
 
-def range_statistics(robot: Embodiment) -> Statistics:
-    """As if every joint had been recorded between its limits, under the robot's tag."""
+def home_statistics(robot: Embodiment) -> Statistics:
+    """As if the robot had been recorded while it moved a little about its home pose, under the robot's tag."""
     groups = {}
     for name, part in robot.policy_slices.items():
-        low, high = zip(*((joint.lower_rad, joint.upper_rad) for joint in robot.policy_joints[part]), strict=True)
-        middle = [(a + b) / 2 for a, b in zip(low, high, strict=True)]
-        spread = [(b - a) / 2 for a, b in zip(low, high, strict=True)]
-        ends = {"min": low, "max": high, "q01": low, "q99": high, "mean": middle, "std": spread}
-        groups[name] = KeyStatistics(**{key: torch.tensor(value).double().numpy() for key, value in ends.items()})
+        middle = np.array([robot.home.get(joint.name, 0.0) for joint in robot.policy_joints[part]])
+        low, high, spread = middle - _MOVED_RAD, middle + _MOVED_RAD, np.full(len(middle), _MOVED_RAD)
+        groups[name] = KeyStatistics(min=low, max=high, q01=low, q99=high, mean=middle, std=spread)
     return Statistics(robot.tag, groups, groups)
 
 

@@ -26,7 +26,7 @@ from gr00t_policy.ros.messages import (
     ns_from_stamp,
     tokens_from_message,
 )
-from gr00t_policy.runtime.backends import blank_tokens, default_cache, load_backend, open_checkpoint
+from gr00t_policy.runtime.backends import blank_tokens, default_cache, load_backend, open_checkpoint, shared_threads
 from gr00t_policy.runtime.config import ControllerConfig
 from gr00t_policy.runtime.controller import Controller, Mode
 from gr00t_policy.runtime.head_worker import HeadWorker
@@ -57,6 +57,7 @@ class ControllerNode(SuiteNode[ControllerConfig]):
         return self._made
 
     def configure(self, settings: ControllerConfig) -> None:
+        began_s = time.monotonic()
         checkpoint = open_checkpoint(settings.checkpoint, settings.embodiment, settings.tokenizer)
         cache = settings.cache_folder or default_cache(Path.home())
         backend = load_backend(
@@ -67,14 +68,16 @@ class ControllerNode(SuiteNode[ControllerConfig]):
             part="head",
             dtype=settings.dtype,
             device=settings.device,
+            threads=settings.threads or shared_threads(),
         )
+        loaded_s = time.monotonic() - began_s
         policy = Gr00tPolicy(checkpoint, backend, settings.seed, settings.noise_scale)
         controller = Controller(policy, settings, time.monotonic_ns)
         with raised(settings.process_priority):  # measured as it will run, whatever else is being started
             head = controller.warm_up(blank_tokens(checkpoint))
         self.get_logger().info(
-            f"checkpoint {checkpoint.hash[:12]}, engine {settings.engine}: the head takes {1e3 * head.p50_s:.2f} ms, "
-            f"mode {controller.mode.name}"
+            f"checkpoint {checkpoint.hash[:12]}, engine {settings.engine}, loaded in {loaded_s:.1f} s: the head takes "
+            f"{1e3 * head.p50_s:.2f} ms, mode {controller.mode.name}"
         )
         self._config = settings
         self._order = JointOrder(policy.embodiment.policy_joints)

@@ -40,8 +40,8 @@ def sockets_only(environment: Mapping[str, str]) -> dict[str, str]:
         return {"FASTDDS_BUILTIN_TRANSPORTS": "UDPv4"}
     if environment.get("ROS_STATIC_PEERS"):
         return {}
-    return {
+    changes = {
         "FASTRTPS_DEFAULT_PROFILES_FILE": str(_LOOPBACK_PROFILE),
         "ROS_AUTOMATIC_DISCOVERY_RANGE": "SYSTEM_DEFAULT",
-        "ROS_LOCALHOST_ONLY": "0",
     }
+    return changes | ({"ROS_LOCALHOST_ONLY": "0"} if "ROS_LOCALHOST_ONLY" in environment else {})

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A checkpoint and what runs its network, by name: the compiled engine or plain torch. Imports only what is asked for."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ def load_backend(
     *,
     dtype: str = "auto",
     device: str = "auto",
+    threads: int = 0,
 ) -> Backend:
     """Backend of a checkpoint.
 
@@ -38,7 +40,7 @@ def load_backend(
     openvino. part: 'encoder' or 'head'
     when only that will be used; None = both. For openvino: precision of that part; with both it is the head's, and the
     encoder, which has time to spare, takes float32. cache: folder for built graphs; none: not kept. For torch: dtype,
-    device; see ``TorchBackend``. Raises ConfigError on unknown names, CheckpointError when the weights do not fit.
+    device, threads; see ``TorchBackend``. Raises ConfigError on unknown names, CheckpointError when the weights do not fit.
     """
     if engine == "auto":
         engine = "torch" if checkpoint.config.published else "openvino"
@@ -52,8 +54,13 @@ def load_backend(
     if engine == "torch":
         from gr00t_policy.runtime.torch_backend import TorchBackend
 
-        return TorchBackend(checkpoint, part, dtype, device)
+        return TorchBackend(checkpoint, part, dtype, device, threads)
     raise ConfigError(f"engine '{engine}' is unknown; choose one of: {', '.join(ENGINES)}")
+
+
+def shared_threads() -> int:
+    """Threads for one half of the network when the other runs on the same cores at the same time."""
+    return max(1, (os.cpu_count() or 1) // 2)
 
 
 def default_cache(home: Path, xdg_cache_home: str = "") -> Path:

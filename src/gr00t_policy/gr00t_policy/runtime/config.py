@@ -20,6 +20,7 @@ TOKENIZER_HELP = (
 DTYPE_HELP = (
     "number format of the torch engine: 'float32', 'bfloat16', or 'auto': bfloat16 for GR00T N1, also fine-tuned"
 )
+THREADS_HELP = "threads of the torch engine on a CPU; 0: half of the cores, since planner and controller share them"
 DEVICE_HELP = "where the torch engine runs: 'cpu', 'cuda', or 'auto': a GPU, if any, for GR00T N1, also fine-tuned"
 HEAD_MODES = ("auto", "every_tick", "worker")
 
@@ -57,6 +58,7 @@ class ControllerConfig:
     engine: str = setting("auto", ENGINE_HELP)
     dtype: str = setting("auto", DTYPE_HELP)
     device: str = setting("auto", DEVICE_HELP)
+    threads: int = setting(0, THREADS_HELP, "", 0, 256)
     precision: str = setting("int8", "number format of the openvino engine: 'int8' or 'fp32'")
     cache_folder: str = setting(
         "", "where compiled networks are kept between starts; empty: in the user's cache folder"

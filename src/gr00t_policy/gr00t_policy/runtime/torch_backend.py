@@ -16,21 +16,29 @@ from gr00t_policy.runtime.config import DEVICES, PARTS, check_choice
 
 
 class TorchBackend:
-    """Eager torch; ``threads`` is torch's own setting and belongs to the process. Keys and values are computed once per
+    """Eager torch. Keys and values are computed once per
     tokens message (``context``), what depends on flow time once."""
 
     def __init__(
-        self, checkpoint: Checkpoint, part: str | None = None, dtype: str = "auto", device: str = "auto"
+        self,
+        checkpoint: Checkpoint,
+        part: str | None = None,
+        dtype: str = "auto",
+        device: str = "auto",
+        threads: int = 0,
     ) -> None:
         """part: 'encoder' or 'head', None = both; of the other nothing is loaded.
 
         dtype: 'float32', 'bfloat16', or 'auto': bfloat16 for a released checkpoint, as it is stored and meant. device:
         'cpu', 'cuda', or 'auto': a GPU where there is one, for released checkpoints (small ones are faster without).
-        Raises ConfigError on unknown names or a GPU that is not there, CheckpointError when the weights do not fit.
+        threads: of the whole process on a CPU; 0 leaves them as they are. Raises ConfigError on unknown names or a GPU
+        that is not there, CheckpointError when the weights do not fit.
         """
         check_choice("part", part or PARTS[0], PARTS)
         name, self.device = _dtype_name(checkpoint, dtype), _device(checkpoint, device)
         self.dtype = DTYPES[name]
+        if threads > 0:
+            torch.set_num_threads(threads)
         self._backbone = checkpoint.load_backbone(name, self.device) if part in (None, "encoder") else None
         self._head = checkpoint.load_head(name, self.device) if part in (None, "head") else None
         self._slot = torch.zeros(1, dtype=torch.long, device=self.device)  # the one that was kept
