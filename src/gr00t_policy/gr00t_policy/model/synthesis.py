@@ -75,8 +75,11 @@ def home_statistics(robot: Embodiment) -> Statistics:
     """As if the robot had been recorded while it moved a little about its home pose, under the robot's tag."""
     groups = {}
     for name, part in robot.policy_slices.items():
-        middle = np.array([robot.home.get(joint.name, 0.0) for joint in robot.policy_joints[part]])
-        low, high, spread = middle - _MOVED_RAD, middle + _MOVED_RAD, np.full(len(middle), _MOVED_RAD)
+        joints = robot.policy_joints[part]
+        home = np.array([robot.home.get(joint.name, 0.0) for joint in joints])
+        low = np.maximum(home - _MOVED_RAD, [joint.lower_rad for joint in joints])
+        high = np.minimum(home + _MOVED_RAD, [joint.upper_rad for joint in joints])
+        middle, spread = (low + high) / 2, (high - low) / 2
         groups[name] = KeyStatistics(min=low, max=high, q01=low, q99=high, mean=middle, std=spread)
     return Statistics(robot.tag, groups, groups)
 
