@@ -70,6 +70,6 @@ install_python_packages() {
     for name in "$@"; do
         step "python-$name" "$(hash_of "$folder/$name.txt")" "Installing the $name packages" install_set "$name"
     done
-    step python-no-deps "$(hash_of "$folder/no-deps.txt")" "Installing the description of the GR-1 (80 MB of meshes)" \
+    step python-no-deps "$(hash_of "$folder/no-deps.txt")" "Installing accelerate and the description of the GR-1 (80 MB of meshes)" \
         install_set no-deps
 }

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Training batches in the network's units, as numpy: from demonstrations and from still scenes."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +14,7 @@ from gr00t_policy.data.transforms import ColourJitter, PictureTransform, StateAc
 from gr00t_policy.model.tokenizer import Prompt, PromptTokenizer
 
 Batch = dict[str, NDArray]
+Streams = Sequence[np.random.Generator]  # one for each picture of a batch
 VALID, GOAL_UV = "valid", "goal_uv"
 _RECOVERY_ROWS = 24  # 1.2 s after a disturbance it is decided how to get back
 
@@ -42,6 +43,11 @@ class Prompts:
             ids[row, length - len(prompt.input_ids) :] = prompt.input_ids  # padding is on the left
             masks[row, length - len(prompt.input_ids) :] = prompt.attention_mask
         return ids, masks
+
+
+def streams(*key: int, places: Iterable[int]) -> list[np.random.Generator]:
+    """Random numbers for each place of a batch, the same however the places are shared out."""
+    return [np.random.default_rng([*key, place]) for place in places]
 
 
 class DemonstrationBatches:
@@ -94,38 +100,40 @@ class DemonstrationBatches:
     def __len__(self) -> int:
         return len(self._pictures)
 
-    def draw(self, pictures: int, samples: int, rng: np.random.Generator) -> Batch:
-        """Batch of B = pictures and R = B * samples; without flow time and noise, which the loop draws."""
-        chosen = self._pictures[rng.integers(len(self._pictures), size=pictures)]
-        looks = self._looks(chosen, rng)
+    def draw(self, rngs: Streams, samples: int) -> Batch:
+        """Batch of B = len(rngs) pictures and R = B * samples; without flow time and noise, which the loop draws."""
+        chosen = self._choose(rngs)
+        looks = self._looks(chosen, rngs)
         states, actions, masks = [], [], []
-        for number, frame in chosen:
+        for (number, frame), rng in zip(chosen, rngs, strict=True):
             episode, valid = self._episodes[number], self._valid[number]
             ages = np.flatnonzero(valid[frame : frame + self._max_age + 1])
-            for start in frame + rng.choice(ages, size=samples):
-                states.append(episode.states[start])
-                steps = np.minimum(np.arange(start, start + self._horizon), len(episode) - 1)
-                actions.append(episode.actions[steps])
-                masks.append(np.logical_and.accumulate(valid[steps]))
-        joints = np.stack(states) + rng.normal(size=(len(states), self._transform.joints)) * self._noise
-        targets = np.stack(actions)
-        if self._offset is not None:
-            offset = rng.normal(size=joints.shape) * self._offset
-            joints, targets = joints + offset, targets + offset[:, None]
+            starts = frame + rng.choice(ages, size=samples)
+            steps = np.minimum(starts[:, None] + np.arange(self._horizon), len(episode) - 1)
+            noise = rng.normal(size=(samples, self._transform.joints)) * self._noise
+            offset = 0.0 if self._offset is None else rng.normal(size=noise.shape) * self._offset
+            states.append(episode.states[starts] + noise + offset)
+            actions.append(episode.actions[steps] + np.broadcast_to(offset, noise.shape)[:, None])
+            masks.append(np.logical_and.accumulate(valid[steps], axis=1))
+        joints, targets = np.concatenate(states), np.concatenate(actions)
         return {
             **looks,
             "state": self._transform.encode_state(joints.astype(np.float32)),
             "action": self._transform.encode_actions(targets.astype(np.float32)),
-            "action_mask": (np.stack(masks)[..., None] & self._dims).astype(np.float32),
-            "embodiment_id": np.full(len(states), self._slot),
+            "action_mask": (np.concatenate(masks)[..., None] & self._dims).astype(np.float32),
+            "embodiment_id": np.full(len(joints), self._slot),
         }
 
-    def draw_looks(self, pictures: int, rng: np.random.Generator) -> Batch:
+    def draw_looks(self, rngs: Streams) -> Batch:
         """Pictures, sentences and localisation labels alone, as ``GroundingBatches`` gives them."""
-        return self._looks(self._pictures[rng.integers(len(self._pictures), size=pictures)], rng)
+        return self._looks(self._choose(rngs), rngs)
 
-    def _looks(self, chosen: NDArray[np.int64], rng: np.random.Generator) -> Batch:
-        images = np.stack([self._pictures_of(cache, chosen, rng) for cache in self._caches], axis=1)
+    def _choose(self, rngs: Streams) -> NDArray[np.int64]:
+        """(B, 2) episode and frame."""
+        return self._pictures[[rng.integers(len(self._pictures)) for rng in rngs]]
+
+    def _looks(self, chosen: NDArray[np.int64], rngs: Streams) -> Batch:
+        images = np.stack([self._pictures_of(cache, chosen, rngs) for cache in self._caches], axis=1)
         ids, mask = self._prompts([self._episodes[e].task for e, _ in chosen])
         target = np.stack([self._goal_uv(e)[f] for e, f in chosen]) * 2 - 1
         return {
@@ -136,10 +144,12 @@ class DemonstrationBatches:
             "aux_mask": (np.abs(np.nan_to_num(target, nan=9.0)) <= 1.0).astype(np.float32),
         }
 
-    def _pictures_of(self, cache: FrameCache, chosen: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.uint8]:
+    def _pictures_of(self, cache: FrameCache, chosen: NDArray[np.int64], rngs: Streams) -> NDArray[np.uint8]:
         """One camera's pictures (B, size, size, 3), cut and coloured at random."""
-        views = np.stack([cache.views[cache.row(e, f)] for e, f in chosen])
-        return self._image.augmented(views, rng, self._jitter)
+        views = (cache.views[cache.row(e, f)][None] for e, f in chosen)
+        return np.concatenate(
+            [self._image.augmented(view, rng, self._jitter) for view, rng in zip(views, rngs, strict=True)]
+        )
 
     def _goal_uv(self, number: int) -> NDArray[np.floating]:
         """(N, 4) labels of an episode; NaN where it has none."""
@@ -153,13 +163,15 @@ class GroundingBatches:
     def __init__(self, scenes: GroundingSet, prompts: Prompts, jitter: float) -> None:
         self._scenes, self._prompts, self._jitter = scenes, prompts, ColourJitter().scaled(jitter)
 
-    def draw(self, count: int, rng: np.random.Generator) -> Batch:
-        """pixel_values, input_ids, attention_mask, aux_target, aux_mask for ``count`` scenes."""
-        rows = rng.integers(len(self._scenes), size=count)
-        drawn = [self._scenes.draw(int(row), rng) for row in rows]
+    def draw(self, rngs: Streams) -> Batch:
+        """pixel_values, input_ids, attention_mask, aux_target, aux_mask for as many scenes."""
+        rows = [int(rng.integers(len(self._scenes))) for rng in rngs]
+        drawn = [self._scenes.draw(row, rng) for row, rng in zip(rows, rngs, strict=True)]
         ids, mask = self._prompts([sentence for sentence, _ in drawn])
         target = np.stack([places for _, places in drawn]) * 2 - 1
-        images = self._jitter(np.asarray(self._scenes.images[rows]), rng)
+        images = np.concatenate(
+            [self._jitter(self._scenes.images[row][None], rng) for row, rng in zip(rows, rngs, strict=True)]
+        )
         return {
             "pixel_values": to_network(images)[:, None],
             "input_ids": ids,

@@ -63,12 +63,18 @@ class LoopConfig:
     """'cpu' or 'cuda'."""
     mixed_precision: bool = False
     """Compute in bfloat16 where torch's autocast does; weights stay float32."""
+    accumulate: int = 1
+    """Parts in which a process takes its share of a step, one after the other: less memory, the same step."""
     save_every: int = 500
     """Steps between resume points."""
+    tensorboard: bool = False
+    """Write the log for TensorBoard too, to <out>/tensorboard."""
 
     def __post_init__(self) -> None:
         if not self.stages:
             raise ConfigError("training needs at least one stage")
+        if self.accumulate < 1:
+            raise ConfigError(f"accumulate must be at least 1, got {self.accumulate}")
 
 
 @dataclass(frozen=True, kw_only=True)

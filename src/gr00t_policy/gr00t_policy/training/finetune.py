@@ -28,12 +28,21 @@ from gr00t_policy.training.batches import DemonstrationBatches, Prompts
 from gr00t_policy.training.config import LoopConfig, StageConfig
 from gr00t_policy.training.fitting import open_for, robot_in_dataset
 from gr00t_policy.training.loop import RESUME, TrainingRun
+from gr00t_policy.training.processes import main_first
 from gr00t_policy.training.run_folder import cached_frames, save_result, train_with_progress
 from gr00t_policy.training.statistics import widened
 
 NEW_ROBOT = "new_embodiment"  # the slot that GR00T N1 keeps for robots it does not know
 _CONFIG = "finetune_config.json"
-_MAY_DIFFER = {"out", "threads", "device", "mixed_precision", "save_every"}  # without making it another run
+_MAY_DIFFER = {
+    "out",
+    "threads",
+    "device",
+    "mixed_precision",
+    "save_every",
+    "accumulate",
+    "tensorboard",
+}  # without making it another run
 
 
 @dataclass(frozen=True)
@@ -61,7 +70,9 @@ class FinetuneConfig:
     steps: int = 10000
     """Optimiser steps."""
     batch: int = 16
-    """Pictures per step."""
+    """Pictures per step, of all processes together."""
+    accumulate: int = 1
+    """Parts in which a process takes its share of a step, one after the other: less memory, the same step."""
     samples_per_image: int = 1
     """Action samples (noise, flow time) that share one encoded picture; more are nearly free."""
     lr: float = 1e-4
@@ -106,6 +117,8 @@ class FinetuneConfig:
     """cpu or cuda."""
     mixed_precision: bool | None = None
     """Compute in bfloat16, weights in float32; default: on cuda."""
+    tensorboard: bool = False
+    """Write the log for TensorBoard too, to <out>/tensorboard."""
 
     def __post_init__(self) -> None:
         if self.steps < 1 or self.batch < 1 or self.samples_per_image < 1 or self.lr <= 0:
@@ -151,7 +164,9 @@ class FinetuneConfig:
             threads=self.threads,
             device=self.device,
             mixed_precision=self.device == "cuda" if self.mixed_precision is None else self.mixed_precision,
+            accumulate=self.accumulate,
             save_every=self.save_every,
+            tensorboard=self.tensorboard,
         )
 
 
@@ -166,15 +181,18 @@ def run(config: FinetuneConfig) -> int:
     network = with_slot(init.config, robot.tag, config.slot)
     statistics = widened(statistics_of([dataset], robot.tag, held_out=config.hold_out), config.min_range_rad)
     check_parts(network, robot, statistics)
-    _claim(config)
+    with main_first(config.device):
+        _claim(config)
+        batches = _batches(config, init, network, robot, statistics, dataset, learnt)
     model = init.load_weights()
     model.config = network
-    training = TrainingRun(config.loop(), model, *_batches(config, init, network, robot, statistics, dataset, learnt))
+    training = TrainingRun(config.loop(), model, *batches)
     train_with_progress(training)
     card = training_card(config, init, training, dataset, learnt)
     checkpoint = save_result(training, robot, statistics, init.prompt.tokenizer, card)
-    held_out = f" --episodes {' '.join(map(str, config.hold_out))}" if config.hold_out else ""
-    print(f"see what it does: gr00t eval --open-loop {config.dataset} --checkpoint {checkpoint}{held_out}")
+    if training.is_main:
+        held_out = f" --episodes {' '.join(map(str, config.hold_out))}" if config.hold_out else ""
+        print(f"see what it does: gr00t eval --open-loop {config.dataset} --checkpoint {checkpoint}{held_out}")
     return 0
 
 

@@ -1,25 +1,33 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The optimisation loop: stages, learning-rate schedule, averaged weights, log, resume. Knows tensors and batches only."""
+"""The optimisation loop: stages, learning-rate schedule, averaged weights, log, resume. Knows tensors and batches only.
 
+One process, or several under ``accelerate launch``: each takes its share of every step's pictures. A picture is drawn, cut
+and noised by random numbers of its own (seed, step, its place in the step), so the shares do not change what is learnt.
+"""
+
+import contextlib
 import copy
-import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from accelerate.utils import gather_object
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from gr00t_policy.core.errors import CheckpointError
+from gr00t_policy.core.errors import CheckpointError, ConfigError
 from gr00t_policy.model.flow import sample_time
 from gr00t_policy.model.vla import Vla
-from gr00t_policy.training.batches import Batch, DemonstrationBatches, GroundingBatches
+from gr00t_policy.training.batches import Batch, DemonstrationBatches, GroundingBatches, Streams, streams
 from gr00t_policy.training.config import LoopConfig, StageConfig
+from gr00t_policy.training.objective import Objective
+from gr00t_policy.training.processes import accelerator
+from gr00t_policy.training.run_log import RunLog
 from gr00t_policy.training.tuning import freeze
 
 Report = Callable[[dict[str, Any]], None]
@@ -30,7 +38,7 @@ _CHECK_PICTURES = 32
 
 
 class TrainingRun:
-    """State of a run that can be stopped at any step and continued from its folder.
+    """State of a run that can be stopped at any step and continued from its folder, which all processes must share.
 
     held_out: draws from episodes that are not learnt from; its loss is logged as ``flow_held_out``.
     """
@@ -43,16 +51,26 @@ class TrainingRun:
         scenes: GroundingBatches | None = None,
         held_out: DemonstrationBatches | None = None,
     ) -> None:
-        self.config, self.model = config, model.to(config.device)
+        self._processes = accelerator(config.device)
+        self._device = self._processes.device
+        self.config, self.model = config, model.to(self._device)
         self._demonstrations, self._scenes, self._held_out = demonstrations, scenes, held_out
+        self._shares = self._processes.num_processes * config.accumulate
+        _check_shares(config, self._shares)
         self._frozen = freeze(self.model, config.frozen)
         self.average = {name: value.detach().clone() for name, value in self._averaged().items()}
         self._optimiser = torch.optim.AdamW(
             _groups(model, config.weight_decay), lr=1e-4, betas=config.betas, fused=True
         )
+        self._objective = self._processes.prepare(Objective(model, mixed_precision=config.mixed_precision))
         self.step = 0
         self.seconds = 0.0
         self._resume()
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this process writes: the only one, or the first of several."""
+        return bool(self._processes.is_main_process)
 
     @property
     def total_steps(self) -> int:
@@ -66,26 +84,26 @@ class TrainingRun:
         return model.eval()
 
     def run(self, report: Report) -> None:
-        """All remaining steps; ``report`` gets a dictionary every 20 steps."""
-        log = self.config.out / "log.jsonl"
+        """All remaining steps; in the main process ``report`` gets a dictionary every 20 steps."""
+        log = RunLog(self.config.out, tensorboard=self.config.tensorboard) if self.is_main else None
         started, before = time.monotonic(), self.seconds
         recent: list[dict[str, float]] = []
         while self.step < self.total_steps:
             name, stage, inside = self._stage()
-            values = self._optimise(stage, inside, np.random.default_rng([self.config.seed, self.step]))
+            recent.append(self._optimise(stage, inside))
             self.step += 1
             self.seconds = before + time.monotonic() - started
-            recent.append(values)
-            if self.step % _LOG_EVERY == 0 or self.step == self.total_steps:
-                means = {key: float(np.mean([item[key] for item in recent if key in item])) for key in recent[-1]}
+            last = self.step == self.total_steps
+            if self.step % _LOG_EVERY == 0 or last:
+                means = _means([part for parts in gather_object([recent]) for part in parts])
                 line = {"step": self.step, "stage": name, "seconds": round(self.seconds, 1), **means}
-                if self._held_out is not None and (self.step % _CHECK_EVERY == 0 or self.step == self.total_steps):
-                    line["flow_held_out"] = self._check(self._held_out)
-                with log.open("a") as file:
-                    file.write(json.dumps(line) + "\n")
-                report(line)
+                if log is not None:
+                    if self._held_out is not None and (self.step % _CHECK_EVERY == 0 or last):
+                        line["flow_held_out"] = self._check(self._held_out)
+                    log.add(line)
+                    report(line)
                 recent = []
-            if self.step % self.config.save_every == 0 or self.step == self.total_steps:
+            if self.step % self.config.save_every == 0 or last:
                 self._save()
 
     def _stage(self) -> tuple[str, StageConfig, int]:
@@ -96,15 +114,21 @@ class TrainingRun:
             start += stage.steps
         raise AssertionError("all stages are done")
 
-    def _optimise(self, stage: StageConfig, inside: int, rng: np.random.Generator) -> dict[str, float]:
+    def _optimise(self, stage: StageConfig, inside: int) -> dict[str, float]:
         for group in self._optimiser.param_groups:
             group["lr"] = _rate(stage, inside) * (stage.backbone_rate if group["backbone"] else 1.0)
         self.model.train()
         for module in self._frozen:
             module.eval()
-        loss, values = self._loss(stage, rng)
-        loss.backward()
-        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.gradient_clip)
+        shown: list[dict[str, float]] = []
+        first = self._processes.process_index * self.config.accumulate
+        for share in range(first, first + self.config.accumulate):
+            last = share == first + self.config.accumulate - 1
+            with contextlib.nullcontext() if last else self._processes.no_sync(self._objective):
+                values = self._objective(*self._drawn(stage, share), stage.aux_weight)
+                self._processes.backward(values.pop("total") / self.config.accumulate)
+            shown.append({name: float(value) for name, value in values.items()})
+        norm = self._processes.clip_grad_norm_(self.model.parameters(), self.config.gradient_clip)
         self._optimiser.step()
         self._optimiser.zero_grad(set_to_none=True)
         # a short run must not be dominated by its first weights
@@ -112,7 +136,7 @@ class TrainingRun:
         with torch.no_grad():
             for name, value in self._averaged().items():
                 self.average[name].lerp_(value, 1 - decay) if value.is_floating_point() else None
-        return {**values, "gradient": float(norm), "rate": _rate(stage, inside)}
+        return {**_means(shown), "gradient": float(norm), "rate": _rate(stage, inside)}
 
     def _averaged(self) -> dict[str, Tensor]:
         """What is averaged: nothing without decay, when the last weights are the result."""
@@ -122,48 +146,47 @@ class TrainingRun:
     def _check(self, held_out: DemonstrationBatches) -> float:
         """Loss on the same pictures, noise and flow times each time."""
         self.model.eval()
-        rng = np.random.default_rng(self.config.seed)
-        return float(self._losses(held_out.draw(_CHECK_PICTURES, 1, rng), rng)["loss_flow"])
+        batch = self._noised(held_out, streams(self.config.seed, places=range(_CHECK_PICTURES)), 1)
+        with torch.autocast(self._device.type, torch.bfloat16, self.config.mixed_precision):
+            return float(self.model.loss(batch)["loss_flow"])
 
-    def _loss(self, stage: StageConfig, rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
-        values: dict[str, float] = {}
-        total = torch.zeros((), device=self.config.device)
+    def _drawn(self, stage: StageConfig, share: int) -> list[dict[str, Tensor] | None]:
+        """One share of the step's demonstrations, of its looks at them, and of its still scenes."""
+
+        def rngs(count: int, kind: int) -> Streams:
+            size = count // self._shares
+            return streams(self.config.seed, self.step, kind, places=range(share * size, (share + 1) * size))
+
+        demonstrations = looks = scenes = None
         if stage.images_per_step:
-            batch = self._demonstrations.draw(stage.images_per_step, stage.samples_per_image, rng)
-            losses = self._losses(batch, rng)
-            total = losses["loss_flow"] + stage.aux_weight * losses["loss_aux"]
-            values["flow"] = float(losses["loss_flow"].detach())
-            if batch["aux_mask"].any():
-                values["find"] = float(losses["aux_distance"].detach())
+            demonstrations = self._noised(self._demonstrations, rngs(stage.images_per_step, 0), stage.samples_per_image)
         if stage.looks_per_step:
-            found, distance = self._find(self._tensors(self._demonstrations.draw_looks(stage.looks_per_step, rng)))
-            total = total + stage.aux_weight * found
-            values["find"] = float(distance.detach())
+            looks = self._tensors(self._demonstrations.draw_looks(rngs(stage.looks_per_step, 1)))
         if stage.scenes_per_step:
             assert self._scenes is not None
-            found, distance = self._find(self._tensors(self._scenes.draw(stage.scenes_per_step, rng)))
-            total = total + stage.aux_weight * found
-            values["find_scenes"] = float(distance.detach())
-        return total, values
+            scenes = self._tensors(self._scenes.draw(rngs(stage.scenes_per_step, 2)))
+        return [demonstrations, looks, scenes]
 
-    def _losses(self, batch: Batch, rng: np.random.Generator) -> dict[str, Tensor]:
-        """All losses of a batch of demonstrations at random noise and flow times."""
-        head = self.model.config.head
-        tensors = self._tensors({**batch, "noise": rng.normal(size=batch["action"].shape).astype(np.float32)})
-        times = sample_time(len(batch["state"]), alpha=head.beta_alpha, beta=head.beta_beta, s=head.noise_s, rng=rng)
-        tensors["t"] = times.clamp(min=0).to(self.config.device)
-        with torch.autocast(torch.device(self.config.device).type, torch.bfloat16, self.config.mixed_precision):
-            return self.model.loss(tensors)
-
-    def _find(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-        features = self.model.encode(batch["pixel_values"], batch["input_ids"], batch["attention_mask"])
-        return self.model.aux_loss(features, batch)
+    def _noised(self, source: DemonstrationBatches, rngs: Streams, samples: int) -> dict[str, Tensor]:
+        """A batch of demonstrations at random noise and flow times."""
+        batch, head = source.draw(rngs, samples), self.model.config.head
+        shape = (samples, *batch["action"].shape[1:])
+        noise = np.concatenate([rng.normal(size=shape).astype(np.float32) for rng in rngs])
+        times = [
+            sample_time(samples, alpha=head.beta_alpha, beta=head.beta_beta, s=head.noise_s, rng=rng) for rng in rngs
+        ]
+        return {**self._tensors({**batch, "noise": noise}), "t": torch.cat(times).clamp(min=0).to(self._device)}
 
     def _tensors(self, batch: Batch) -> dict[str, Tensor]:
-        return {name: torch.from_numpy(value).to(self.config.device) for name, value in batch.items()}
+        return {name: torch.from_numpy(value).to(self._device) for name, value in batch.items()}
 
     def _save(self) -> None:
-        """Resume point: tensors in one safetensors file, replaced in one move."""
+        """Resume point: tensors in one safetensors file, replaced in one move. Written by one process, awaited by all."""
+        if self.is_main:
+            self._write()
+        self._processes.wait_for_everyone()
+
+    def _write(self) -> None:
         tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()}
         tensors |= {f"average.{name}": value for name, value in self.average.items()}
         for index, state in self._optimiser.state_dict()["state"].items():
@@ -179,7 +202,7 @@ class TrainingRun:
         if not path.is_file():
             return
         try:
-            tensors = load_file(path, device=self.config.device)
+            tensors = load_file(path, device=str(self._device))
             self.step, self.seconds = read_progress(path)
             self.model.load_state_dict(_under("model.", tensors))
             self.average = _under("average.", tensors)
@@ -192,6 +215,23 @@ class TrainingRun:
             index, key = name.split(".", 1)
             states.setdefault(int(index), {})[key] = value
         self._optimiser.load_state_dict({**self._optimiser.state_dict(), "state": states})
+
+
+def _check_shares(config: LoopConfig, shares: int) -> None:
+    """Raises ConfigError when a step's pictures cannot be shared out evenly."""
+    for name, stage in config.stages.items():
+        for kind in ("images_per_step", "looks_per_step", "scenes_per_step"):
+            if getattr(stage, kind) % shares:
+                raise ConfigError(
+                    f"stage '{name}': {kind} {getattr(stage, kind)} cannot be shared out to {shares} (processes times "
+                    "accumulate); choose a multiple"
+                )
+
+
+def _means(values: Sequence[dict[str, float]]) -> dict[str, float]:
+    """Of each key over the dictionaries that have it."""
+    keys = {key: None for item in values for key in item}
+    return {key: float(np.mean([item[key] for item in values if key in item])) for key in keys}
 
 
 def read_progress(path: Path) -> tuple[int, float]:

@@ -37,7 +37,9 @@ def cached_frames(
 
 
 def train_with_progress(training: TrainingRun) -> None:
-    """All remaining steps, under a progress bar that shows the losses."""
+    """All remaining steps, in the main process under a progress bar that shows the losses."""
+    if not training.is_main:
+        return training.run(lambda line: None)
     with _progress() as bar:
         row = bar.add_task("training", total=training.total_steps, completed=training.step)
         training.run(lambda line: bar.update(row, completed=line["step"], description=_words(line)))
@@ -46,8 +48,10 @@ def train_with_progress(training: TrainingRun) -> None:
 def save_result(
     training: TrainingRun, embodiment: Embodiment, statistics: Statistics, tokenizer: Tokenizer, card: dict[str, Any]
 ) -> Path:
-    """Write ``<out>/checkpoint`` and ``<out>/loss.png``; returns the checkpoint's folder."""
+    """Write ``<out>/checkpoint`` and ``<out>/loss.png`` in the main process; returns the checkpoint's folder."""
     out = training.config.out
+    if not training.is_main:
+        return out / CHECKPOINT
     save_checkpoint(out / CHECKPOINT, training.result(), embodiment, statistics, tokenizer, card)
     draw_curve(out / "log.jsonl", out / "loss.png")
     minutes = training.seconds / 60

@@ -21,6 +21,7 @@ from gr00t_policy.model.vla import Vla, build_vla
 from gr00t_policy.training.batches import DemonstrationBatches, GroundingBatches, Prompts
 from gr00t_policy.training.config import TrainConfig
 from gr00t_policy.training.loop import TrainingRun
+from gr00t_policy.training.processes import main_first
 from gr00t_policy.training.run_folder import cached_frames, save_result, train_with_progress
 from gr00t_policy.training.statistics import widened
 
@@ -28,13 +29,15 @@ from gr00t_policy.training.statistics import widened
 def run(config: TrainConfig) -> int:
     """Train, or continue an interrupted run of the same folder; leaves ``<out>/checkpoint``. Returns the exit code."""
     torch.set_num_threads(config.threads)
-    config.out.mkdir(parents=True, exist_ok=True)
-    (config.out / "train_config.json").write_text(json.dumps(asdict(config), indent=2, default=str))
     datasets = [LeRobotDataset(folder) for folder in config.datasets]
     scenes = load_grounding(config.scenes) if config.scenes is not None else None
     model, statistics, tokenizer = _network(config, datasets, scenes)
     embodiment = load_embodiment(config.embodiment)
-    demonstrations, grounding = _batches(config, model.config, statistics, tokenizer, datasets, scenes)
+    with main_first(config.device) as is_main:
+        if is_main:
+            config.out.mkdir(parents=True, exist_ok=True)
+            (config.out / "train_config.json").write_text(json.dumps(asdict(config), indent=2, default=str))
+        demonstrations, grounding = _batches(config, model.config, statistics, tokenizer, datasets, scenes)
     training = TrainingRun(config, model, demonstrations, grounding)
     train_with_progress(training)
     save_result(training, embodiment, statistics, tokenizer, training_card(config, training, datasets, scenes))

@@ -21,7 +21,7 @@ from gr00t_policy.data.transforms import ImageTransform, StateActionTransform
 from gr00t_policy.data.writer import LeRobotWriter
 from gr00t_policy.model.checkpoint import load_checkpoint
 from gr00t_policy.training import train
-from gr00t_policy.training.batches import GOAL_UV, VALID, DemonstrationBatches, Prompts
+from gr00t_policy.training.batches import GOAL_UV, VALID, DemonstrationBatches, Prompts, streams
 from gr00t_policy.training.config import StageConfig, TrainConfig
 
 FRAMES = 40
@@ -112,7 +112,7 @@ def test_pictures_after_a_disturbance_are_drawn_more_often(make_batches):
 
 
 def test_every_action_sample_starts_at_its_state_and_stops_before_a_disturbance(batches):
-    batch = batches.draw(64, 4, np.random.default_rng(0))
+    batch = batches.draw(streams(0, places=range(64)), 4)
     embodiment_joints = 29
     state = np.arcsin(batch["state"][:, 0, 0]) / 0.01  # frame number, from the first joint's sine
     start = np.round(state).astype(int)
@@ -131,7 +131,7 @@ def test_every_action_sample_starts_at_its_state_and_stops_before_a_disturbance(
 def test_an_offset_moves_state_and_actions_alike(make_batches):
     offset_rad = np.zeros(29)
     offset_rad[0] = 0.2
-    batch = make_batches(offset_rad=offset_rad).draw(64, 2, np.random.default_rng(0))
+    batch = make_batches(offset_rad=offset_rad).draw(streams(0, places=range(64)), 2)
     state = np.arcsin(batch["state"][:, 0, :2])
     low, high = 0.01, FRAMES * 0.01
     action = (batch["action"][:, 0, :2] + 1) / 2 * (high - low) + low
@@ -140,13 +140,13 @@ def test_an_offset_moves_state_and_actions_alike(make_batches):
 
 
 def test_localisation_targets_are_in_the_networks_units(batches):
-    batch = batches.draw(32, 1, np.random.default_rng(1))
+    batch = batches.draw(streams(1, places=range(32)), 1)
     assert set(np.unique(batch["aux_target"])) == {-0.5, 0.5}
     assert (batch["aux_mask"] == 1).all()
 
 
 def test_pictures_for_looking_alone_are_labelled_like_scenes(batches):
-    looks = batches.draw_looks(16, np.random.default_rng(2))
+    looks = batches.draw_looks(streams(2, places=range(16)))
     assert set(looks) == {"pixel_values", "input_ids", "attention_mask", "aux_target", "aux_mask"}
     darker = looks["pixel_values"].mean(axis=(1, 2, 3, 4)) < looks["pixel_values"].mean()
     np.testing.assert_array_equal(looks["aux_target"][:, 0], np.where(darker, -0.5, 0.5), "a picture keeps its label")

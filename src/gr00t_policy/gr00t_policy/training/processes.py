@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: Apache-2.0
+"""This process among those that train together: alone, or started by ``accelerate launch`` on one or several machines."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from accelerate import Accelerator, DistributedDataParallelKwargs
+
+from gr00t_policy.core.errors import ConfigError
+
+
+def accelerator(device: str) -> Accelerator:
+    """device: 'cpu' or 'cuda' (of several GPUs the one of this process). Raises ConfigError when it is not there."""
+    # Stages leave parts of the network out, so that some weights get no gradient.
+    processes = Accelerator(
+        cpu=device == "cpu",
+        mixed_precision="no",  # the objective chooses what is computed in bfloat16
+        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
+    )
+    if processes.device.type != device:
+        raise ConfigError(f"device '{device}' is not available here; torch finds {processes.device.type}")
+    return processes
+
+
+@contextmanager
+def main_first(device: str) -> Iterator[bool]:
+    """What is inside is done by the main process first, whose files the others then find. Gives whether this is it."""
+    processes = accelerator(device)
+    with processes.main_process_first():
+        yield bool(processes.is_main_process)
