@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from safetensors import SafetensorError
 from tokenizers import Tokenizer
 
 from gr00t_policy.core.embodiment import Embodiment, embodiment_from_dict, embodiment_to_dict
@@ -119,7 +120,7 @@ def save_checkpoint(
     """Write a checkpoint beside ``folder`` and put it in its place when it is whole. Returns its hash.
 
     tokenizer: as trained, not a prompt's copy. dtype: of the stored weights. Raises CheckpointError when the parts do not
-    belong together.
+    belong together, or when there is no room; then what was in ``folder`` stays.
     """
     from gr00t_policy.model.weights import save_weights
 
@@ -127,16 +128,22 @@ def save_checkpoint(
     prompt_tokenizer(tokenizer, model.config)  # raises when it does not fit
     aside = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir(parents=True)
-    write_json(aside / CONFIG, config_to_dict(model.config))
-    write_json(aside / EMBODIMENT, embodiment_to_dict(embodiment))
-    save_metadata(aside / METADATA, statistics)
-    (aside / TOKENIZER).write_text(tokenizer.to_str(pretty=True) + "\n", encoding="utf-8")
-    save_weights(model, aside / WEIGHTS, dtype=dtype)
-    write_json(aside / CARD, card)
-    digests = {name: file_digest(aside / name) for name in HASHED}
-    write_json(aside / MANIFEST, {"sha256": digests})
-    flush(aside / WEIGHTS)
+    try:
+        aside.mkdir(parents=True)
+        write_json(aside / CONFIG, config_to_dict(model.config))
+        write_json(aside / EMBODIMENT, embodiment_to_dict(embodiment))
+        save_metadata(aside / METADATA, statistics)
+        (aside / TOKENIZER).write_text(tokenizer.to_str(pretty=True) + "\n", encoding="utf-8")
+        save_weights(model, aside / WEIGHTS, dtype=dtype)
+        write_json(aside / CARD, card)
+        digests = {name: file_digest(aside / name) for name in HASHED}
+        write_json(aside / MANIFEST, {"sha256": digests})
+        flush(aside / WEIGHTS)
+    except (OSError, SafetensorError) as error:
+        shutil.rmtree(aside, ignore_errors=True)
+        raise CheckpointError(
+            f"checkpoint {folder} could not be written ({error}); what was there stays: make room and save again"
+        ) from error
     _replace_folder(folder, aside)
     return total_digest(digests)
 

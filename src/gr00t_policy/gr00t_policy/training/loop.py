@@ -194,7 +194,14 @@ class TrainingRun:
         path = self.config.out / RESUME
         aside = path.with_suffix(".part")
         metadata = {"step": str(self.step), "seconds": str(self.seconds)}
-        save_file({name: value.contiguous().cpu() for name, value in tensors.items()}, aside, metadata=metadata)
+        try:
+            save_file({name: value.contiguous().cpu() for name, value in tensors.items()}, aside, metadata=metadata)
+        except (OSError, SafetensorError) as error:
+            aside.unlink(missing_ok=True)
+            raise CheckpointError(
+                f"step {self.step} could not be saved in {self.config.out} ({error}); an earlier resume point stays: "
+                "make room and start again"
+            ) from error
         aside.replace(path)
 
     def _resume(self) -> None:

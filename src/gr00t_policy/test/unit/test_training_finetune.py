@@ -2,6 +2,11 @@
 """Fine-tuning: what is frozen stays, what is tuned moves, what is held out is never looked at, a stopped run goes on."""
 
 import json
+import os
+import resource
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -29,7 +34,7 @@ from gr00t_policy.training import finetune
 from gr00t_policy.training.batches import DemonstrationBatches, streams
 from gr00t_policy.training.finetune import FinetuneConfig, with_slot
 from gr00t_policy.training.fitting import robot_in_dataset
-from gr00t_policy.training.loop import TrainingRun
+from gr00t_policy.training.loop import RESUME, TrainingRun, read_progress
 
 FRAMES = 24
 HELD_OUT = 1
@@ -282,3 +287,58 @@ def test_the_published_recording_fits_the_robot_by_name():
     assert robot.language_key == "annotation.human.action.task_description"
     assert (robot.cameras[0].width, robot.rate_hz) == (256, 20.0)
     assert LeRobotDataset(REAL, robot.policy_groups).info["features"][ACTION]["shape"] == [44]
+
+
+_ON_A_FULL_DISK = """
+import resource, sys
+from pathlib import Path
+from gr00t_policy.core.errors import CheckpointError
+from gr00t_policy.training import finetune
+dataset, init, out, limit = sys.argv[1:]
+config = finetune.FinetuneConfig(
+    Path(dataset), Path(init), Path(out), steps=4, batch=2, lr=1e-3, threads=1, save_every=1, hold_out=(1,)
+)
+save = finetune.TrainingRun._save
+def saving(self):
+    if self.step == 3:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (int(limit), int(limit)))
+    save(self)
+finetune.TrainingRun._save = saving
+try:
+    finetune.run(config)
+except CheckpointError as error:
+    print(error)
+"""
+
+
+def test_when_the_disk_is_full_the_last_resume_point_stays_and_the_run_goes_on_later(dataset, init, tmp_path):
+    """Stood in for by the kernel's limit on the size of a file, which fails a write in the same place."""
+    out = tmp_path / "run"
+    words = [sys.executable, "-c", _ON_A_FULL_DISK, str(dataset), str(init), str(out), "65536"]
+    paths = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
+    done = subprocess.run(
+        words, capture_output=True, text=True, timeout=110, check=True, env={**os.environ, "PYTHONPATH": paths}
+    )
+    assert "step 3 could not be saved" in done.stdout and "make room" in done.stdout
+    assert read_progress(out / RESUME)[0] == 2
+    assert not list(out.glob("*.part"))
+    config = replace(short(dataset, init, out), steps=4)
+    finetune.run(config)
+    assert load_checkpoint(out / "checkpoint").card["config"]["steps"] == 4
+
+
+def test_a_checkpoint_that_cannot_be_written_leaves_the_old_one(init, tmp_path):
+    folder = save_small_checkpoint(tmp_path / "checkpoint")
+    before = load_checkpoint(folder)
+    model = before.load_weights()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    previous = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (65536, limits[1]))
+    try:
+        with pytest.raises(CheckpointError, match="could not be written.*what was there stays"):
+            save_checkpoint(folder, model, before.embodiment, before.statistics, before.prompt.tokenizer, {})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, previous)
+    assert load_checkpoint(folder).hash == before.hash
+    assert [entry.name for entry in tmp_path.iterdir()] == ["checkpoint"]
