@@ -120,6 +120,16 @@ def test_a_command_must_answer_a_recent_joint_state_and_follow_the_one_before(st
     assert (found.kind if found else None) is kind
 
 
+def test_a_late_answer_may_be_for_now_and_no_command_is_for_much_later():
+    newest_ns = 10**18
+    slow = newest_ns - 3000 * MS  # a slow network answers a joint state of three seconds ago
+    assert check_stamps(slow, newest_ns + 8 * MS, newest_ns, None, 0.02, 4.0) is None
+    assert_refused(
+        check_stamps(slow, newest_ns + 1001 * MS, newest_ns, None, 0.02, 4.0), RefusalKind.STAMP, "at most 1 s from now"
+    )
+    assert_refused(check_stamps(slow, newest_ns, newest_ns, None, 0.02, 0.25), RefusalKind.STAMP, "3.000 s older")
+
+
 def test_a_little_beyond_the_limits_is_for_clamping_and_far_beyond_is_refused_with_a_hint():
     lower, upper = np.array([-1.0, 0.0]), np.array([1.0, 1.5])
     assert check_range(("a", "b"), np.array([1.05, 0.0]), lower, upper, 0.5) is None
