@@ -87,6 +87,18 @@ VERBS = (
         "InspectConfig",
         "what a checkpoint, dataset or bag holds; does it fit",
     ),
+    Verb(
+        ("data", "check"),
+        "gr00t_bringup.data_check",
+        "DataCheckConfig",
+        "what in a dataset would spoil training: times, joints, cameras, files",
+    ),
+    Verb(
+        ("data", "mixture"),
+        "gr00t_bringup.data_mixture",
+        "DataMixtureConfig",
+        "how often each dataset of a mixture is drawn, whether they belong together; merged statistics",
+    ),
     Verb(("doctor",), "gr00t_bringup.doctor", "DoctorConfig", "check this machine and say what is missing"),
 )
 

@@ -58,6 +58,12 @@ def dataset_report(root: Path, robot: str = "", *, verify: bool = False, details
     return report
 
 
+def closest_robot(dataset: LeRobotDataset) -> Embodiment:
+    """The shipped robot that the dataset names, else the one that it fits best."""
+    robots = {name: load_embodiment(name) for name in shipped_robots()}
+    return robots[_closest(dataset, {name: dataset_differences(dataset, robot, {}) for name, robot in robots.items()})]
+
+
 def dataset_differences(
     dataset: LeRobotDataset, robot: Embodiment, stored: dict[str, dict[str, KeyStatistics]]
 ) -> list[Problem]:

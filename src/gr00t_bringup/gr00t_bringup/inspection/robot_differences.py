@@ -12,7 +12,7 @@ from gr00t_policy.core.embodiment import Embodiment, Joint
 from gr00t_policy.data.statistics import KeyStatistics
 
 _SAME = 1e-6
-_TOUCH_RAD = 0.01  # data recorded at a limit overshoots it by less than this
+TOUCH_RAD = 0.01  # data recorded at a limit overshoots it by less than this
 _LIMITS = {"lower_rad", "upper_rad"}
 # What is commanded or seen wrongly when it differs; any other field is a note.
 _ROBOT = {
@@ -47,9 +47,9 @@ def outside_limits(side: str, statistics: dict[str, KeyStatistics], robot: Embod
             continue  # named among the differences of the groups
         for index, joint in enumerate(robot.policy_joints[part]):
             low, high = float(given.q01[index]), float(given.q99[index])
-            if side == "action" and _beyond(low, high, joint) > _TOUCH_RAD:
+            if side == "action" and _beyond(low, high, joint) > TOUCH_RAD:
                 found.append(Problem("limit", joint.name, f"actions {_range(low, high)}, {_limits(joint)}"))
-            elif _beyond(given.min[index], given.max[index], joint) > _TOUCH_RAD:
+            elif _beyond(given.min[index], given.max[index], joint) > TOUCH_RAD:
                 extremes.append(joint.name)
     if extremes:
         detail = f"the {side}'s extremes lie outside in {len(extremes)}: {few(extremes)}"

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The robot as the network sees it: joints by name and order, groups, limits, cameras. One YAML file per robot."""
 
+import reprlib
 from dataclasses import MISSING, dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
@@ -228,7 +229,11 @@ def _file_of(name_or_path: str | Path, folder: Path = Path()) -> Path:
 
 def _read(path: Path, seen: tuple[Path, ...]) -> Any:
     """Plain data of a file on top of those of the file it extends."""
-    if not path.is_file():
+    try:
+        is_there = path.is_file()
+    except OSError as error:  # a name that no file can have, as one of thousands of letters
+        raise EmbodimentError(f"embodiment {reprlib.repr(path.stem)} cannot be looked for: {error.strerror}") from error
+    if not is_there:
         known = ", ".join(sorted(file.stem for file in _FOLDER.glob("*.yaml")))
         raise EmbodimentError(f"no embodiment '{path.stem}' ({path}); shipped ones: {known}")
     if path.resolve() in seen:

@@ -120,6 +120,23 @@ class LeRobotDataset:
             extras=extras,
         )
 
+    def stored_columns(self, index: int) -> dict[str, NDArray[Any]]:
+        """Every column of numbers as it is stored, (N,) or (N, width), for those who look for what ``episode`` refuses.
+
+        N may differ from the episode's length. Raises DatasetError when the file cannot be read at all.
+        """
+        path = self.layout.data(self._entry(index).index)
+        table = self._table(path, None)
+        columns = {}
+        for name in table.column_names:
+            kind = table.schema.field(name).type
+            if pa.types.is_nested(kind):
+                kind = getattr(kind, "value_type", kind)
+            if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind):
+                rows = self._stored(path, table, name)
+                columns[name] = rows[:, 0] if rows.ndim == 2 and rows.shape[1] == 1 else rows
+        return columns
+
     def kinds(self, side: str) -> dict[str, KeyModality]:
         """What the values of every selected "state" or "action" group are."""
         selected = self.state_groups if side == "state" else self.action_groups
@@ -268,11 +285,15 @@ class LeRobotDataset:
         return np.concatenate([rows[:, part] for part in groups.values()], axis=1).astype(np.float32)
 
     @staticmethod
-    def _rows(path: Path, table: pa.Table, column: str, width: int | None) -> NDArray[Any]:
+    def _stored(path: Path, table: pa.Table, column: str) -> NDArray[Any]:
         try:
-            rows = read_rows(table[column])
+            return read_rows(table[column])
         except DatasetError as error:
             raise DatasetError(f"{path}, column '{column}': {error}") from error
+
+    @staticmethod
+    def _rows(path: Path, table: pa.Table, column: str, width: int | None) -> NDArray[Any]:
+        rows = LeRobotDataset._stored(path, table, column)
         if not (np.issubdtype(rows.dtype, np.number) or rows.dtype == bool):
             raise DatasetError(f"{path}, column '{column}' holds {table[column].type}, not numbers")
         if width is None and rows.ndim == 2 and rows.shape[1] == 1:
@@ -285,10 +306,11 @@ class LeRobotDataset:
         return rows
 
     @staticmethod
-    def _table(path: Path, columns: list[str]) -> pa.Table:
+    def _table(path: Path, columns: list[str] | None) -> pa.Table:
+        """columns: None = all."""
         try:
             with pq.ParquetFile(path) as file:
-                missing = [name for name in columns if name not in file.schema_arrow.names]
+                missing = [name for name in columns or () if name not in file.schema_arrow.names]
                 if missing:
                     raise DatasetError(
                         f"{path} has no column '{missing[0]}'; it has: {', '.join(file.schema_arrow.names)}"

@@ -18,6 +18,7 @@ from gr00t_policy.core.embodiment import Embodiment, load_embodiment
 from gr00t_policy.core.errors import ConfigError, DatasetError
 from gr00t_policy.data.dataset_statistics import statistics_of
 from gr00t_policy.data.durable import write_json
+from gr00t_policy.data.fitting import open_for, robot_in_dataset
 from gr00t_policy.data.published_images import picture_transform
 from gr00t_policy.data.reader import LeRobotDataset
 from gr00t_policy.data.statistics import Statistics
@@ -26,7 +27,6 @@ from gr00t_policy.model.checkpoint import Checkpoint, check_parts, load_checkpoi
 from gr00t_policy.model.config import ModelConfig
 from gr00t_policy.training.batches import DemonstrationBatches, Prompts
 from gr00t_policy.training.config import LoopConfig, StageConfig
-from gr00t_policy.training.fitting import open_for, robot_in_dataset
 from gr00t_policy.training.loop import RESUME, TrainingRun
 from gr00t_policy.training.processes import main_first
 from gr00t_policy.training.run_folder import cached_frames, save_result, train_with_progress

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from gr00t_policy.core.embodiment import Embodiment
 from gr00t_policy.core.errors import ConfigError, DatasetError
 from gr00t_policy.core.types import Observation
+from gr00t_policy.data.fitting import open_for
 from gr00t_policy.data.reader import Episode, LeRobotDataset
 from gr00t_policy.runtime.policy import Policy
 from gr00t_policy.training.batches import valid_rows
-from gr00t_policy.training.fitting import open_for
 
 PREDICTORS = ("policy", "hold", "mean")
 _NS = 1_000_000_000

@@ -264,3 +264,9 @@ def test_groups_that_differ_are_declared_and_come_back_from_plain_data():
 def test_an_encoding_that_makes_no_sense_is_refused(encodings, message):
     with pytest.raises(EmbodimentError, match=message):
         embodiment_from_dict({**embodiment_to_dict(small_robot()), **encodings})
+
+
+def test_a_name_that_no_file_can_have_is_refused_like_an_unknown_one():
+    """It went through as the system's own error."""
+    with pytest.raises(EmbodimentError, match="cannot be looked for: File name too long"):
+        load_embodiment("a" * 5000)

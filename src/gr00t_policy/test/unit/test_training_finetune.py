@@ -20,6 +20,7 @@ from small_checkpoint import SENTENCE, save_small_checkpoint, small_config, unit
 
 from gr00t_policy.core.embodiment import load_embodiment
 from gr00t_policy.core.errors import CheckpointError, ConfigError, DatasetError, EmbodimentError
+from gr00t_policy.data.fitting import robot_in_dataset
 from gr00t_policy.data.layout import ACTION
 from gr00t_policy.data.published_images import PublishedImageTransform
 from gr00t_policy.data.reader import LeRobotDataset
@@ -33,7 +34,6 @@ from gr00t_policy.runtime.torch_backend import TorchBackend
 from gr00t_policy.training import finetune
 from gr00t_policy.training.batches import DemonstrationBatches, streams
 from gr00t_policy.training.finetune import FinetuneConfig, with_slot
-from gr00t_policy.training.fitting import robot_in_dataset
 from gr00t_policy.training.loop import RESUME, TrainingRun, read_progress
 
 FRAMES = 24

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""All checks over one dataset, an episode at a time: memory does not grow with its length."""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gr00t_bringup.dataset_check.camera_checks import camera_findings
+from gr00t_bringup.dataset_check.data_finding import DataFinding, count
+from gr00t_bringup.dataset_check.joint_checks import JointRecord
+from gr00t_bringup.dataset_check.row_checks import row_findings
+from gr00t_bringup.dataset_check.statistics_check import statistics_findings
+from gr00t_bringup.inspection.dataset_report import closest_robot
+from gr00t_policy.core.embodiment import Embodiment
+from gr00t_policy.core.errors import DatasetError
+from gr00t_policy.data.dataset import LeRobotDataset
+from gr00t_policy.data.layout import STATE
+
+_MOVING_RAD = 0.01  # a step that a camera which sees the robot should show
+# name -> what is said of it when nothing was found
+_CHECKS = {
+    "files": "all parquet files are there, whole and as long as said",
+    "rate": "timestamps follow fps",
+    "gap": "no rows are missing",
+    "repeated rows": "no rows repeat in motion",
+    "finite": "no NaN, no infinity",
+    "index": "indices count up",
+    "sentence": "every episode has one",
+    "action lag": "no group moves enough to tell",
+    "joint limits": "nothing beyond",
+    "unused joints": "every joint moves",
+    "video": "all are there and fit their rows",
+    "camera": "pictures show something, and something new",
+    "statistics": "meta/stats.json says what the data do",
+}
+
+
+@dataclass(frozen=True)
+class DatasetCheck:
+    """robot: whose limits were taken, '' = the dataset could not be opened. findings: in the order of the checks."""
+
+    path: str
+    robot: str
+    episodes: int
+    frames: int
+    fps: float
+    findings: tuple[DataFinding, ...]
+
+    @property
+    def ok(self) -> bool:
+        return not count(self.findings)["error"]
+
+    def as_data(self) -> dict[str, Any]:
+        """For JSON."""
+        findings = [asdict(finding) for finding in self.findings]
+        own = {name: getattr(self, name) for name in ("path", "robot", "episodes", "frames", "fps")}
+        return {"ok": self.ok, **own, "counts": count(self.findings), "findings": findings}
+
+
+def check_dataset(root: Path, robot: Embodiment | None = None, *, all_frames: bool = False) -> DatasetCheck:
+    """robot: whose joints these are, None = the shipped one that fits best. all_frames: decode every picture."""
+    try:
+        dataset = LeRobotDataset(root)
+    except DatasetError as error:
+        finding = DataFinding("error", "files", str(error), "mend the file or copy the dataset again", column="meta")
+        return DatasetCheck(str(root), "", 0, 0, 0.0, (finding,))
+    robot = robot or closest_robot(dataset)
+    found = list(_findings(dataset, robot, all_frames=all_frames))
+    silent = [
+        DataFinding("ok", name, said) for name, said in _CHECKS.items() if all(each.name != name for each in found)
+    ]
+    order = list(_CHECKS)
+    ordered = sorted([*found, *silent], key=lambda finding: order.index(finding.name))
+    return DatasetCheck(str(root), robot.name, len(dataset.episodes), dataset.num_frames, dataset.fps, tuple(ordered))
+
+
+def _findings(dataset: LeRobotDataset, robot: Embodiment, *, all_frames: bool) -> Iterator[DataFinding]:
+    joints = JointRecord(dataset, robot)
+    whole = True
+    for entry in dataset.episodes:
+        try:
+            columns = dataset.stored_columns(entry.index)
+        except DatasetError as error:
+            columns, whole = {}, False
+            yield DataFinding(
+                "error", "files", str(error), "copy the file back, or remove the episode", entry.index, "data"
+            )
+        else:
+            of_rows = list(row_findings(dataset, entry, columns))
+            whole = whole and not any(each.level == "error" and each.name in ("files", "finite") for each in of_rows)
+            yield from of_rows
+            joints.add(entry.index, columns)
+        moving = _moving(columns.get(STATE), entry.length)
+        for camera in dataset.cameras:
+            yield from camera_findings(dataset, entry, camera, moving, all_frames=all_frames)
+    yield from joints.findings()
+    yield from statistics_findings(dataset, readable=whole)
+
+
+def _moving(states: NDArray[Any] | None, length: int) -> NDArray[np.bool_]:
+    """(length - 1,) where any joint moves enough to be seen; nowhere without states."""
+    if states is None or len(states) != length:
+        return np.zeros(max(length - 1, 0), bool)
+    steps = np.abs(np.diff(states.reshape(length, -1).astype(np.float64), axis=0))
+    return np.asarray((steps > _MOVING_RAD).any(axis=1))

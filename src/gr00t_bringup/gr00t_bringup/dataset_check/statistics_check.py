@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whether ``meta/stats.json`` says what the data do: other loaders normalise by it."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from gr00t_bringup.dataset_check.data_finding import DataFinding
+from gr00t_policy.core.errors import DatasetError
+from gr00t_policy.data.columns import stored_statistics
+from gr00t_policy.data.dataset import LeRobotDataset
+from gr00t_policy.data.key_statistics import key_statistics_from_dict
+from gr00t_policy.data.meta import read_object
+
+# Largest difference over the range of the value. Quantiles have several definitions; files are rounded.
+_TOLERANCE = {"min": 1e-3, "max": 1e-3, "mean": 1e-3, "std": 1e-3, "q01": 0.02, "q99": 0.02}
+_LEAST_SPAN = 1e-3
+_FIX = "delete meta/stats.json: those who need it compute it again"
+
+
+def statistics_findings(dataset: LeRobotDataset, *, readable: bool) -> Iterator[DataFinding]:
+    """Compare value by value. readable: False when rows are damaged; then there is nothing to compare with."""
+    path = dataset.layout.stats
+    if not path.is_file():
+        yield DataFinding("ok", "statistics", "none stored; training computes them", column="meta/stats.json")
+        return
+    if not readable:
+        yield DataFinding(
+            "warning",
+            "statistics",
+            "not compared: there are damaged rows",
+            "mend those first",
+            column="meta/stats.json",
+        )
+        return
+    try:
+        stored = read_object(path)
+        computed = stored_statistics(dataset.layout, len(dataset.episodes))
+        for column, values in computed.items():
+            said = key_statistics_from_dict(stored.get(column), f"{path}, {column}").to_dict()
+            yield from _compared(column, said, values)
+    except DatasetError as error:
+        yield DataFinding("error", "statistics", str(error), _FIX, column="meta/stats.json")
+
+
+def _compared(column: str, said: dict[str, list[float]], values: dict[str, list[float]]) -> Iterator[DataFinding]:
+    if len(said["min"]) != len(values["min"]):
+        yield DataFinding(
+            "error", "statistics", f"{len(said['min'])} values, the data have {len(values['min'])}", _FIX, column=column
+        )
+        return
+    span = np.maximum(np.subtract(values["max"], values["min"]), _LEAST_SPAN)
+    for name, allowed in _TOLERANCE.items():
+        apart = np.abs(np.subtract(said[name], values[name])) / span
+        if apart.max() > allowed:
+            worst = int(apart.argmax())
+            there, here = said[name][worst], values[name][worst]
+            found = f"{name} of value {worst} is {there:.4g}, the data give {here:.4g}"
+            numbers = {"value": float(worst), "stored": there, "computed": here}
+            yield DataFinding("error", "statistics", found, _FIX, column=column, numbers=numbers)
+            return
