@@ -6,7 +6,7 @@ and with an empty sentence (it must not do better than chance). Every finished e
 goes on where it was.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,15 +14,15 @@ from typing import Any
 from rich.console import Console
 
 from gr00t_policy.data.durable import write_json
-from gr00t_sim.checkpoint_policy import load_policy
 from gr00t_sim.evaluation.episode import EpisodeResult
+from gr00t_sim.evaluation.gallery import forget_pictures, make_gallery
 from gr00t_sim.evaluation.identity import Identity, identity_of
 from gr00t_sim.evaluation.measure import run_missing
 from gr00t_sim.evaluation.options import EpisodeOptions
+from gr00t_sim.evaluation.replay import ReplayJob, replay_all
 from gr00t_sim.evaluation.result_folder import open_results
 from gr00t_sim.evaluation.score_tables import print_scores
 from gr00t_sim.evaluation.scores import summarise
-from gr00t_sim.film_strip import film_strip
 
 SCORES = "scores.json"
 DEFAULT_OUT = Path("out/eval")
@@ -39,7 +39,9 @@ class EvalConfig(EpisodeOptions):
     fresh: bool = False
     """Delete the folder's results and run all again; otherwise episodes that are there are not run again."""
     film: Path | None = Path("out/eval")
-    """Folder for one film strip a task; None for none."""
+    """Folder for one film strip a task, of its first scene; None for none."""
+    gallery: int = 20
+    """Failures of each task and sentence shown on the page gallery.html, with a few successes; 0: no page."""
     json: Path | None = None
     """Write the scores here too."""
 
@@ -50,18 +52,52 @@ def run(config: EvalConfig) -> int:
     identity = identity_of(config.checkpoint, config.settings)  # a bad one is refused before any process starts
     folder = config.out or DEFAULT_OUT / identity.folder_name
     with open_results(folder, identity, fresh=config.fresh) as results:
+        if config.fresh:
+            forget_pictures(folder)
         outcomes = run_missing(results, config.checkpoint, config.keys(), config.workers, console)
         scores = report(config, identity, outcomes)
         write_json(folder / SCORES, scores)
-    print_scores(scores, console)
-    if config.film is not None:
-        policy = load_policy(config.checkpoint, config.engine, config.precision, config.noise_scale)
-        for task in config.tasks:
-            film_strip(task, policy, config.seed, config.film / f"{task}.png")
-    if config.json is not None:
-        write_json(config.json, scores)
-    console.print(str(folder), soft_wrap=True)
+        if config.json is not None:
+            write_json(config.json, scores)
+        print_scores(scores, console)
+        made = [folder / SCORES, *_pictures(config, identity, folder, outcomes, scores, console)]
+    for path in made:
+        console.print(str(path), soft_wrap=True)
     return 0
+
+
+def _pictures(
+    config: EvalConfig,
+    identity: Identity,
+    folder: Path,
+    outcomes: Sequence[EpisodeResult],
+    scores: Mapping[str, Any],
+    console: Console,
+) -> list[Path]:
+    """The strips of each task's first scene, and the gallery, as asked for; returns what to look at."""
+    made = []
+    if config.film is not None:
+        first = {key.task: key for key in reversed(config.keys())}
+        strips = [
+            ReplayJob(config.checkpoint, config.settings, first[task], config.film / f"{task}.png")
+            for task in config.tasks
+        ]
+        replay_all(strips, config.workers, console)
+        made += [strip.strip for strip in strips]
+    if config.gallery:
+        made.append(
+            make_gallery(
+                folder,
+                identity,
+                config.checkpoint,
+                outcomes,
+                scores,
+                limit=config.gallery,
+                workers=config.workers,
+                console=console,
+            )
+        )
+    return made
 
 
 def report(config: EvalConfig, identity: Identity, outcomes: Sequence[EpisodeResult]) -> dict[str, Any]:
