@@ -69,6 +69,13 @@ VERBS = (
         marker="--open-loop",
     ),
     Verb(
+        ("eval",),
+        "gr00t_sim.compare",
+        "CompareConfig",
+        "two checkpoints on the same scenes: is one better",
+        marker="--compare",
+    ),
+    Verb(
         ("checkpoint", "synth"), "gr00t_bringup.checkpoint_synth", "SynthConfig", "write a release with random weights"
     ),
     Verb(

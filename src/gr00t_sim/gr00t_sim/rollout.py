@@ -23,16 +23,26 @@ _PERIODS_PER_PICTURE = 2
 _TOKEN_DELAY_PERIODS = 1
 _NS = 1_000_000_000
 
+Watcher = Callable[[TabletopSim, int], object]
+"""Called with the simulator and the number of the control period that has just ended."""
+
 
 @dataclass(frozen=True)
 class Outcome:
-    """How an episode ended. taken: the objects that ended in any bin; steps: control periods used."""
+    """How an episode ended. taken: the objects that ended in any bin; steps: control periods used.
+
+    progress: the best (0 to 1) that the referee saw, best_detail what it said then; detail: its last word; sentence: what
+    it judged by.
+    """
 
     success: bool
     goal_object: str
     taken: tuple[str, ...]
     steps: int
     detail: str
+    progress: float = 0.0
+    best_detail: str = ""
+    sentence: str = ""
 
 
 class PolicyDriver:
@@ -84,14 +94,25 @@ def rollout(
     spoken = sim.reset(seed, sentence)
     driver.start(seed, spoken if told is None else told)
     steps_per_period = round(PERIOD_S / sim.timestep_s)
-    step = 0
+    step, best = 0, sim.task_state()
     for step in range(round(max_s / PERIOD_S)):
         sim.set_targets(driver.targets(), PERIOD_S)
         sim.step_physics(steps_per_period)
         if on_step is not None:
             on_step(step)
-        if sim.task_state().success:
+        status = sim.task_state()
+        best = status if status.success or status.progress > best.progress else best
+        if status.success:
             break
     status = sim.task_state()
     taken = tuple(kind.name for kind in sim.task.objects if sim.task.bin_of(sim.model, sim.data, kind.name))
-    return Outcome(status.success, sim.task.goal.object, taken, step + 1, status.detail)
+    return Outcome(
+        success=status.success,
+        goal_object=sim.task.goal.object,
+        taken=taken,
+        steps=step + 1,
+        detail=status.detail,
+        progress=round(float(best.progress), 4),
+        best_detail=best.detail,
+        sentence=status.sentence,
+    )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Evaluation: the interval, the other sentence, and that a recorded expert scores while a motionless policy does not."""
+"""Evaluation: its options, the other sentence, and that a recorded expert scores while a motionless policy does not."""
 
 import numpy as np
 import pytest
@@ -7,14 +7,10 @@ import pytest
 from gr00t_policy.core.errors import ConfigError
 from gr00t_policy.runtime.policy import HoldPolicy, ReplayPolicy
 from gr00t_sim.demonstration import Demonstrator, Variety
-from gr00t_sim.evaluate import EvalConfig, other_sentence, summarise, wilson95
-from gr00t_sim.rollout import Outcome, PolicyDriver, rollout
+from gr00t_sim.evaluate import EvalConfig
+from gr00t_sim.evaluation.sentences import other_sentence
+from gr00t_sim.rollout import PolicyDriver, rollout
 from gr00t_sim.simulation import TabletopSim
-
-
-def test_wilson_interval_agrees_with_the_published_formula():
-    np.testing.assert_allclose(wilson95(80, 100), (0.71117, 0.86663), atol=1e-5)
-    assert wilson95(0, 10)[0] == pytest.approx(0.0) and wilson95(10, 10)[1] == pytest.approx(1.0)
 
 
 def test_other_sentence_names_something_else_of_the_same_scene():
@@ -36,20 +32,43 @@ def test_a_replayed_demonstration_succeeds_and_a_motionless_policy_does_not():
     sim.close()
 
 
-def test_scores_have_the_published_keys():
-    config = EvalConfig(task="choose_bin", episodes=2)
-    outcomes = [
-        ("choose_bin", language, Outcome(index == 0, "red can", (), 60, ""))
-        for language in config.language
-        for index in range(2)
-    ]
-    scores = summarise(config, outcomes)
-    assert scores["average_success"] == 0.5
-    entry = scores["tasks"]["choose_bin"]
-    assert (entry["success_rate"], entry["episodes"], len(entry["wilson95"])) == (0.5, 2, 2)
-    assert entry["other"]["episodes"] == entry["empty"]["episodes"] == 2
+def test_the_best_progress_of_an_episode_is_kept_when_its_end_is_worse():
+    """Hold still for a second after a replay of the first half of a demonstration: the end says less than the best."""
+    sim = TabletopSim("choose_bin")
+    record = Demonstrator(sim, Variety(random_start=0.0, pushed=0.0, after_success_ticks=2)).run(3)
+    lifted = ReplayPolicy(sim.embodiment, np.stack(record.actions[: len(record.actions) // 2]).astype(float))
+    seen = []
+    outcome = rollout(
+        sim,
+        PolicyDriver(sim, lifted, blend_time_s=0.0),
+        3,
+        max_s=3.0,
+        on_step=lambda _: seen.append((sim.task_state().progress, sim.task_state().detail)),
+    )
+    sim.close()
+    best = max(progress for progress, _ in seen)
+    assert outcome.progress == pytest.approx(best, abs=1e-4) and best > 0.2
+    assert outcome.best_detail in [detail for progress, detail in seen if progress == best]
+    assert outcome.sentence == record.sentence
 
 
 def test_an_unknown_language_is_refused():
     with pytest.raises(ConfigError, match="own, other, empty"):
         EvalConfig(language=("klingon",))
+
+
+def test_a_task_and_a_suite_are_not_both_taken():
+    with pytest.raises(ConfigError, match="not both"):
+        EvalConfig(task="choose_bin", suite="gr1_tabletop")
+
+
+def test_an_unknown_suite_names_the_known_ones():
+    with pytest.raises(ConfigError, match="known: gr1_tabletop"):
+        EvalConfig(suite="kitchen")
+
+
+def test_the_episodes_of_a_suite_are_all_tasks_times_sentences_times_seeds_each_once():
+    config = EvalConfig(suite="gr1_tabletop", episodes=3, seed=7, language=("own", "empty", "own"))
+    keys = config.keys()
+    assert len(set(keys)) == len(keys) == len(config.tasks) * 2 * 3
+    assert {key.seed for key in keys} == {7, 8, 9}

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What results were made with: checkpoint, settings, code. Results of something else are never mixed with them."""
+
+import hashlib
+import importlib.util
+import json
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from gr00t_policy.model.checkpoint import load_checkpoint
+from gr00t_sim.evaluation.episode import EpisodeSettings
+
+# What decides how an episode goes; the rest (experts, ROS, training, reports) may change without making results old.
+_CODE = {
+    "gr00t_policy": ("core", "data", "embodiments", "model", "runtime"),
+    "gr00t_sim": (
+        "assets.py",
+        "checkpoint_policy.py",
+        "evaluation/episode.py",
+        "evaluation/sentences.py",
+        "robot.py",
+        "rollout.py",
+        "scene.py",
+        "simulation.py",
+        "tasks",
+    ),
+}
+_SUFFIXES = (".py", ".yaml", ".json")
+_LIBRARIES = ("fourier-robot-descriptions", "mujoco", "numpy", "openvino", "torch")
+
+
+@dataclass(frozen=True)
+class Identity:
+    """checkpoint_hash: sha256 of its content; code: sha256 of simulator, policy and the libraries' versions."""
+
+    checkpoint: str
+    checkpoint_hash: str
+    settings: EpisodeSettings
+    code: str
+
+    @property
+    def digest(self) -> str:
+        """Of settings and code together: 16 hex digits that stand in every line of results."""
+        return _sha256(json.dumps([asdict(self.settings), self.code], sort_keys=True).encode())[:16]
+
+    @property
+    def folder_name(self) -> str:
+        """A name that no other checkpoint, setting or code has."""
+        return f"{Path(self.checkpoint).name}-{self.checkpoint_hash[:8]}-{self.digest[:8]}"
+
+    def differences(self, other: "Identity") -> list[str]:
+        """'max_s: 20.0 there, 10.0 here' for all in which ``other`` (there) is another; the folder's place may differ."""
+        pairs = [("checkpoint", other.checkpoint_hash[:12], self.checkpoint_hash[:12])]
+        there, here = asdict(other.settings), asdict(self.settings)
+        pairs += [(name, there[name], value) for name, value in here.items()]
+        pairs += [("code of simulator and policy", other.code[:12], self.code[:12])]
+        return [f"{name}: {theirs} there, {ours} here" for name, theirs, ours in pairs if theirs != ours]
+
+
+def identity_of(checkpoint: Path, settings: EpisodeSettings) -> Identity:
+    """Reads and checks the checkpoint. Raises CheckpointError."""
+    return Identity(str(checkpoint), load_checkpoint(checkpoint, "gr1").hash, settings, code_digest())
+
+
+def identity_to_dict(identity: Identity) -> dict[str, Any]:
+    """Of JSON values."""
+    return asdict(identity)
+
+
+def identity_from_dict(data: dict[str, Any]) -> Identity:
+    """The inverse of ``identity_to_dict``. Raises KeyError, TypeError."""
+    settings = EpisodeSettings(**data["settings"])
+    return Identity(data["checkpoint"], data["checkpoint_hash"], settings, data["code"])
+
+
+def code_digest() -> str:
+    """sha256 hex over the files that decide how an episode goes, and the versions of the libraries below them."""
+    parts = [f"{name} {_version(name)}".encode() for name in _LIBRARIES]
+    for package, names in _CODE.items():
+        root = _package_folder(package)
+        for name in names:
+            place = root / name
+            files = sorted(place.rglob("*")) if place.is_dir() else [place]
+            parts += [
+                f"{package}/{file.relative_to(root)} {_sha256(file.read_bytes())}".encode()
+                for file in files
+                if file.suffix in _SUFFIXES
+            ]
+    return _sha256(b"\n".join(parts))
+
+
+def _package_folder(package: str) -> Path:
+    spec = importlib.util.find_spec(package)
+    assert spec is not None, package
+    assert spec.submodule_search_locations, package
+    return Path(spec.submodule_search_locations[0])
+
+
+def _version(library: str) -> str:
+    try:
+        return metadata.version(library)
+    except metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs what is missing of a set of episodes, in parallel, with a progress bar."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from gr00t_sim.evaluation.episode import EpisodeKey, EpisodeResult, EpisodeRunner, EpisodeSettings
+from gr00t_sim.evaluation.result_folder import ResultFolder
+from gr00t_sim.evaluation.workers import run_jobs
+
+
+@dataclass(frozen=True)
+class EpisodeJob:
+    """One episode for a worker process."""
+
+    checkpoint: Path
+    settings: EpisodeSettings
+    key: EpisodeKey
+
+    def __str__(self) -> str:
+        return str(self.key)
+
+
+def run_missing(
+    results: ResultFolder, checkpoint: Path, keys: Sequence[EpisodeKey], workers: int, console: Console
+) -> list[EpisodeResult]:
+    """Adds the episodes that ``results`` lacks; returns those of ``keys``, in their order. Raises Gr00tError."""
+    jobs = [EpisodeJob(checkpoint, results.identity.settings, key) for key in keys if key not in results.results]
+    there = len(keys) - len(jobs)
+    if there:
+        console.print(f"{there} of {len(keys)} episodes are in {results.folder} already (--fresh runs them again)")
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, TimeRemainingColumn(), console=console, disable=not jobs) as progress:
+        bar = progress.add_task("evaluating", total=len(keys), completed=there)
+
+        def finished(result: EpisodeResult) -> None:
+            results.add(result)
+            progress.advance(bar)
+
+        def died(lost: Sequence[EpisodeJob]) -> None:
+            console.print(f"a worker process died; run again: {' | '.join(map(str, lost))}")
+
+        run_jobs(jobs, run_episode, workers, finished, died)
+    return [results.results[key] for key in keys]
+
+
+_runners: dict[tuple[Path, EpisodeSettings], EpisodeRunner] = {}
+
+
+def run_episode(job: EpisodeJob) -> EpisodeResult:
+    """In a worker process: the network is loaded once, for its first episode."""
+    return runner_for(job.checkpoint, job.settings).run(job.key)
+
+
+def runner_for(checkpoint: Path, settings: EpisodeSettings) -> EpisodeRunner:
+    """This process's runner; it keeps one, that of the last call."""
+    if (checkpoint, settings) not in _runners:
+        for runner in _runners.values():
+            runner.close()
+        _runners.clear()
+        _runners[(checkpoint, settings)] = EpisodeRunner(checkpoint, settings)
+    return _runners[(checkpoint, settings)]

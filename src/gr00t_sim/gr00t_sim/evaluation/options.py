@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which episodes are run and how: the options that every way of evaluating shares."""
+
+from dataclasses import dataclass
+
+from gr00t_policy.core.errors import ConfigError
+from gr00t_policy.runtime.config import ENGINES
+from gr00t_sim.evaluation.episode import EpisodeKey, EpisodeSettings
+from gr00t_sim.evaluation.sentences import LANGUAGES, languages_of
+from gr00t_sim.evaluation.suites import tasks_of
+from gr00t_sim.rollout import DEFAULT_BLEND_TIME_S
+from gr00t_sim.tasks.registry import TASKS, make_task
+
+
+@dataclass(frozen=True)
+class EpisodeOptions:
+    """Tasks, seeds, sentences; and how an episode is run."""
+
+    task: str = "all"
+    """Task name, or 'all'."""
+    suite: str | None = None
+    """Name of a suite of tasks, instead of --task."""
+    episodes: int = 100
+    """Episodes per task and language."""
+    seed: int = 10000
+    """Seed of the first scene; demonstrations use seeds below 10000."""
+    language: tuple[str, ...] = LANGUAGES
+    """own: the scene's sentence; other: one that names another object or bin; empty: none."""
+    max_s: float = 20.0
+    """Time limit of an episode [s]."""
+    blend_time_s: float = DEFAULT_BLEND_TIME_S
+    """Memory of the chunk blender [s]."""
+    noise_scale: float = 0.0
+    """Scale of the flow's starting noise; 0: its centre, as on the robot."""
+    engine: str = "openvino"
+    """'openvino' (as on the robot) or 'torch'."""
+    precision: str = "int8"
+    """Precision of the OpenVINO engine."""
+    workers: int = 2
+    """Processes; one a core."""
+
+    def __post_init__(self) -> None:
+        if self.suite is not None and self.task != "all":
+            raise ConfigError(f"give --task {self.task} or --suite {self.suite}, not both")
+        for name in self.tasks:
+            make_task(name)
+        unknown = [name for name in self.language if name not in LANGUAGES]
+        if unknown or not self.language or self.episodes < 1 or self.workers < 1 or self.seed < 0 or self.max_s <= 0:
+            raise ConfigError(
+                "episodes and workers must be at least 1, seed not below 0, max_s above 0, "
+                f"language among {', '.join(LANGUAGES)}: {self}"
+            )
+        if self.engine not in ENGINES:
+            raise ConfigError(f"engine '{self.engine}' is unknown; choose one of: {', '.join(ENGINES)}")
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        if self.suite is not None:
+            return tasks_of(self.suite)
+        return tuple(TASKS) if self.task == "all" else (self.task,)
+
+    @property
+    def settings(self) -> EpisodeSettings:
+        return EpisodeSettings(self.max_s, self.blend_time_s, self.noise_scale, self.engine, self.precision)
+
+    def keys(self) -> list[EpisodeKey]:
+        """Every episode asked for, a task's one after another, each once."""
+        return [
+            EpisodeKey(task, language, seed)
+            for task in self.tasks
+            for language in languages_of(make_task(task), tuple(dict.fromkeys(self.language)))
+            for seed in range(self.seed, self.seed + self.episodes)
+        ]

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``gr00t eval`` with the shipped checkpoint: killed in the middle it goes on, and the scores are those of a run at one go."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+
+from gr00t_sim.evaluate import SCORES, EvalConfig, run
+from gr00t_sim.evaluation.result_folder import EPISODES, read_results
+
+_SHIPPED = Path(__file__).resolve().parents[4] / "models" / "gr1_tabletop_tiny"
+_CONFIG = EvalConfig(
+    task="choose_bin", episodes=3, language=("own",), max_s=0.5, workers=1, checkpoint=_SHIPPED, film=None
+)
+_PROGRAM = """
+from pathlib import Path
+from gr00t_sim.evaluate import EvalConfig, run
+if __name__ == "__main__":
+    run(EvalConfig(task="choose_bin", episodes=300, language=("own",), max_s=0.5, workers=1,
+                   checkpoint=Path({checkpoint!r}), film=None, out=Path({out!r})))
+"""
+
+
+@pytest.fixture(scope="module")
+def at_one_go(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("results") / "whole"
+    assert run(replace(_CONFIG, out=folder, json=folder.parent / "whole.json")) == 0
+    return folder
+
+
+def test_a_killed_run_goes_on_and_ends_as_a_run_at_one_go(tmp_path, at_one_go):
+    program = tmp_path / "program.py"
+    program.write_text(_PROGRAM.format(checkpoint=str(_SHIPPED), out=str(tmp_path / "killed")))
+    lines = tmp_path / "killed" / EPISODES
+    with subprocess.Popen([sys.executable, program], stdout=subprocess.DEVNULL) as process:
+        _wait(lambda: lines.is_file() and lines.read_bytes().count(b"\n") >= 1)
+        children = psutil.Process(process.pid).children(recursive=True)
+        process.send_signal(signal.SIGKILL)
+    _wait(lambda: not any(child.is_running() and child.status() != psutil.STATUS_ZOMBIE for child in children))
+    before = lines.read_bytes()
+    assert run(replace(_CONFIG, out=tmp_path / "killed")) == 0
+    assert lines.read_bytes().startswith(before[: before.rfind(b"\n") + 1])
+    _, resumed = read_results(tmp_path / "killed")
+    _, whole = read_results(at_one_go)
+    assert {key: resumed[key] for key in whole} == whole
+    assert (tmp_path / "killed" / SCORES).read_text() == (at_one_go / SCORES).read_text()
+
+
+def test_a_second_run_adds_no_line_and_gives_the_same_scores(at_one_go, capsys):
+    before = (at_one_go / EPISODES).read_bytes()
+    assert run(replace(_CONFIG, out=at_one_go)) == 0
+    assert (at_one_go / EPISODES).read_bytes() == before
+    assert "3 of 3 episodes are in" in capsys.readouterr().out.replace("\n", " ")
+
+
+def test_the_json_file_has_the_scores_and_what_they_were_made_with(at_one_go):
+    scores = json.loads((at_one_go.parent / "whole.json").read_text())
+    assert scores == json.loads((at_one_go / SCORES).read_text())
+    assert scores["tasks"]["choose_bin"]["episodes"] == 3 and scores["average_success"] == 0.0
+    assert scores["settings"]["max_s"] == 0.5 and len(scores["checkpoint_hash"]) == 64
+
+
+def _wait(done, timeout_s: float = 60.0) -> None:
+    end = time.monotonic() + timeout_s
+    while not done():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.02)

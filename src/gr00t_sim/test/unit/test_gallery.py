@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The gallery: which episodes it shows, a page that stands alone, and commands that play the same scene."""
+
+import re
+import shlex
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import tyro
+from made_results import SETTINGS, made_identity, made_result, made_results
+from PIL import Image
+
+from gr00t_policy.data.video import read_header
+from gr00t_sim.evaluate import EvalConfig, run
+from gr00t_sim.evaluation.episode import EpisodeKey, EpisodeSettings
+from gr00t_sim.evaluation.gallery import choose, forget_pictures, play_command
+from gr00t_sim.evaluation.gallery_page import Shown, page
+from gr00t_sim.evaluation.scores import summarise
+
+_SHIPPED = Path(__file__).resolve().parents[4] / "models" / "gr1_tabletop_tiny"
+
+
+def test_every_failure_is_chosen_up_to_the_limit_and_the_rest_is_counted():
+    results = made_results([False] * 30 + [True] * 5) + made_results([False] * 3, language="other")
+    results += made_results([False] * 9, language="empty")
+    chosen = choose(results, 20)
+    assert [r.key.seed for r in chosen.failures if r.key.language == "own"] == list(range(20))
+    assert sum(r.key.language == "other" for r in chosen.failures) == 3
+    assert chosen.left_out == 10 and len(chosen.successes) == 2
+    assert all(r.key.language != "empty" for r in chosen.failures), "told nothing, doing nothing is no failure"
+
+
+@pytest.mark.parametrize("settings", [SETTINGS, EpisodeSettings(3.5, 0.25, 1.0, "torch", "fp32")])
+def test_the_command_beside_a_strip_asks_for_exactly_that_episode(settings):
+    result = made_result(10007, success=False, language="other")
+    same, live = (shlex.split(command) for command in play_command(Path("models/my tiny"), settings, result))
+    config = tyro.cli(EvalConfig, args=same[2:])
+    assert config.keys() == [EpisodeKey("choose_bin", "other", 10007)]
+    assert config.settings == settings and config.checkpoint == Path("models/my tiny")
+    assert live[live.index("--say") + 1] == result.heard
+
+
+def test_what_was_said_cannot_break_the_page(tmp_path):
+    strip = tmp_path / "strip.jpg"
+    Image.new("RGB", (8, 8)).save(strip)
+    result = made_result(1, success=False, said='<script>alert("x")</script>')
+    text = page(
+        made_identity(), summarise(["choose_bin"], [result]), [Shown(result, result, strip, None, ("a && b",))], 0
+    )
+    assert "<script" not in text and "a &amp;&amp; b" in text
+
+
+def test_an_episode_that_went_differently_when_filmed_says_so(tmp_path):
+    strip = tmp_path / "strip.jpg"
+    Image.new("RGB", (8, 8)).save(strip)
+    result, again = made_result(1, success=False), made_result(1, success=True)
+    scores = summarise(["choose_bin"], [result])
+    warning = "went differently when it was filmed"
+    assert warning in page(made_identity(), scores, [Shown(result, again, strip, None, ())], 0)
+    assert warning not in page(made_identity(), scores, [Shown(result, result, strip, None, ())], 0)
+
+
+def test_an_evaluation_leaves_a_page_with_a_strip_and_a_film_of_each_failure(tmp_path):
+    config = EvalConfig(
+        task="choose_bin",
+        episodes=2,
+        language=("own",),
+        max_s=0.5,
+        workers=1,
+        checkpoint=_SHIPPED,
+        film=tmp_path / "film",
+    )
+    out = tmp_path / "out"
+    assert run(replace(config, out=out)) == 0
+    text = (out / "gallery.html").read_text()
+    assert text.count("<article") == text.count("data:image/jpeg;base64,") == 2
+    assert "went differently" not in text
+    films = re.findall(r'<video[^>]* src="([^"]+)"', text)
+    assert len(films) == 2
+    for film in films:
+        header = read_header(out / film)
+        assert header.frames == 6 and header.width == 2 * header.height
+    with Image.open(tmp_path / "film" / "choose_bin.png") as strip:
+        assert strip.height == 448 and strip.width % 224 == 0
+    other = out / "gallery" / "mine.txt"
+    other.write_text("not of the gallery")
+    forget_pictures(out)
+    assert list((out / "gallery").iterdir()) == [other] and not (out / "gallery.html").exists()

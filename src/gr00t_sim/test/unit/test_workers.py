@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Worker processes: every job is done once, also when a worker dies; what always kills its worker is an error."""
+
+import math
+import multiprocessing
+import os
+import signal
+import threading
+import time
+
+import pytest
+
+from gr00t_sim.evaluation.episode import EvaluationError
+from gr00t_sim.evaluation.workers import run_jobs
+
+
+def test_jobs_of_a_worker_that_was_killed_are_done_again_and_none_is_done_twice():
+    results, lost = [], []
+
+    def finished(result: float) -> None:
+        results.append(result)
+        if len(results) == 3:
+            victim = next(child for child in multiprocessing.active_children())
+            os.kill(victim.pid, signal.SIGKILL)
+
+    jobs = [float(number) for number in range(30)]
+    run_jobs(jobs, math.sqrt, 2, finished, lost.extend)
+    assert sorted(results) == [math.sqrt(job) for job in jobs]
+
+
+def test_the_job_that_was_running_when_its_worker_died_is_told_and_done():
+    told = []
+    sleeping = [1.0]
+
+    def kill_soon() -> None:
+        while not (children := multiprocessing.active_children()):
+            time.sleep(0.01)
+        time.sleep(0.7)
+        os.kill(children[0].pid, signal.SIGKILL)
+
+    thread = threading.Thread(target=kill_soon)
+    thread.start()
+    results = []
+    run_jobs(sleeping, time.sleep, 1, results.append, told.extend)
+    thread.join()
+    assert told == sleeping and results == [None]
+
+
+def test_a_job_that_kills_its_worker_every_time_is_an_error_that_names_it():
+    results = []
+    with pytest.raises(EvaluationError, match=r"died 3 times while these ran: 7"):
+        run_jobs([7], os._exit, 1, results.append)
+    assert results == []
+
+
+def test_an_error_of_the_work_is_raised_here_and_leaves_no_process_behind():
+    before = set(multiprocessing.active_children())
+    with pytest.raises(ValueError, match="domain|nonnegative"):
+        run_jobs([-1.0, 4.0], math.sqrt, 2, lambda _: None)
+    assert set(multiprocessing.active_children()) <= before
