@@ -23,10 +23,11 @@ from gr00t_policy.model.checkpoint import load_checkpoint
 from gr00t_policy.runtime.policy import Gr00tPolicy
 from gr00t_sim.checkpoint_policy import load_policy
 from gr00t_sim.film_strip import film_strip
+from gr00t_sim.interval import wilson95
 from gr00t_sim.rollout import DEFAULT_BLEND_TIME_S, Outcome, PolicyDriver, rollout
-from gr00t_sim.scene import OBJECTS
 from gr00t_sim.simulation import TabletopSim
-from gr00t_sim.tasks.registry import TASKS, make_task
+from gr00t_sim.tasks.registry import make_task, tasks_named
+from gr00t_sim.tasks.sentences import has_choice, other
 from gr00t_sim.tasks.task import Task
 
 LANGUAGES = ("own", "other", "empty")
@@ -36,8 +37,8 @@ LANGUAGES = ("own", "other", "empty")
 class EvalConfig:
     """What to evaluate on which scenes."""
 
-    task: str = "all"
-    """Task name, or 'all'."""
+    task: str = "trained"
+    """Task or suite; 'trained': the two tasks of the shipped checkpoint, 'gr1_tabletop': all."""
     episodes: int = 100
     """Episodes per task and language."""
     seed: int = 10000
@@ -64,15 +65,14 @@ class EvalConfig:
     """Write the scores here."""
 
     def __post_init__(self) -> None:
-        if self.task != "all":
-            make_task(self.task)
+        tasks_named(self.task)
         unknown = [name for name in self.language if name not in LANGUAGES]
         if unknown or self.episodes < 1 or self.workers < 1:
             raise ConfigError(f"episodes and workers must be at least 1, language among {', '.join(LANGUAGES)}: {self}")
 
     @property
     def tasks(self) -> tuple[str, ...]:
-        return tuple(TASKS) if self.task == "all" else (self.task,)
+        return tasks_named(self.task)
 
 
 def run(config: EvalConfig) -> int:
@@ -82,6 +82,7 @@ def run(config: EvalConfig) -> int:
         (config, task, language, seed)
         for task in config.tasks
         for language in config.language
+        if language != "other" or has_choice(make_task(task).slots)
         for seed in range(config.seed, config.seed + config.episodes)
     ]
     chunks = [jobs[index :: config.workers] for index in range(config.workers)]
@@ -107,6 +108,7 @@ def summarise(config: EvalConfig, outcomes: Sequence[tuple[str, str, Outcome]]) 
         rows = {
             language: [outcome for name, said, outcome in outcomes if name == task and said == language]
             for language in config.language
+            if language != "other" or has_choice(make_task(task).slots)
         }
         entry: dict[str, Any] = {}
         for language, found in rows.items():
@@ -114,9 +116,9 @@ def summarise(config: EvalConfig, outcomes: Sequence[tuple[str, str, Outcome]]) 
             if language == "own":
                 entry |= score
                 entry["per_object"] = {
-                    kind: _score([o.success for o in found if o.goal_object == kind])
-                    for kind in OBJECTS
-                    if any(o.goal_object == kind for o in found)
+                    kind.name: _score([o.success for o in found if o.goal_object == kind.name])
+                    for kind in make_task(task).objects
+                    if any(o.goal_object == kind.name for o in found)
                 }
                 finished = [o.steps for o in found if o.success]
                 entry["mean_seconds_to_success"] = round(0.05 * float(np.mean(finished)), 2) if finished else None
@@ -132,26 +134,11 @@ def summarise(config: EvalConfig, outcomes: Sequence[tuple[str, str, Outcome]]) 
     }
 
 
-def wilson95(successes: int, episodes: int) -> tuple[float, float]:
-    """95 % Wilson score interval of a success rate (Wilson 1927, z = 1.96)."""
-    if episodes == 0:
-        return 0.0, 1.0
-    z, rate = 1.959964, successes / episodes
-    centre = rate + z * z / (2 * episodes)
-    half = z * np.sqrt(rate * (1 - rate) / episodes + z * z / (4 * episodes**2))
-    scale = 1 + z * z / episodes
-    return float(max(0.0, (centre - half) / scale)), float(min(1.0, (centre + half) / scale))
-
-
 def other_sentence(task: Task, seed: int, own: str) -> str:
-    """A sentence about the same scene that names another object, or another bin where there is but one object."""
+    """A sentence about the same scene that names something else: another object, or another bin where there is but one object."""
     rng = np.random.default_rng([seed, 4])
-    named, place = task.parse(own)
-    others = [kind.name for kind in task.objects if kind.name != named]
-    bins = [kind.name for kind in task.bins if kind.name != place]
     template = task.templates[rng.integers(len(task.templates))]
-    chosen_bin = place if others else bins[rng.integers(len(bins))]
-    return template.format(object=others[rng.integers(len(others))] if others else named, bin=chosen_bin)
+    return template.format(**other(task.slots, task.parse(own), rng))
 
 
 _sims: dict[str, TabletopSim] = {}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The tasks by name."""
+"""The tasks by name, and suites of them."""
 
 from gr00t_sim.tasks.choose_bin import ChooseBin
 from gr00t_sim.tasks.pick_named_object import PickNamedObject
@@ -7,9 +7,23 @@ from gr00t_sim.tasks.task import Task, TaskError
 
 TASKS: dict[str, type[Task]] = {task.name: task for task in (PickNamedObject, ChooseBin)}
 
+SUITES: dict[str, tuple[str, ...]] = {
+    "trained": ("pick_named_object", "choose_bin"),  # what the shipped checkpoint was trained on
+    "gr1_tabletop": tuple(TASKS),
+}
+
 
 def make_task(name: str) -> Task:
     """A new task object. Raises TaskError naming the known tasks."""
     if name not in TASKS:
         raise TaskError(f"unknown task '{name}'; known: {', '.join(TASKS)}")
     return TASKS[name]()
+
+
+def tasks_named(name: str) -> tuple[str, ...]:
+    """The tasks of a suite, or the one task of that name. Raises TaskError naming the known ones."""
+    if name in SUITES:
+        return SUITES[name]
+    if name not in TASKS:
+        raise TaskError(f"unknown task or suite '{name}'; suites: {', '.join(SUITES)}; tasks: {', '.join(TASKS)}")
+    return (name,)

@@ -7,7 +7,8 @@ import pytest
 from gr00t_policy.core.errors import ConfigError
 from gr00t_policy.runtime.policy import HoldPolicy, ReplayPolicy
 from gr00t_sim.demonstration import Demonstrator, Variety
-from gr00t_sim.evaluate import EvalConfig, other_sentence, summarise, wilson95
+from gr00t_sim.evaluate import EvalConfig, other_sentence, summarise
+from gr00t_sim.interval import wilson95
 from gr00t_sim.rollout import Outcome, PolicyDriver, rollout
 from gr00t_sim.simulation import TabletopSim
 
