@@ -75,8 +75,8 @@ class BinKind:
 class PlateKind(BinKind):
     """A round plate: what lies on it within its radius."""
 
-    release_m: float = 0.022
-    radius_m: float = 0.085
+    release_m: float = 0.030
+    radius_m: float = 0.080
     thickness_m: float = 0.012
 
     def holds(self, offset: NDArray[np.float64], height_m: float) -> bool:

@@ -29,6 +29,7 @@ _ACCELERATION_M_S2 = 3.0
 _TURN_RAD_S = 2.0
 _CLOSE_S = 0.6
 _LOWEST_PUSHED_M = 0.06
+_STANDING_RAD_S = 0.05
 _CLEAR_M = 0.15  # above the table: from here a hand may travel sideways over what stands there
 
 
@@ -54,6 +55,10 @@ class HandExpert(ABC):
         self._arm_index = np.array([names.index(name) for name in self._ik.names])
         self._hand_index = {
             side: np.array([i for i, j in enumerate(sim.embodiment.joints) if j.group == f"{side}_hand"])
+            for side in SIDES
+        }
+        self._arms = {
+            side: np.array([i for i, j in enumerate(sim.embodiment.joints) if j.group == f"{side}_arm"])
             for side in SIDES
         }
         self.shapes: dict[str, HandShape] = dict.fromkeys(SIDES, TOP_GRASP)
@@ -123,6 +128,10 @@ class HandExpert(ABC):
         fingers = self._sim.joint_targets()[self._hand_index[side]]
         span = shape.closed - shape.open
         return float(np.clip(((fingers - shape.open) @ span) / (span @ span), 0, 1))
+
+    def stands(self, side: str) -> bool:
+        """Whether the arm does not move."""
+        return float(np.abs(self._sim.joint_velocities()[self._arms[side]]).max()) < _STANDING_RAD_S
 
     def homewards(self, side: str) -> Pose:
         """The next pose on the way home: up first, then back."""

@@ -14,8 +14,9 @@ _CARRY_HEIGHT_M = 0.20  # grasp site above the object's resting grasp height whi
 _APPROACH_HEIGHT_M = 0.13
 _GRASP_TOLERANCE_M = 0.012
 _HELD_WITHIN_M = 0.045
+_DEEPEST_M = 0.045  # below the top of an object: deeper, the palm would meet its top before the fingers reach around
 _OVER_M, _THERE_M = 0.04, 0.03  # from here the hand goes down; from here it lets go
-_EXACT_OVER_M, _EXACT_THERE_M = 0.015, 0.006
+_EXACT_OVER_M, _EXACT_THERE_M = 0.03, 0.012
 
 
 class PickPlaceExpert(HandExpert):
@@ -37,10 +38,11 @@ class PickPlaceExpert(HandExpert):
         closure, commanded = self.closure(side), self.commanded(side)
         place = self.task.destination(sim.model, sim.data, goal)
         place_rotation = top_grasp_rotation(side, PLACE_YAW_RAD)
-        in_hand = top_grasp_position(side, centre)
+        kind = self.task.kind(goal.object)
+        lift = np.array([0.0, 0.0, max(0.0, kind.height_m - _DEEPEST_M)])
+        in_hand = top_grasp_position(side, centre + lift)
         held = float(np.linalg.norm(self.site(side) - in_hand)) < _HELD_WITHIN_M and closure > 0.75
-        resting = self.task.kind(goal.object).height_m + TABLE_TOP_M
-        over = top_grasp_position(side, np.array([*place.xy, resting]))
+        over = top_grasp_position(side, np.array([*place.xy, kind.height_m + TABLE_TOP_M]) + lift)
         if place.exact and held:
             over[:2] = commanded[:2] + place.xy - centre[:2]
         if self.task.delivered(sim.model, sim.data, goal) and not held:
@@ -73,7 +75,8 @@ class PickPlaceExpert(HandExpert):
         error = commanded - in_hand
         near = float(np.linalg.norm(error[:2])) < 0.03 and abs(error[2]) < 0.03
         arrived = float(np.linalg.norm(error)) < _GRASP_TOLERANCE_M
-        arrived = arrived and float(np.linalg.norm(self.site(side) - in_hand)) < 0.02
+        blocked = self.stands(side)  # the object is in the way of the palm: take it as it is
+        arrived = arrived and (float(np.linalg.norm(self.site(side) - in_hand)) < 0.02 or blocked)
         if near and (arrived or closure > 0.05):
             return Step(in_hand, rotation, 1.0, "close")
         if closure > 0.05 and not near:  # missed or lost: open before coming back

@@ -3,9 +3,10 @@
 
 from gr00t_sim.experts.hand_expert import HandExpert
 from gr00t_sim.experts.pick_place import PickPlaceExpert
+from gr00t_sim.experts.two_step import TwoStepExpert
 from gr00t_sim.simulation import TabletopSim
 
-EXPERTS: dict[str, type[HandExpert]] = {}
+EXPERTS: dict[str, type[HandExpert]] = {"two_step": TwoStepExpert}
 """Tasks with an expert of their own; every other task is pick-and-place."""
 
 

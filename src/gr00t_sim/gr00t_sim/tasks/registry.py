@@ -2,10 +2,29 @@
 """The tasks by name, and suites of them."""
 
 from gr00t_sim.tasks.choose_bin import ChooseBin
+from gr00t_sim.tasks.choose_plate import ChoosePlate
 from gr00t_sim.tasks.pick_named_object import PickNamedObject
+from gr00t_sim.tasks.pick_one_of import PickBallByColour, PickByColour, PickLargeOrSmall, PickTallOrShort
+from gr00t_sim.tasks.pick_with_named_hand import PickWithNamedHand
+from gr00t_sim.tasks.stack import Stack
 from gr00t_sim.tasks.task import Task, TaskError
+from gr00t_sim.tasks.two_step import TwoStep
 
-TASKS: dict[str, type[Task]] = {task.name: task for task in (PickNamedObject, ChooseBin)}
+TASKS: dict[str, type[Task]] = {
+    task.name: task
+    for task in (
+        PickNamedObject,
+        ChooseBin,
+        ChoosePlate,
+        PickByColour,
+        PickBallByColour,
+        PickTallOrShort,
+        PickLargeOrSmall,
+        PickWithNamedHand,
+        TwoStep,
+        Stack,
+    )
+}
 
 SUITES: dict[str, tuple[str, ...]] = {
     "trained": ("pick_named_object", "choose_bin"),  # what the shipped checkpoint was trained on
