@@ -51,6 +51,7 @@ VERBS = (
         ("sim", "generate"), "gr00t_sim.generate", "GenerateConfig", "write demonstrations of the experts as a dataset"
     ),
     Verb(("sim", "play"), "gr00t_bringup.sim_play", "PlayConfig", "film one episode of a task's expert"),
+    Verb(("sim", "experts"), "gr00t_sim.expert_rates", "ExpertsConfig", "how often each task's expert succeeds"),
     Verb(("sim", "scenes"), "gr00t_sim.scenes", "ScenesConfig", "draw still scenes for learning to find what is named"),
     Verb(("train",), "gr00t_bringup.train_recipe", "TrainVerbConfig", "from nothing to a checkpoint, by a recipe"),
     Verb(

@@ -9,7 +9,7 @@ from typing import Any
 from gr00t_bringup.film import FilmWriter, beside, with_caption
 from gr00t_bringup.json_file import write_json
 from gr00t_policy.core.errors import ConfigError
-from gr00t_sim.experts.pick_place import PickPlaceExpert
+from gr00t_sim.experts.registry import make_expert
 from gr00t_sim.robot import HEAD_CAMERA
 from gr00t_sim.scene import OUTSIDE_CAMERA
 from gr00t_sim.simulation import TabletopSim
@@ -63,7 +63,7 @@ def _play(config: PlayConfig, sim: TabletopSim) -> dict[str, Any]:
     period_s = 1 / sim.embodiment.rate_hz
     steps = round(period_s / sim.timestep_s)
     camera = sim.embodiment.camera(HEAD_CAMERA)
-    expert = PickPlaceExpert(sim, period_s)
+    expert = make_expert(sim, period_s)
     status, solved_s = sim.task_state(), None
     with FilmWriter(config.out, sim.embodiment.rate_hz) as film:
         while sim.time_s < config.duration_s and (solved_s is None or sim.time_s < solved_s + config.settle_s):

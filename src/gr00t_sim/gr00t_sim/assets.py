@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The manufacturer's GR-1 description files, and lighter copies of its meshes for rendering without a GPU."""
 
+import functools
 import importlib.util
 from pathlib import Path
 
@@ -35,14 +36,20 @@ def lighten(mesh: mujoco.MjsMesh, path: Path, cell_m: float, max_faces: int) -> 
     The grid starts at ``cell_m`` and coarsens until ``max_faces`` are left. The full GR-1 has 684,000 faces, which a
     software rasteriser draws twice a second.
     """
+    vertices, faces = _light(path, cell_m, max_faces)
+    mesh.file = ""
+    mesh.uservert = vertices.ravel().tolist()
+    mesh.userface = faces.astype(int).ravel().tolist()
+
+
+@functools.cache  # a process that runs several tasks reads each mesh once
+def _light(path: Path, cell_m: float, max_faces: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     vertices, faces = _read_binary_stl(path)
     merged_vertices, merged_faces = _merge(vertices, faces, cell_m)
     while len(merged_faces) > max_faces:
         cell_m *= 1.4
         merged_vertices, merged_faces = _merge(vertices, faces, cell_m)
-    mesh.file = ""
-    mesh.uservert = merged_vertices.ravel().tolist()
-    mesh.userface = merged_faces.astype(int).ravel().tolist()
+    return merged_vertices, merged_faces
 
 
 def _merge(

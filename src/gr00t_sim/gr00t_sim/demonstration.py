@@ -10,13 +10,12 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from gr00t_sim.experts.pick_place import PickPlaceExpert
+from gr00t_sim.experts.registry import make_expert
 from gr00t_sim.projection import project
 from gr00t_sim.robot import HEAD_CAMERA
 from gr00t_sim.rollout import PolicyDriver
 from gr00t_sim.scene import TABLE_TOP_M
 from gr00t_sim.simulation import TabletopSim
-from gr00t_sim.tasks.task import object_position
 
 PERIOD_S = 0.05
 _RANDOM_START_LOW = np.array([0.24, 0.04, TABLE_TOP_M + 0.10])
@@ -34,13 +33,12 @@ class Variety:
     push_ticks: tuple[int, int] = (4, 12)
     after_success_ticks: int = 22
     driven_ticks: tuple[int, int] = (5, 100)  # a policy, if one is given, drives this long before the expert takes over
-    max_ticks: int = 260
     ticks_per_picture: int = 2  # the planner looks at 10 Hz; the row between repeats the picture
 
 
 @dataclass
 class Demonstration:
-    """Recorded rows at 20 Hz. states/actions (N, 29) policy joints [rad]; uv (N, 4): object and bin centre in the picture."""
+    """Recorded rows at 20 Hz. states/actions (N, 29) policy joints [rad]; uv (N, 4): object and target in the picture."""
 
     sentence: str
     seed: int
@@ -57,7 +55,7 @@ class Demonstrator:
 
     def __init__(self, sim: TabletopSim, variety: Variety | None = None) -> None:
         self.sim = sim
-        self.expert = PickPlaceExpert(sim, PERIOD_S)
+        self.expert = make_expert(sim, PERIOD_S)
         self._variety = variety or Variety()
         names = sim.embodiment.joint_names
         self.policy_index = np.array([names.index(name) for name in sim.embodiment.policy_joint_names])
@@ -74,7 +72,7 @@ class Demonstrator:
         record = Demonstration(sentence, seed, False)
         done_at: int | None = None
         was_driven = False
-        for tick in range(self._variety.max_ticks):
+        for tick in range(round(self.sim.task.time_limit_s / PERIOD_S)):
             if tick % self._variety.ticks_per_picture == 0:
                 image = self.sim.render()
             state = self.sim.joint_positions()
@@ -146,8 +144,7 @@ def random_reach_targets(rng: np.random.Generator) -> tuple[str, NDArray[np.floa
 
 
 def goal_uv(sim: TabletopSim) -> NDArray[np.float32]:
-    """(4,) picture coordinates of the goal's object and bin: the labels of the auxiliary localisation loss."""
-    goal = sim.task.goal
-    bin_centre = np.array(sim.model.body(goal.bin).pos)
-    points = (object_position(sim.data, goal.object), bin_centre)
+    """(4,) picture coordinates of the goal's object and target: the labels of the auxiliary localisation loss."""
+    goal = sim.task.goal_now(sim.model, sim.data)
+    points = (sim.place_of(goal.object), sim.place_of(goal.target))
     return np.concatenate([project(sim.model, sim.data, HEAD_CAMERA, point) for point in points])

@@ -5,14 +5,17 @@ World frame: x forward, y left, z up [m]; the robot stands at the origin and loo
 """
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import mujoco
 import numpy as np
+from numpy.typing import NDArray
 
 TABLE_TOP_M = 0.85
 OUTSIDE_CAMERA = "outside_view"
 BIN_HALF_M = (0.10, 0.09, 0.04)  # inner half sizes
 _WALL_M = 0.004
+_LYING_M = 0.015  # an object fallen over or leaning is further from its resting height
 _TABLE_CENTRE = (0.55, 0.0)
 _TABLE_HALF = (0.32, 0.60, 0.02)
 _G = mujoco.mjtGeom
@@ -30,12 +33,67 @@ class ObjectKind:
     height_m: float
 
 
+class Fixture(Protocol):
+    """Anything else that belongs to a scene: furniture with joints, a mark on the table. Its body has its name."""
+
+    @property
+    def name(self) -> str: ...
+
+    def add(self, world: mujoco.MjsBody) -> None:
+        """Add it to the model; the task moves its body to its place on the table."""
+
+
 @dataclass(frozen=True)
 class BinKind:
-    """An open box standing on the table."""
+    """An open box standing on the table. release_m: how far above its place on the table an object is let go."""
 
     name: str
     rgb: tuple[float, float, float]
+    release_m: float = 0.085
+
+    def holds(self, offset: NDArray[np.float64], height_m: float) -> bool:
+        """Whether an object lies in it, its centre at ``offset`` (3,) from here; height_m as in ``ObjectKind``."""
+        x, y, z = offset
+        return bool(abs(x) < BIN_HALF_M[0] and abs(y) < BIN_HALF_M[1] and -0.01 < z < 0.10)
+
+    def add(self, world: mujoco.MjsBody) -> None:
+        """Bottom and four walls, fixed."""
+        body = world.add_body(name=self.name, pos=[0.42, 0, TABLE_TOP_M])
+        hx, hy, hz = BIN_HALF_M
+        walls = (
+            ([0, 0, _WALL_M], [hx, hy, _WALL_M]),
+            ([hx, 0, hz], [_WALL_M, hy, hz]),
+            ([-hx, 0, hz], [_WALL_M, hy, hz]),
+            ([0, hy, hz], [hx, _WALL_M, hz]),
+            ([0, -hy, hz], [hx, _WALL_M, hz]),
+        )
+        for position, size in walls:
+            body.add_geom(type=_G.mjGEOM_BOX, pos=position, size=size, rgba=[*self.rgb, 1], friction=[0.8, 0.01, 0.001])
+
+
+@dataclass(frozen=True)
+class PlateKind(BinKind):
+    """A round plate: what lies on it within its radius."""
+
+    release_m: float = 0.030
+    radius_m: float = 0.080
+    thickness_m: float = 0.012
+
+    def holds(self, offset: NDArray[np.float64], height_m: float) -> bool:
+        """Whether an object lies on it, not merely over it."""
+        over = float(np.hypot(*offset[:2])) < self.radius_m
+        return over and abs(float(offset[2]) - height_m - self.thickness_m) < _LYING_M
+
+    def add(self, world: mujoco.MjsBody) -> None:
+        """A disc, fixed."""
+        half = self.thickness_m / 2
+        world.add_body(name=self.name, pos=[0.42, 0, TABLE_TOP_M]).add_geom(
+            type=_G.mjGEOM_CYLINDER,
+            pos=[0, 0, half],
+            size=[self.radius_m, half, 0],
+            rgba=[*self.rgb, 1],
+            friction=[0.8, 0.01, 0.001],
+        )
 
 
 OBJECTS = {
@@ -46,7 +104,12 @@ OBJECTS = {
 BINS = {"blue bin": BinKind("blue bin", (0.10, 0.25, 0.75)), "white bin": BinKind("white bin", (0.92, 0.92, 0.92))}
 
 
-def add_tabletop(spec: mujoco.MjSpec, objects: tuple[ObjectKind, ...], bins: tuple[BinKind, ...]) -> None:
+def add_tabletop(
+    spec: mujoco.MjSpec,
+    objects: tuple[ObjectKind, ...],
+    bins: tuple[BinKind, ...],
+    fixtures: tuple[Fixture, ...] = (),
+) -> None:
     """Add everything but the robot. Bodies are named as the kinds; loose objects also name their free joint so."""
     world = spec.worldbody
     _add_surroundings(spec)
@@ -69,24 +132,10 @@ def add_tabletop(spec: mujoco.MjSpec, objects: tuple[ObjectKind, ...], bins: tup
                 contype=0,
                 conaffinity=0,
             )
-    for box in bins:
-        _add_bin(world, box)
+    for standing in (*bins, *fixtures):
+        standing.add(world)
     for kind in objects:
         _add_object(world, kind)
-
-
-def _add_bin(world: mujoco.MjsBody, kind: BinKind) -> None:
-    body = world.add_body(name=kind.name, pos=[0.42, 0, TABLE_TOP_M])
-    hx, hy, hz = BIN_HALF_M
-    walls = (
-        ([0, 0, _WALL_M], [hx, hy, _WALL_M]),
-        ([hx, 0, hz], [_WALL_M, hy, hz]),
-        ([-hx, 0, hz], [_WALL_M, hy, hz]),
-        ([0, hy, hz], [hx, _WALL_M, hz]),
-        ([0, -hy, hz], [hx, _WALL_M, hz]),
-    )
-    for position, size in walls:
-        body.add_geom(type=_G.mjGEOM_BOX, pos=position, size=size, rgba=[*kind.rgb, 1], friction=[0.8, 0.01, 0.001])
 
 
 def _add_object(world: mujoco.MjsBody, kind: ObjectKind) -> None:

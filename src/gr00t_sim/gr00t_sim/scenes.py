@@ -21,9 +21,10 @@ from gr00t_sim.projection import project
 from gr00t_sim.robot import HEAD_CAMERA
 from gr00t_sim.scene import BINS, OBJECTS
 from gr00t_sim.simulation import TabletopSim
-from gr00t_sim.tasks.registry import TASKS
+from gr00t_sim.tasks.registry import SUITES, TASKS
 from gr00t_sim.tasks.task import object_position
 
+_TASKS = SUITES["trained"]
 _POSES = 30
 _ARM_OVER_TABLE = 0.7  # share of the scenes
 
@@ -33,7 +34,7 @@ class ScenesConfig:
     """How many pictures of what size, and where to."""
 
     scenes: int = 20000
-    """Pictures to make, evenly over all tasks."""
+    """Pictures to make, evenly over the tasks of the shipped checkpoint."""
     seed: int = 500000
     """Seed of the first scene."""
     image_size: int = 112
@@ -59,7 +60,7 @@ def run(config: ScenesConfig) -> int:
     jobs = [(config, share, config.seed + index * share, index == 0) for index in range(config.workers)]
     with multiprocessing.get_context("spawn").Pool(config.workers) as pool:
         parts = pool.starmap(make_scenes, jobs)
-    templates = tuple(dict.fromkeys(t for task in TASKS.values() for t in task.templates))
+    templates = tuple(dict.fromkeys(t for name in _TASKS for t in TASKS[name].templates))
     facts = GroundingFacts(tuple(OBJECTS), tuple(BINS), templates, config.seed)
     images, places = (np.concatenate([part[i] for part in parts])[: config.scenes] for i in (0, 1))
     save_grounding(config.out, facts, images, places)
@@ -75,7 +76,7 @@ def make_scenes(
     images = np.zeros((count, config.image_size, config.image_size, 3), np.uint8)
     places = np.full((count, len(OBJECTS) + len(BINS), 2), np.nan, np.float32)
     rows = iter(track(range(count), "drawing scenes") if show else range(count))
-    for task, share in zip(TASKS, np.array_split(np.arange(count), len(TASKS)), strict=True):
+    for task, share in zip(_TASKS, np.array_split(np.arange(count), len(_TASKS)), strict=True):
         sim = TabletopSim(task)
         poses = _arm_poses(sim, np.random.default_rng([seed, 5]))
         arm_noise = np.array([0.05 * joint.group.endswith("arm") for joint in sim.embodiment.joints])

@@ -12,7 +12,7 @@ from gr00t_policy.core.embodiment import Embodiment, load_embodiment
 from gr00t_sim.robot import GROUP_BODY, HEAD_CAMERA, robot_spec
 from gr00t_sim.scene import add_tabletop
 from gr00t_sim.tasks.registry import make_task
-from gr00t_sim.tasks.task import Task
+from gr00t_sim.tasks.task import Task, object_position
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class TabletopSim:
         self.embodiment = embodiment or load_embodiment("gr1")
         self.task = make_task(task) if isinstance(task, str) else task
         spec = robot_spec(self.embodiment)
-        add_tabletop(spec, self.task.objects, self.task.bins)
+        add_tabletop(spec, self.task.objects, self.task.bins, self.task.fixtures)
         self.model = spec.compile()
         self.data = mujoco.MjData(self.model)
         names = self.embodiment.joint_names
@@ -113,6 +113,12 @@ class TabletopSim:
     def joint_targets(self) -> NDArray[np.float64]:
         """The targets the servos follow at this instant (32,)."""
         return self.data.ctrl[self._actuator].copy()
+
+    def place_of(self, name: str) -> NDArray[np.float64]:
+        """Centre of a loose object, or origin of any other body (3,) [m]."""
+        if any(kind.name == name for kind in self.task.objects):
+            return object_position(self.data, name)
+        return np.array(self.data.body(name).xpos)
 
     def task_state(self) -> TaskStatus:
         return TaskStatus(*self.task.judge(self.model, self.data), self.sentence)

@@ -7,19 +7,18 @@ from gr00t_policy.core.errors import ConfigError
 from gr00t_policy.runtime.config import ENGINES
 from gr00t_sim.evaluation.episode import EpisodeKey, EpisodeSettings
 from gr00t_sim.evaluation.sentences import LANGUAGES, languages_of
-from gr00t_sim.evaluation.suites import tasks_of
 from gr00t_sim.rollout import DEFAULT_BLEND_TIME_S
-from gr00t_sim.tasks.registry import TASKS, make_task
+from gr00t_sim.tasks.registry import make_task, suite_named
 
 
 @dataclass(frozen=True)
 class EpisodeOptions:
     """Tasks, seeds, sentences; and how an episode is run."""
 
-    task: str = "all"
-    """Task name, or 'all'."""
-    suite: str | None = None
-    """Name of a suite of tasks, instead of --task."""
+    task: str = ""
+    """Task name; default: those of the suite."""
+    suite: str = ""
+    """Suite of tasks: 'trained' (the default: what the shipped checkpoint learnt) or 'gr1_tabletop' (all)."""
     episodes: int = 100
     """Episodes per task and language."""
     seed: int = 10000
@@ -40,7 +39,7 @@ class EpisodeOptions:
     """Processes; one a core."""
 
     def __post_init__(self) -> None:
-        if self.suite is not None and self.task != "all":
+        if self.suite and self.task:
             raise ConfigError(f"give --task {self.task} or --suite {self.suite}, not both")
         for name in self.tasks:
             make_task(name)
@@ -55,9 +54,7 @@ class EpisodeOptions:
 
     @property
     def tasks(self) -> tuple[str, ...]:
-        if self.suite is not None:
-            return tasks_of(self.suite)
-        return tuple(TASKS) if self.task == "all" else (self.task,)
+        return (self.task,) if self.task else suite_named(self.suite or "trained")
 
     @property
     def settings(self) -> EpisodeSettings:

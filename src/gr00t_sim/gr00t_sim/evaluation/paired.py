@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from math import comb, sqrt
 
-from gr00t_sim.evaluation.scores import wilson95
+from gr00t_sim.interval import wilson95
 
 
 @dataclass(frozen=True)

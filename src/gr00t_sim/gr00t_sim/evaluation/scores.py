@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from gr00t_sim.evaluation.episode import EpisodeResult
+from gr00t_sim.interval import wilson95
 from gr00t_sim.rollout import PERIOD_S
 
-_Z95 = 1.959964
 _STAGES = 5  # equal bands of the referee's progress; success is a stage of its own
 
 
@@ -27,17 +27,6 @@ def summarise(tasks: Sequence[str], results: Sequence[EpisodeResult]) -> dict[st
         "average_success": float(np.mean(rates)) if rates else None,
         "average95": average95([(entry["successes"], entry["episodes"]) for entry in own]),
     }
-
-
-def wilson95(successes: int, episodes: int) -> tuple[float, float]:
-    """95 % Wilson score interval of a success rate (Wilson 1927, z = 1.96)."""
-    if episodes == 0:
-        return 0.0, 1.0
-    z, rate = _Z95, successes / episodes
-    centre = rate + z * z / (2 * episodes)
-    half = z * np.sqrt(rate * (1 - rate) / episodes + z * z / (4 * episodes**2))
-    scale = 1 + z * z / episodes
-    return float(max(0.0, (centre - half) / scale)), float(min(1.0, (centre + half) / scale))
 
 
 def average95(counts: Sequence[tuple[int, int]]) -> list[float] | None:

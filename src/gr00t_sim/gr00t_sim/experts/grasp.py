@@ -4,6 +4,8 @@
 Written for the right hand in the world frame; the left hand is its mirror image in the x-z plane.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,9 +15,19 @@ PLACE_YAW_RAD = 0.67
 _PITCH_RAD, _ROLL_RAD = 0.55, -1.38
 _SITE_OFFSET_M = np.array([-0.006, -0.014, 0.010])  # grasp site relative to the object's centre
 
-# little, ring, middle, index, thumb yaw, thumb pitch [rad]
-HAND_OPEN = np.array([0.09, 0.09, 0.09, 0.09, 1.63, 0.09])
-HAND_CLOSED = np.array([0.92, 0.92, 0.92, 0.92, 1.63, 0.80])
+
+@dataclass(frozen=True)
+class HandShape:
+    """Finger joints open and closed (6,): little, ring, middle, index, thumb yaw, thumb pitch [rad]."""
+
+    open: NDArray[np.float64]
+    closed: NDArray[np.float64]
+
+
+TOP_GRASP = HandShape(
+    np.array([0.09, 0.09, 0.09, 0.09, 1.63, 0.09]),
+    np.array([0.92, 0.92, 0.92, 0.92, 1.63, 0.80]),
+)
 
 
 def top_grasp_rotation(side: str, yaw_rad: float) -> NDArray[np.float64]:

@@ -5,12 +5,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gr00t_sim.scene import BINS, OBJECTS
-from gr00t_sim.tasks.task import Task
+from gr00t_sim.tasks.place_task import PlaceTask
 
 _BIN_Y_M = 0.10
 
 
-class ChooseBin(Task):
+class ChooseBin(PlaceTask):
     """Which bin stands left and on which side the object lies are random."""
 
     name = "choose_bin"

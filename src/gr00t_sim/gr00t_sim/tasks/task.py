@@ -1,18 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a task is: objects and bins, where they may lie, what is said, and when it is done."""
+"""What every task is: things on a table, where they may be, what is said, which goal that sets, and when it is reached."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
 import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
 from gr00t_policy.core.errors import Gr00tError
-from gr00t_sim.scene import BIN_HALF_M, TABLE_TOP_M, BinKind, ObjectKind
+from gr00t_sim.scene import TABLE_TOP_M, BinKind, Fixture, ObjectKind
+from gr00t_sim.tasks.sentences import Slots, Wish, draw, understand
 
-_AT_REST_M_S = 0.05
-_HAND_AWAY_M = 0.10
+Vector = NDArray[np.float64]
 _SHOWN = 80  # characters of a sentence in an error
 
 
@@ -22,111 +23,137 @@ class TaskError(Gr00tError):
 
 @dataclass(frozen=True)
 class Goal:
-    """What the sentence asks for: this object into this bin, with the hand of this side."""
+    """What the sentence asks for: bring ``object`` to ``target`` (bodies of the model) with the hand of this side."""
 
     object: str
-    bin: str
+    target: str
     side: str
 
 
 class Task(ABC):
-    """One tabletop task. Subclasses are declarative: class attributes, ``_scene`` and ``sentences``."""
+    """One tabletop task. Subclasses are declarative where they can: class attributes, ``_scene`` and a family's judge.
+
+    bins are things to put something into or onto (bins, plates); fixtures are furniture with joints and marks on the
+    table. time_limit_s: what an expert may take at most.
+    """
 
     name: str
-    objects: tuple[ObjectKind, ...]
-    bins: tuple[BinKind, ...]
+    objects: tuple[ObjectKind, ...] = ()
+    bins: tuple[BinKind, ...] = ()
+    fixtures: tuple[Fixture, ...] = ()
     templates: tuple[str, ...]
+    time_limit_s: ClassVar[float] = 13.0
 
     def __init__(self) -> None:
-        self.goal = Goal(self.objects[0].name, self.bins[0].name, "right")
+        self.layout: dict[str, Vector] = {}
+        self.goal: Goal
+
+    @property
+    def slots(self) -> Slots:
+        """The blanks of the templates, in the order in which sentences name them."""
+        return {"object": tuple(kind.name for kind in self.objects), "bin": tuple(kind.name for kind in self.bins)}
 
     @abstractmethod
-    def _scene(self, rng: np.random.Generator) -> tuple[dict[str, NDArray[np.float64]], dict[str, NDArray[np.float64]]]:
-        """Random layout: object name -> (x, y, yaw), bin name -> (x, y) on the table [m, rad]."""
+    def _scene(self, rng: np.random.Generator) -> tuple[dict[str, Vector], dict[str, Vector]]:
+        """Random layout: object name -> (x, y, yaw), bin or fixture name -> (x, y) on the table [m, rad]."""
+
+    @abstractmethod
+    def _goal(self, wish: Wish, data: mujoco.MjData) -> Goal:
+        """The goal of a wish in the scene as it lies."""
+
+    @abstractmethod
+    def judge(self, model: mujoco.MjModel, data: mujoco.MjData) -> tuple[bool, float, str]:
+        """(success, progress 0..1, detail)."""
+
+    def goal_now(self, model: mujoco.MjModel, data: mujoco.MjData) -> Goal:
+        """The goal to work at in this state: the next step of a task that has several."""
+        return self.goal
+
+    def bin_of(self, model: mujoco.MjModel, data: mujoco.MjData, name: str) -> str:
+        """The bin or plate an object lies in, or ''."""
+        position, kind = object_position(data, name), self.kind(name)
+        for box in self.bins:
+            if box.holds(position - model.body(box.name).pos, kind.height_m):
+                return box.name
+        return ""
+
+    def kind(self, name: str) -> ObjectKind:
+        """The loose object of that name."""
+        return next(kind for kind in self.objects if kind.name == name)
 
     def place(
         self, model: mujoco.MjModel, data: mujoco.MjData, rng: np.random.Generator, sentence: str | None = None
     ) -> str:
         """Lay the scene out and fix the goal; returns the sentence. The layout does not depend on ``sentence``."""
-        objects, bins = self._scene(rng)
-        self.layout = objects
+        self.layout, places = self._scene(rng)
         for kind in self.objects:
-            x, y, yaw = objects[kind.name]
+            x, y, yaw = self.layout[kind.name]
             address = model.joint(kind.name).qposadr[0]
             data.qpos[address : address + 3] = [x, y, TABLE_TOP_M + kind.height_m + 5e-4]
             data.qpos[address + 3 : address + 7] = [np.cos(yaw / 2), 0, 0, np.sin(yaw / 2)]
-        for box in self.bins:
-            model.body(box.name).pos = [*bins[box.name], TABLE_TOP_M]
-        chosen_object = self.objects[rng.integers(len(self.objects))].name
-        chosen_bin = self.bins[rng.integers(len(self.bins))].name
+        for standing in (*self.bins, *self.fixtures):
+            model.body(standing.name).pos = [*places[standing.name], TABLE_TOP_M]
+        for joint, opening in self._openings(rng).items():
+            data.qpos[model.joint(joint).qposadr[0]] = opening
+        wish = draw(self.slots, rng)
         template = self.templates[rng.integers(len(self.templates))]
         if sentence is None:
-            sentence = template.format(object=chosen_object, bin=chosen_bin)
+            sentence = template.format(**wish)
         elif sentence.strip():
-            chosen_object, chosen_bin = self.parse(sentence)
-        self.goal = Goal(chosen_object, chosen_bin, "left" if objects[chosen_object][1] > 0 else "right")
+            wish = self.parse(sentence)
+        self._want(wish, data)
         return sentence
 
     def ask(self, data: mujoco.MjData, sentence: str) -> None:
         """Change the goal to what ``sentence`` asks for, in the scene as it lies now. Raises TaskError."""
-        name, goal_bin = self.parse(sentence)
-        self.goal = Goal(name, goal_bin, "left" if object_position(data, name)[1] > 0 else "right")
+        self._want(self.parse(sentence), data)
 
-    def parse(self, sentence: str) -> tuple[str, str]:
-        """Object and bin a sentence names; a bin may go unnamed when there is one. Raises TaskError."""
-        text = sentence.lower()
-        objects = [kind.name for kind in self.objects if kind.name in text]
-        bins = [kind.name for kind in self.bins if kind.name in text] or [self.bins[0].name] * (len(self.bins) == 1)
-        if len(objects) != 1 or len(bins) != 1:
+    def parse(self, sentence: str) -> Wish:
+        """What a sentence fills the blanks with. Raises TaskError."""
+        wish = understand(self.slots, sentence)
+        if wish is None:
+            known = " and ".join(f"one of {', '.join(names)}" for names in self.slots.values())
             raise TaskError(
-                f"task '{self.name}' cannot tell what '{sentence[:_SHOWN]}' asks for; name one of "
-                f"{', '.join(k.name for k in self.objects)} and one of {', '.join(k.name for k in self.bins)}"
+                f"task '{self.name}' cannot tell what '{sentence[:_SHOWN]}' asks for; name {known}, "
+                f"e.g. '{self.templates[0].format(**draw(self.slots, np.random.default_rng(0)))}'"
             )
-        return objects[0], bins[0]
+        return wish
 
-    def judge(self, model: mujoco.MjModel, data: mujoco.MjData) -> tuple[bool, float, str]:
-        """(success, progress 0..1, detail). Success: the named object, alone, at rest in the named bin, hand away."""
-        name, goal_bin = self.goal.object, self.goal.bin
-        inside = [kind.name for kind in self.objects if self.bin_of(model, data, kind.name) == goal_bin]
-        centre = object_position(data, name)
-        hand = data.site(f"{self.goal.side}_grasp").xpos
-        distance = float(np.linalg.norm(hand - centre))
-        if name in inside:
-            dof = model.joint(name).dofadr[0]
-            still = float(np.abs(data.qvel[dof : dof + 3]).max()) < _AT_REST_M_S
-            away = distance > _HAND_AWAY_M
-            done = still and away and inside == [name]
-            return done, 1.0 if done else 0.9, f"{name} in {goal_bin}" + ("" if done else ", hand not yet away")
-        resting = TABLE_TOP_M + next(k.height_m for k in self.objects if k.name == name)
-        if centre[2] > resting + 0.03:
-            return False, 0.6, f"{name} lifted"
-        if inside:
-            return False, 0.0, f"{', '.join(inside)} in {goal_bin} instead of {name}"
-        near = float(np.clip(1 - distance / 0.4, 0, 1))
-        return False, 0.4 * near, f"hand {100 * distance:.0f} cm from {name}"
+    def _openings(self, rng: np.random.Generator) -> dict[str, float]:
+        """Joint of a fixture -> how far it is open at the start [m or rad]."""
+        return {}
 
-    def bin_of(self, model: mujoco.MjModel, data: mujoco.MjData, name: str) -> str:
-        """The bin an object lies in, or ''."""
-        x, y, z = object_position(data, name)
-        for kind in self.bins:
-            bx, by, bz = model.body(kind.name).pos
-            if abs(x - bx) < BIN_HALF_M[0] and abs(y - by) < BIN_HALF_M[1] and bz - 0.01 < z < bz + 0.10:
-                return kind.name
-        return ""
+    def _want(self, wish: Wish, data: mujoco.MjData) -> None:
+        self.goal = self._goal(wish, data)
 
 
-def object_position(data: mujoco.MjData, name: str) -> NDArray[np.float64]:
+def object_position(data: mujoco.MjData, name: str) -> Vector:
     """Centre of a loose object in the world (3,) [m]."""
     address = data.joint(name).qpos
     return np.array(address[:3])
 
 
-def sample_apart(
-    rng: np.random.Generator, regions: list[tuple[NDArray[np.float64], NDArray[np.float64]]], apart_m: float
-) -> list[NDArray[np.float64]]:
+def object_speed_m_s(model: mujoco.MjModel, data: mujoco.MjData, name: str) -> float:
+    """Largest component of a loose object's velocity."""
+    dof = model.joint(name).dofadr[0]
+    return float(np.abs(data.qvel[dof : dof + 3]).max())
+
+
+def side_of(position: Vector) -> str:
+    """The hand on whose side of the robot a place is."""
+    return "left" if position[1] > 0 else "right"
+
+
+def sample_apart(rng: np.random.Generator, regions: list[tuple[Vector, Vector]], apart_m: float) -> list[Vector]:
     """One (x, y) uniformly in each (low, high) region, all pairwise at least ``apart_m`` from each other."""
     while True:
         points = [rng.uniform(low, high) for low, high in regions]
         gaps = [np.linalg.norm(a - b) for i, a in enumerate(points) for b in points[:i]]
         if not gaps or min(gaps) >= apart_m:
             return points
+
+
+def mirrored_region(low: Vector, high: Vector, sign: float) -> tuple[Vector, Vector]:
+    """A region (low, high) given for the left side of the table, for that of ``sign``: 1 left, -1 right."""
+    one, two = low * [1, sign], high * [1, sign]
+    return np.minimum(one, two), np.maximum(one, two)

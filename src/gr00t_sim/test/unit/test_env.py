@@ -45,4 +45,4 @@ def test_a_bad_action_is_refused_and_nothing_moves(env, action):
 def test_sentence_option_changes_what_is_judged(env):
     observation, _ = env.reset(seed=1, options={"sentence": "put the red can into the white bin"})
     assert observation["instruction"] == "put the red can into the white bin"
-    assert env.sim.task.goal.bin == "white bin"
+    assert env.sim.task.goal.target == "white bin"

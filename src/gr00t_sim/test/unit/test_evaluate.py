@@ -11,6 +11,7 @@ from gr00t_sim.evaluate import EvalConfig
 from gr00t_sim.evaluation.sentences import other_sentence
 from gr00t_sim.rollout import PolicyDriver, rollout
 from gr00t_sim.simulation import TabletopSim
+from gr00t_sim.tasks.task import TaskError
 
 
 def test_other_sentence_names_something_else_of_the_same_scene():
@@ -63,7 +64,7 @@ def test_a_task_and_a_suite_are_not_both_taken():
 
 
 def test_an_unknown_suite_names_the_known_ones():
-    with pytest.raises(ConfigError, match="known: gr1_tabletop"):
+    with pytest.raises(TaskError, match="known: trained, gr1_tabletop"):
         EvalConfig(suite="kitchen")
 
 

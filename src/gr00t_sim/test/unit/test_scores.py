@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from made_results import made_result, made_results
 
-from gr00t_sim.evaluation.scores import average95, stages, summarise, wilson95
+from gr00t_sim.evaluation.scores import average95, stages, summarise
+from gr00t_sim.interval import wilson95
 
 
 def test_wilson_interval_agrees_with_the_published_formula():

@@ -1,0 +1,15 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which expert does which task."""
+
+from gr00t_sim.experts.hand_expert import HandExpert
+from gr00t_sim.experts.pick_place import PickPlaceExpert
+from gr00t_sim.experts.two_step import TwoStepExpert
+from gr00t_sim.simulation import TabletopSim
+
+EXPERTS: dict[str, type[HandExpert]] = {"two_step": TwoStepExpert}
+"""Tasks with an expert of their own; every other task is pick-and-place."""
+
+
+def make_expert(sim: TabletopSim, period_s: float = 0.05) -> HandExpert:
+    """The expert of the task that ``sim`` runs."""
+    return EXPERTS.get(sim.task.name, PickPlaceExpert)(sim, period_s)

@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every task of the suite: sentences that are understood as meant, honest physics, a referee that is not easily pleased,
+and an expert that does it."""
+
+import mujoco
+import numpy as np
+import pytest
+
+from gr00t_sim.expert_rates import ExpertsConfig, attempt
+from gr00t_sim.experts.registry import EXPERTS, make_expert
+from gr00t_sim.simulation import TabletopSim
+from gr00t_sim.tasks.registry import SUITES, TASKS, make_task
+from gr00t_sim.tasks.sentences import draw, other, understand
+from gr00t_sim.tasks.task import TaskError
+
+SUITE = SUITES["gr1_tabletop"]
+
+
+@pytest.fixture(scope="module", params=SUITE)
+def sim(request):
+    sim = TabletopSim(request.param)
+    yield sim
+    sim.close()
+
+
+def test_the_expert_does_the_task(sim):
+    expert = make_expert(sim)
+    seconds, detail = attempt(expert, sim, 20001)
+    assert seconds is not None, detail
+
+
+def test_a_world_left_alone_is_no_success(sim):
+    sim.reset(20002)
+    sim.step_physics(100)
+    status = sim.task_state()
+    assert not status.success and status.progress < 0.5
+
+
+def test_nothing_is_welded_attracted_or_carried_by_magic(sim):
+    assert {mujoco.mjtEq(kind) for kind in sim.model.eq_type} == {mujoco.mjtEq.mjEQ_JOINT}, "finger linkages only"
+    assert not (sim.model.body_mocapid >= 0).any()
+    assert not (sim.model.actuator_trntype == mujoco.mjtTrn.mjTRN_BODY).any(), "no adhesion"
+    assert sim.model.nu == len(sim.embodiment.joints), "nothing but the robot is driven"
+
+
+def test_things_lie_still_and_do_not_overlap_at_the_start(sim):
+    for seed in range(20010, 20013):
+        sim.reset(seed, start=sim.home)
+        before = {kind.name: sim.place_of(kind.name) for kind in sim.task.objects}
+        sim.step_physics(250)
+        for name, place in before.items():
+            assert np.linalg.norm(sim.place_of(name) - place) < 0.01, (seed, name)
+
+
+@pytest.mark.parametrize("name", SUITE)
+def test_every_sentence_is_understood_as_it_was_meant(name):
+    task = make_task(name)
+    assert len(set(task.templates)) >= (4 if name in SUITES["trained"] else 5)
+    rng = np.random.default_rng(0)
+    for template in task.templates:
+        for _ in range(8):
+            wish = draw(task.slots, rng)
+            assert task.parse(template.format(**wish).upper()) == wish
+
+
+def test_an_instruction_in_two_steps_is_spoilt_by_the_wrong_order():
+    sim = TabletopSim("two_step")
+    sim.reset(3, "first put the red can into the blue bin, then the yellow ball into the white bin")
+
+    def drop(name, place):
+        address = sim.model.joint(name).qposadr[0]
+        sim.data.qpos[address : address + 3] = sim.place_of(place) + np.array([0, 0, 0.06])
+        sim.step_physics(300)
+
+    drop("yellow ball", "white bin")
+    assert "before" in sim.task_state().detail
+    drop("red can", "blue bin")
+    assert not sim.task_state().success
+    sim.ask("first put the red can into the blue bin, then the yellow ball into the white bin")
+    assert sim.task_state().success
+    sim.close()
+
+
+def test_another_wish_differs_and_can_be_said():
+    slots = {"object": ("a1", "b1"), "base": ("a1", "b1"), "bin": ("c1",)}
+    wish = {"object": "a1", "base": "b1", "bin": "c1"}
+    assert other(slots, wish, np.random.default_rng(0)) == {"object": "b1", "base": "a1", "bin": "c1"}
+    assert understand(slots, "b1 onto A1") == {"object": "b1", "base": "a1", "bin": "c1"}
+    assert understand(slots, "b1 onto nothing") is None
+
+
+def test_every_expert_of_its_own_belongs_to_a_task():
+    assert set(EXPERTS) <= set(TASKS)
+
+
+def test_an_unknown_suite_is_refused_with_the_known_ones():
+    with pytest.raises(TaskError, match="gr1_tabletop"):
+        ExpertsConfig(task="gr2_kitchen")
