@@ -82,6 +82,12 @@ VERBS = (
         "time and memory of each half of the network, beside a plain path",
     ),
     Verb(
+        ("bench", "data"),
+        "gr00t_bringup.bench.data",
+        "DataBenchConfig",
+        "how fast samples of a mixture are read, per core, and in how much memory",
+    ),
+    Verb(
         ("inspect",),
         "gr00t_bringup.inspect_path",
         "InspectConfig",
