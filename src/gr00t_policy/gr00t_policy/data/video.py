@@ -169,14 +169,17 @@ def _stacked(path: Path, frames: Iterable[NDArray[np.uint8]]) -> Frames:
 
 def _opened(path: Path) -> av.container.InputContainer:
     try:
-        container = av.open(str(path))
+        container = av.open(str(path), metadata_errors="replace")
     except FileNotFoundError as error:
         raise DatasetError(f"{path} is missing; copy it back or remove its episode from the dataset") from error
-    except av.error.FFmpegError as error:
+    except (av.error.FFmpegError, UnicodeDecodeError) as error:
         raise DatasetError(
             f"{path} is not a readable video ({error}); delete this episode or write it again"
         ) from error
     if not container.streams.video:
         container.close()
         raise DatasetError(f"{path} has no video stream")
+    if getattr(container.streams.video[0], "codec_context", None) is None:  # then the stream has no size either
+        container.close()
+        raise DatasetError(f"{path} says a codec that nobody knows; delete this episode or write it again")
     return container
