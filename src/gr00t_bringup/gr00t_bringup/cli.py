@@ -105,6 +105,12 @@ VERBS = (
         "DataMixtureConfig",
         "how often each dataset of a mixture is drawn, whether they belong together; merged statistics",
     ),
+    Verb(
+        ("data", "view"),
+        "gr00t_bringup.data_view",
+        "DataViewConfig",
+        "an HTML page of an episode: pictures over time, joint curves",
+    ),
     Verb(("doctor",), "gr00t_bringup.doctor", "DoctorConfig", "check this machine and say what is missing"),
 )
 
