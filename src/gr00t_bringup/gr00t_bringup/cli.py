@@ -90,6 +90,12 @@ VERBS = (
         "time and memory of each half of the network, beside a plain path",
     ),
     Verb(
+        ("bench", "data"),
+        "gr00t_bringup.bench.data",
+        "DataBenchConfig",
+        "how fast samples of a mixture are read, per core, and in how much memory",
+    ),
+    Verb(
         ("inspect",),
         "gr00t_bringup.inspect_path",
         "InspectConfig",
@@ -106,6 +112,12 @@ VERBS = (
         "gr00t_bringup.data_mixture",
         "DataMixtureConfig",
         "how often each dataset of a mixture is drawn, whether they belong together; merged statistics",
+    ),
+    Verb(
+        ("data", "view"),
+        "gr00t_bringup.data_view",
+        "DataViewConfig",
+        "an HTML page of an episode: pictures over time, joint curves",
     ),
     Verb(("doctor",), "gr00t_bringup.doctor", "DoctorConfig", "check this machine and say what is missing"),
 )

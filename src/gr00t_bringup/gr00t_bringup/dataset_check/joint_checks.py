@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gr00t_bringup.dataset_check.data_finding import DataFinding
+from gr00t_bringup.dataset_check.joint_labels import joint_labels
 from gr00t_bringup.inspection.report import few
 from gr00t_bringup.inspection.robot_differences import TOUCH_RAD
 from gr00t_policy.core.embodiment import Embodiment
@@ -95,9 +96,8 @@ class JointRecord:
                 yield group, part
 
     def _name(self, side: str, group: str, index: int) -> str:
-        if group in dict(self._comparable(side)):
-            return self.robot.policy_joints[self.robot.policy_slices[group]][index].name
-        return f"{group}[{index}]"
+        part = self._groups(side)[group]
+        return joint_labels(self.robot, group, part.stop - part.start)[index]
 
     def _unused(self) -> Iterator[DataFinding]:
         for side in self.low:

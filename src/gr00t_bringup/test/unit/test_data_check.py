@@ -242,3 +242,23 @@ def test_the_published_dataset_has_no_error_but_times_that_begin_a_frame_late():
     assert [each.episode for each in check.findings if each.name == "rate"] == [0, 1, 2, 3, 4]
     lags = {each.column: each.numbers["frames"] for each in check.findings if each.name == "action lag"}
     assert lags["action.right_arm"] == 4
+
+
+@pytest.mark.parametrize("pattern", ["data/**/*1.parquet", "videos/**/*1.mp4"])
+def test_whatever_bytes_are_changed_in_a_file_there_is_a_finding_or_none_but_no_crash(dataset, pattern):
+    """Wrong bytes in a name came through as errors of Python's own."""
+    file = next(dataset.glob(pattern))
+    intact, rng = file.read_bytes(), np.random.default_rng(5)
+    found = set()
+    for _ in range(40):
+        content = np.frombuffer(intact, np.uint8).copy()
+        content[rng.integers(0, len(content), rng.integers(1, 8))] = rng.integers(0, 256)
+        file.write_bytes(content.tobytes())
+        found.add(_check(dataset).ok)
+    assert False in found
+
+
+def test_a_video_of_an_unknown_codec_is_an_error_of_its_episode(dataset):
+    video = Layout(dataset).video(1, _VIDEO)
+    video.write_bytes(video.read_bytes().replace(b"avc1", b"xyzw"))
+    assert _bad(_check(dataset)) == [("error", "video", 1, "head")]

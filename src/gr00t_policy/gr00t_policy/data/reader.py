@@ -318,5 +318,5 @@ class LeRobotDataset:
                 return file.read(columns=columns)
         except FileNotFoundError as error:
             raise DatasetError(f"{path} is missing; copy it back or write the dataset again") from error
-        except (pa.ArrowInvalid, OSError) as error:
+        except (pa.ArrowException, UnicodeDecodeError, OSError) as error:
             raise DatasetError(f"{path} is damaged ({error}); delete this episode or write it again") from error

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from gr00t_policy.core.errors import DatasetError
 
 Frames = NDArray[np.uint8]  # (N, H, W, 3) RGB
+_UNINDEXED_WAY = 24  # frames: rather decoded than sought, where the key frames are not known
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ def read_frames(path: Path, indices: Sequence[int] | NDArray[np.integer] | None 
 
 
 def _at(path: Path, wanted: list[int]) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-    """Frames at sorted indices, seeking where the next wanted one lies beyond a few key frames."""
+    """Frames at sorted indices, seeking where a key frame lies between the last and the next wanted one."""
     with _opened(path) as container:
         stream = container.streams.video[0]
         stream.codec_context.thread_count = 1
@@ -110,7 +111,7 @@ def _at(path: Path, wanted: list[int]) -> Iterator[tuple[int, NDArray[np.uint8]]
         frames, position = None, -1
         try:
             while target is not None:
-                if frames is None or not position < target <= position + 24:
+                if frames is None or position < _key_frame(stream, target, period):
                     container.seek(round(target * period), stream=stream, backward=True)
                     frames = container.decode(stream)
                 for frame in frames:
@@ -124,6 +125,16 @@ def _at(path: Path, wanted: list[int]) -> Iterator[tuple[int, NDArray[np.uint8]]
                 target = next(queue, None)
         except av.error.FFmpegError as error:
             raise DatasetError(f"{path} is damaged ({error}); delete this episode or write it again") from error
+
+
+def _key_frame(stream: av.video.stream.VideoStream, target: int, period: Fraction) -> int:
+    """The key frame from which ``target`` is decoded, by the file's index; without one, a guess that bounds the way there."""
+    entries = stream.index_entries
+    if len(entries) == 0:
+        return target - _UNINDEXED_WAY
+    begin = entries[0].timestamp  # below 0 where frames are stored in another order than shown
+    found = entries.search_timestamp(begin + round(target * period))
+    return round((entries[found].timestamp - begin) / period) if found >= 0 else target - _UNINDEXED_WAY
 
 
 def _require_whole(path: Path) -> None:
@@ -158,14 +169,17 @@ def _stacked(path: Path, frames: Iterable[NDArray[np.uint8]]) -> Frames:
 
 def _opened(path: Path) -> av.container.InputContainer:
     try:
-        container = av.open(str(path))
+        container = av.open(str(path), metadata_errors="replace")
     except FileNotFoundError as error:
         raise DatasetError(f"{path} is missing; copy it back or remove its episode from the dataset") from error
-    except av.error.FFmpegError as error:
+    except (av.error.FFmpegError, UnicodeDecodeError) as error:
         raise DatasetError(
             f"{path} is not a readable video ({error}); delete this episode or write it again"
         ) from error
     if not container.streams.video:
         container.close()
         raise DatasetError(f"{path} has no video stream")
+    if getattr(container.streams.video[0], "codec_context", None) is None:  # then the stream has no size either
+        container.close()
+        raise DatasetError(f"{path} says a codec that nobody knows; delete this episode or write it again")
     return container

@@ -11,11 +11,12 @@ from gr00t_policy.data.frame_cache import FrameCache
 from gr00t_policy.data.grounding import GroundingSet
 from gr00t_policy.data.reader import Episode
 from gr00t_policy.data.transforms import ColourJitter, PictureTransform, StateActionTransform, to_network
+from gr00t_policy.data.valid_rows import valid_rows
 from gr00t_policy.model.tokenizer import Prompt, PromptTokenizer
 
 Batch = dict[str, NDArray]
 Streams = Sequence[np.random.Generator]  # one for each picture of a batch
-VALID, GOAL_UV = "valid", "goal_uv"
+GOAL_UV = "goal_uv"
 _RECOVERY_ROWS = 24  # 1.2 s after a disturbance it is decided how to get back
 
 
@@ -179,9 +180,3 @@ class GroundingBatches:
             "aux_target": target.astype(np.float32),
             "aux_mask": (np.abs(target) <= 1.0).astype(np.float32),
         }
-
-
-def valid_rows(episode: Episode) -> NDArray[np.bool_]:
-    """(N,) False where what was recorded is not to be imitated, as while a policy drove before the expert took over."""
-    flags = episode.extras.get(VALID)
-    return np.ones(len(episode), bool) if flags is None else np.asarray(flags).reshape(len(episode)) > 0.5

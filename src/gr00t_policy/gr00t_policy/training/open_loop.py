@@ -18,8 +18,8 @@ from gr00t_policy.core.errors import ConfigError, DatasetError
 from gr00t_policy.core.types import Observation
 from gr00t_policy.data.fitting import open_for
 from gr00t_policy.data.reader import Episode, LeRobotDataset
+from gr00t_policy.data.valid_rows import valid_rows
 from gr00t_policy.runtime.policy import Policy
-from gr00t_policy.training.batches import valid_rows
 
 PREDICTORS = ("policy", "hold", "mean")
 _NS = 1_000_000_000

@@ -16,7 +16,7 @@ from sample_data import add_sample, episode_arrays, moving_square, small_robot, 
 
 from gr00t_policy.core.errors import DatasetError
 from gr00t_policy.data.dataset import LeRobotDataset, LeRobotWriter, merge_datasets
-from gr00t_policy.data.video import write_video
+from gr00t_policy.data.video import VideoEncoding, read_frames, write_video
 
 CAN, BALL, CUBE = "pick up the red can", "pick up the ball", "pick up the cube"
 HEAD = "observation.images.head"
@@ -73,6 +73,16 @@ def test_frames_at_indices_equal_those_decoded_from_the_start(tmp_path):
         assert np.array_equal(dataset.frames(0, "head", [index])[0], everything[index])
     with pytest.raises(DatasetError, match="has no frame 90"):
         dataset.frames(0, "head", [5, 90])
+
+
+@pytest.mark.parametrize("interval", [1, 7, 40, 250])
+def test_frames_do_not_depend_on_where_the_key_frames_lie(tmp_path, interval):
+    path = tmp_path / "video.mp4"
+    write_video(path, moving_square(100), 20.0, VideoEncoding(keyframe_interval=interval))
+    everything, rng = read_frames(path), np.random.default_rng(interval)
+    for count in (1, 2, 5, 30):
+        chosen = rng.integers(0, 100, count)
+        assert np.array_equal(read_frames(path, chosen), everything[chosen])
 
 
 def test_the_meta_files_say_what_the_format_wants(dataset):

@@ -179,7 +179,7 @@ def test_a_damaged_mixture_file_gives_only_errors_of_ours(folder):
     file = folder / "damaged.yaml"
     text = json.dumps(plain(hold_out=[], weight=0.5) | {"balance_dataset_weights": True})
     found: Counter[str] = Counter()
-    for content in mutated(text, 240, seed=9):
+    for content in mutated(text, 120, seed=9):
         file.write_bytes(content[:20_000])
         try:
             open_mixture(load_mixture_config(file))
@@ -187,7 +187,7 @@ def test_a_damaged_mixture_file_gives_only_errors_of_ours(folder):
         except Gr00tError as error:
             found[type(error).__name__] += 1
     assert set(found) <= {"read", "ConfigError", "DatasetError", "EmbodimentError"}
-    assert found["ConfigError"] > 80
+    assert found["ConfigError"] > 40
     assert found["read"] > 0
 
 

@@ -18,10 +18,11 @@ from gr00t_policy.data.frame_cache import build_frame_cache
 from gr00t_policy.data.grounding import GroundingFacts, load_grounding, save_grounding
 from gr00t_policy.data.reader import LeRobotDataset
 from gr00t_policy.data.transforms import ImageTransform, StateActionTransform
+from gr00t_policy.data.valid_rows import VALID
 from gr00t_policy.data.writer import LeRobotWriter
 from gr00t_policy.model.checkpoint import load_checkpoint
 from gr00t_policy.training import train
-from gr00t_policy.training.batches import GOAL_UV, VALID, DemonstrationBatches, Prompts, streams
+from gr00t_policy.training.batches import GOAL_UV, DemonstrationBatches, Prompts, streams
 from gr00t_policy.training.config import StageConfig, TrainConfig
 
 FRAMES = 40
