@@ -68,6 +68,6 @@ def _say_what_is_compared(result: dict[str, Any], console: Console) -> None:
     console.print(
         f"{result['shared_episodes']} episodes in both; only in A: {result['only_in_a']}, only in B: {result['only_in_b']}"
     )
-    others = [text for text in result["differences"] if not text.startswith("checkpoint:")]
+    others = [f"{name}: {a} in A, {b} in B" for name, (a, b) in result["differences"].items() if name != "checkpoint"]
     if others:
-        console.print(f"they differ in more than the checkpoint (A here, B there): {'; '.join(others)}", soft_wrap=True)
+        console.print(f"they differ in more than the checkpoint: {'; '.join(others)}", soft_wrap=True)

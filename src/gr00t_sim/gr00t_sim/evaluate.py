@@ -13,6 +13,7 @@ from typing import Any
 
 from rich.console import Console
 
+from gr00t_policy.core.errors import ConfigError
 from gr00t_policy.data.durable import write_json
 from gr00t_sim.evaluation.episode import EpisodeResult
 from gr00t_sim.evaluation.gallery import forget_pictures, make_gallery
@@ -44,6 +45,11 @@ class EvalConfig(EpisodeOptions):
     """Failures of each task and sentence shown on the page gallery.html, with a few successes; 0: no page."""
     json: Path | None = None
     """Write the scores here too."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.gallery < 0:
+            raise ConfigError(f"gallery must be a number of failures, 0 for no page: {self.gallery}")
 
 
 def run(config: EvalConfig) -> int:

@@ -13,25 +13,30 @@ from gr00t_sim.evaluation.comparison import ALL
 
 
 def print_comparison(result: Mapping[str, Any], console: Console) -> None:
-    """One line a task and sentence, then what it means."""
-    names = [Column("task", no_wrap=True), Column("sentence", no_wrap=True)]
-    table = Table(*names, "n", "A", "B", "only A", "only B", "B - A [points]", "p", title="B against A, same scenes")
-    for language, task, entry in _rows(result):
-        low, high = (100 * value for value in entry["difference95"])
-        table.add_row(
-            task,
-            language,
-            str(entry["scenes"]),
-            f"{100 * entry['success_a']:.0f} %",
-            f"{100 * entry['success_b']:.0f} %",
-            str(entry["only_a"]),
-            str(entry["only_b"]),
-            f"{100 * entry['difference']:+.1f} ({low:+.1f} to {high:+.1f})",
-            f"{entry['mcnemar_p']:.3g}",
-            end_section=task == ALL,
-        )
-    console.print(table)
+    """A table for each sentence, one line a task, and below it what that means."""
     for language, entry in result["languages"].items():
+        table = Table(
+            Column("task", no_wrap=True),
+            "n",
+            "A, B",
+            "A, B alone",
+            "B - A",
+            "95 %",
+            "p",
+            title=f"success of B beside A on the same scenes, sentence '{language}'",
+        )
+        for task, figures in [row[1:] for row in _rows(result) if row[0] == language]:
+            low, high = figures["difference95"]
+            table.add_row(
+                task,
+                str(figures["scenes"]),
+                f"{100 * figures['success_a']:.0f}, {100 * figures['success_b']:.0f} %",
+                f"{figures['only_a']}, {figures['only_b']}",
+                f"{100 * figures['difference']:+.0f}",
+                f"{100 * low:+.0f} to {100 * high:+.0f}",
+                f"{figures['mcnemar_p']:.2g}",
+            )
+        console.print(table)
         console.print(f"sentence '{language}': {verdict(entry['all'])}", soft_wrap=True)
 
 
@@ -63,7 +68,7 @@ def draw_comparison(result: Mapping[str, Any], picture: Path) -> None:
     axis.invert_yaxis()
     axis.set_xlabel("success of B less A [percentage points], 95 % interval, same scenes")
     axis.grid(axis="x", alpha=0.3)
-    axis.set_title(f"A: {result['a']['checkpoint']}\nB: {result['b']['checkpoint']}", fontsize=9, loc="left")
+    axis.set_title(f"A: {result['a']['given']}\nB: {result['b']['given']}", fontsize=9, loc="left")
     figure.tight_layout()
     with written_aside(picture) as aside:
         figure.savefig(aside, dpi=110, format="png")

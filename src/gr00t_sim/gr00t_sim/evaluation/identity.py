@@ -50,13 +50,15 @@ class Identity:
         """A name that no other checkpoint, setting or code has."""
         return f"{Path(self.checkpoint).name}-{self.checkpoint_hash[:8]}-{self.digest[:8]}"
 
-    def differences(self, other: "Identity") -> list[str]:
-        """'max_s: 20.0 there, 10.0 here' for all in which ``other`` (there) is another; the folder's place may differ."""
-        pairs = [("checkpoint", other.checkpoint_hash[:12], self.checkpoint_hash[:12])]
-        there, here = asdict(other.settings), asdict(self.settings)
-        pairs += [(name, there[name], value) for name, value in here.items()]
-        pairs += [("code of simulator and policy", other.code[:12], self.code[:12])]
-        return [f"{name}: {theirs} there, {ours} here" for name, theirs, ours in pairs if theirs != ours]
+    def differences(self, other: "Identity") -> dict[str, tuple[object, object]]:
+        """What differs by name: (here, in ``other``). The same checkpoint may lie in another folder."""
+        pairs: dict[str, tuple[object, object]] = {
+            "checkpoint": (self.checkpoint_hash[:12], other.checkpoint_hash[:12])
+        }
+        here, there = asdict(self.settings), asdict(other.settings)
+        pairs |= {name: (here[name], there[name]) for name in here}
+        pairs["code of simulator and policy"] = (self.code[:12], other.code[:12])
+        return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
 
 
 def identity_of(checkpoint: Path, settings: EpisodeSettings) -> Identity:

@@ -32,7 +32,7 @@ def run_missing(
     jobs = [EpisodeJob(checkpoint, results.identity.settings, key) for key in keys if key not in results.results]
     there = len(keys) - len(jobs)
     if there:
-        console.print(f"{there} of {len(keys)} episodes are in {results.folder} already (--fresh runs them again)")
+        console.print(f"{there} of {len(keys)} episodes are in {results.folder} already", soft_wrap=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, TimeRemainingColumn(), console=console, disable=not jobs) as progress:
         bar = progress.add_task("evaluating", total=len(keys), completed=there)

@@ -99,9 +99,9 @@ def _result(path: Path, number: int, line: bytes, identity: Identity) -> Episode
 
 def _require_same(folder: Path, identity: Identity) -> None:
     if differences := identity.differences(_read_identity(folder)):
+        listed = "; ".join(f"{name}: {there} there, {here} here" for name, (here, there) in differences.items())
         raise EvaluationError(
-            f"{folder} holds results made with something else ({'; '.join(differences)}); use another --out, or --fresh "
-            "to delete them"
+            f"{folder} holds results made with something else ({listed}); use another --out, or --fresh to delete them"
         )
 
 

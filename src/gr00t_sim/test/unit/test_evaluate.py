@@ -73,3 +73,8 @@ def test_the_episodes_of_a_suite_are_all_tasks_times_sentences_times_seeds_each_
     keys = config.keys()
     assert len(set(keys)) == len(keys) == len(config.tasks) * 2 * 3
     assert {key.seed for key in keys} == {7, 8, 9}
+
+
+def test_a_gallery_of_less_than_nothing_is_refused():
+    with pytest.raises(ConfigError, match="gallery must be"):
+        EvalConfig(gallery=-1)

@@ -6,6 +6,7 @@ import shlex
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import tyro
 from made_results import SETTINGS, made_identity, made_result, made_results
@@ -17,6 +18,7 @@ from gr00t_sim.evaluation.episode import EpisodeKey, EpisodeSettings
 from gr00t_sim.evaluation.gallery import choose, forget_pictures, play_command
 from gr00t_sim.evaluation.gallery_page import Shown, page
 from gr00t_sim.evaluation.scores import summarise
+from gr00t_sim.film_strip import Recorder, write_strip
 
 _SHIPPED = Path(__file__).resolve().parents[4] / "models" / "gr1_tabletop_tiny"
 
@@ -69,7 +71,7 @@ def test_an_evaluation_leaves_a_page_with_a_strip_and_a_film_of_each_failure(tmp
         max_s=0.5,
         workers=1,
         checkpoint=_SHIPPED,
-        film=tmp_path / "film",
+        film=None,
     )
     out = tmp_path / "out"
     assert run(replace(config, out=out)) == 0
@@ -81,9 +83,22 @@ def test_an_evaluation_leaves_a_page_with_a_strip_and_a_film_of_each_failure(tmp
     for film in films:
         header = read_header(out / film)
         assert header.frames == 6 and header.width == 2 * header.height
-    with Image.open(tmp_path / "film" / "choose_bin.png") as strip:
-        assert strip.height == 448 and strip.width % 224 == 0
     other = out / "gallery" / "mine.txt"
     other.write_text("not of the gallery")
     forget_pictures(out)
     assert list((out / "gallery").iterdir()) == [other] and not (out / "gallery.html").exists()
+
+
+@pytest.mark.parametrize("kept", [1, 3, 50])
+def test_a_strip_has_at_most_eight_moments_and_ends_with_the_last(tmp_path, kept):
+    recorder = Recorder(every=1)
+    for index in range(kept):
+        picture = np.full((224, 224, 3), index, np.uint8)
+        recorder.heads.append(picture)
+        recorder.outsides.append(picture)
+        recorder.seconds.append(0.05 * index)
+    write_strip(recorder, tmp_path / "strip.png")
+    with Image.open(tmp_path / "strip.png") as strip:
+        assert strip.size == (224 * min(8, kept), 448)
+        assert strip.getpixel((0, 0)) == (0, 0, 0)
+        assert strip.getpixel((strip.width - 1, 0)) == (kept - 1,) * 3
