@@ -6,6 +6,7 @@ from gr00t_sim.experts.drawer import CloseDrawerExpert, OpenDrawerExpert
 from gr00t_sim.experts.hand_expert import HandExpert
 from gr00t_sim.experts.pick_place import PickPlaceExpert
 from gr00t_sim.experts.push import PushExpert
+from gr00t_sim.experts.put_in_drawer import PutInDrawerExpert
 from gr00t_sim.experts.two_step import TwoStepExpert
 from gr00t_sim.simulation import TabletopSim
 
@@ -14,6 +15,7 @@ EXPERTS: dict[str, type[HandExpert]] = {
     "push_to_zone": PushExpert,
     "open_drawer": OpenDrawerExpert,
     "close_drawer": CloseDrawerExpert,
+    "put_in_drawer": PutInDrawerExpert,
     "close_door": CloseDoorExpert,
 }
 """Tasks with an expert of their own; every other task is pick-and-place."""

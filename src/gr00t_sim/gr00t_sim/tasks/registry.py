@@ -8,6 +8,7 @@ from gr00t_sim.tasks.pick_named_object import PickNamedObject
 from gr00t_sim.tasks.pick_one_of import PickBallByColour, PickByColour, PickLargeOrSmall, PickTallOrShort
 from gr00t_sim.tasks.pick_with_named_hand import PickWithNamedHand
 from gr00t_sim.tasks.push_to_zone import PushToZone
+from gr00t_sim.tasks.put_in_drawer import PutInDrawer
 from gr00t_sim.tasks.stack import Stack
 from gr00t_sim.tasks.task import Task, TaskError
 from gr00t_sim.tasks.two_step import TwoStep
@@ -28,6 +29,7 @@ TASKS: dict[str, type[Task]] = {
         PushToZone,
         OpenDrawer,
         CloseDrawer,
+        PutInDrawer,
         CloseDoor,
     )
 }
