@@ -139,6 +139,17 @@ def object_speed_m_s(model: mujoco.MjModel, data: mujoco.MjData, name: str) -> f
     return float(np.abs(data.qvel[dof : dof + 3]).max())
 
 
+def touches(model: mujoco.MjModel, data: mujoco.MjData, side: str, name: str) -> bool:
+    """Whether any part of a hand is in contact with a loose object at this instant."""
+    wanted = model.geom(name).id
+    for one, two in data.contact.geom:
+        if wanted in (one, two):
+            body = model.body(model.geom_bodyid[two if one == wanted else one]).name
+            if body.startswith((f"{side[0].upper()}_", f"{side}_")):
+                return True
+    return False
+
+
 def side_of(position: Vector) -> str:
     """The hand on whose side of the robot a place is."""
     return "left" if position[1] > 0 else "right"
