@@ -31,7 +31,7 @@ class GenerateConfig:
     """What to demonstrate and where to write it."""
 
     task: str = "pick_named_object"
-    """Task name; pick_named_object or choose_bin."""
+    """A task of the simulator; docs/tasks.md lists them."""
     episodes: int = 200
     """Successful demonstrations to keep."""
     seed: int = 0

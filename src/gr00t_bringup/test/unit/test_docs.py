@@ -10,6 +10,7 @@ from gr00t_bringup.cli import VERBS
 from gr00t_bringup.nodes import NODES, share_folder
 from gr00t_bringup.parameter_tables import parameter_table, with_tables
 from gr00t_policy.core.errors import ConfigError
+from gr00t_sim.tasks.registry import SUITES, TASKS
 
 _ROOT = Path(__file__).resolve().parents[4]
 _INTERFACES = (_ROOT / "docs" / "interfaces.md").read_text()
@@ -28,6 +29,12 @@ def test_a_page_without_a_place_for_a_node_is_refused():
 
 def test_every_verb_is_described_on_the_page_of_interfaces():
     assert all(f"| `{verb.name}` |" in _INTERFACES for verb in VERBS)
+
+
+def test_every_task_is_described_on_the_page_of_tasks():
+    page = (_ROOT / "docs" / "tasks.md").read_text()
+    assert {name for name in TASKS if f"| `{name}` |" not in page} == set()
+    assert all(f"`{suite}`" in page for suite in SUITES)
 
 
 def test_every_launch_argument_is_described_on_the_page_of_interfaces():

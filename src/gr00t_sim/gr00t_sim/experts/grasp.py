@@ -30,10 +30,21 @@ TOP_GRASP = HandShape(
 )
 
 
+PINCH = HandShape(np.array([0.16, 0.16, 0.16, 0.16, 1.63, 0.10]), np.array([1.09, 1.09, 1.09, 1.09, 1.63, 0.80]))
+FIST = HandShape(TOP_GRASP.open, np.array([1.50, 1.50, 1.50, 1.50, 0.60, 0.30]))
+FLAT = HandShape(TOP_GRASP.open, np.array([0.60, 0.60, 0.60, 0.60, 0.30, 0.20]))
+"""For pushing: fingers slightly bent, thumb out of the way."""
+
+
+def hand_rotation(side: str, yaw_rad: float, pitch_rad: float, roll_rad: float) -> NDArray[np.float64]:
+    """Rotation (3, 3) of the grasp site, yaw then pitch then roll as for the right hand; mirrored for the left."""
+    rotation = _rz(yaw_rad) @ _ry(pitch_rad) @ _rx(roll_rad)
+    return rotation if side == "right" else MIRROR @ rotation @ MIRROR
+
+
 def top_grasp_rotation(side: str, yaw_rad: float) -> NDArray[np.float64]:
     """Rotation (3, 3) of the grasp site for a grasp from above; yaw is the right hand's, mirrored for the left."""
-    rotation = _rz(yaw_rad) @ _ry(_PITCH_RAD) @ _rx(_ROLL_RAD)
-    return rotation if side == "right" else MIRROR @ rotation @ MIRROR
+    return hand_rotation(side, yaw_rad, _PITCH_RAD, _ROLL_RAD)
 
 
 def top_grasp_position(side: str, object_centre: NDArray[np.float64]) -> NDArray[np.float64]:

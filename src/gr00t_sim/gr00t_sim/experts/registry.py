@@ -1,12 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which expert does which task."""
 
+from gr00t_sim.experts.close_door import CloseDoorExpert
+from gr00t_sim.experts.drawer import CloseDrawerExpert, OpenDrawerExpert
 from gr00t_sim.experts.hand_expert import HandExpert
+from gr00t_sim.experts.lift_box import LiftBoxExpert
 from gr00t_sim.experts.pick_place import PickPlaceExpert
+from gr00t_sim.experts.push import PushExpert
+from gr00t_sim.experts.put_in_drawer import PutInDrawerExpert
 from gr00t_sim.experts.two_step import TwoStepExpert
 from gr00t_sim.simulation import TabletopSim
 
-EXPERTS: dict[str, type[HandExpert]] = {"two_step": TwoStepExpert}
+EXPERTS: dict[str, type[HandExpert]] = {
+    "two_step": TwoStepExpert,
+    "push_to_zone": PushExpert,
+    "open_drawer": OpenDrawerExpert,
+    "close_drawer": CloseDrawerExpert,
+    "put_in_drawer": PutInDrawerExpert,
+    "close_door": CloseDoorExpert,
+    "lift_box": LiftBoxExpert,
+}
 """Tasks with an expert of their own; every other task is pick-and-place."""
 
 

@@ -14,6 +14,7 @@ class ChoosePlate(PlaceTask):
     """Which plate stands left, and which object lies on which side, is random."""
 
     name = "choose_plate"
+    preposition = "on"
     objects = (can("red can", "red"), cube("green cube", "green"))
     bins = (PlateKind("white plate", COLOURS["white"]), PlateKind("blue plate", COLOURS["blue"]))
     templates = (

@@ -9,7 +9,7 @@ from gr00t_sim.robot import SIDES
 from gr00t_sim.scene import BINS
 from gr00t_sim.tasks.place_task import PlaceTask
 from gr00t_sim.tasks.sentences import Slots, Wish
-from gr00t_sim.tasks.task import Goal, Vector
+from gr00t_sim.tasks.task import Goal, Vector, touches
 
 
 class PickWithNamedHand(PlaceTask):
@@ -50,14 +50,3 @@ class PickWithNamedHand(PlaceTask):
         if self._spoiled:
             return False, 0.0, f"the {wrong} hand touched the red can"
         return super().judge(model, data)
-
-
-def touches(model: mujoco.MjModel, data: mujoco.MjData, side: str, name: str) -> bool:
-    """Whether any part of a hand is in contact with a loose object at this instant."""
-    wanted = model.geom(name).id
-    for one, two in data.contact.geom:
-        if wanted in (one, two):
-            body = model.body(model.geom_bodyid[two if one == wanted else one]).name
-            if body.startswith((f"{side[0].upper()}_", f"{side}_")):
-                return True
-    return False

@@ -2,6 +2,7 @@
 """Tasks that bring a named object into or onto something: what counts as brought, and where the hand lets go."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import mujoco
 import numpy as np
@@ -31,6 +32,8 @@ class Destination:
 class PlaceTask(Task):
     """Success: the named object, alone, at rest in the named bin or on the named plate, hand away."""
 
+    preposition: ClassVar[str] = "in"
+
     def destination(self, model: mujoco.MjModel, data: mujoco.MjData, goal: Goal) -> Destination:
         """Where to let go of the goal's object."""
         kind = next(box for box in self.bins if box.name == goal.target)
@@ -51,11 +54,15 @@ class PlaceTask(Task):
         if name in inside:
             still = object_speed_m_s(model, data, name) < AT_REST_M_S
             done = still and distance > HAND_AWAY_M and inside == [name]
-            return done, 1.0 if done else 0.9, f"{name} in {target}" + ("" if done else ", hand not yet away")
+            return (
+                done,
+                1.0 if done else 0.9,
+                f"{name} {self.preposition} {target}" + ("" if done else ", hand not yet away"),
+            )
         if is_lifted(self, data, name):
             return False, 0.6, f"{name} lifted"
         if inside:
-            return False, 0.0, f"{', '.join(inside)} in {target} instead of {name}"
+            return False, 0.0, f"{', '.join(inside)} {self.preposition} {target} instead of {name}"
         return False, *reaching(distance, name)
 
 

@@ -3,9 +3,13 @@
 
 from gr00t_sim.tasks.choose_bin import ChooseBin
 from gr00t_sim.tasks.choose_plate import ChoosePlate
+from gr00t_sim.tasks.furniture_task import CloseDoor, CloseDrawer, OpenDrawer
+from gr00t_sim.tasks.lift_box import LiftBox
 from gr00t_sim.tasks.pick_named_object import PickNamedObject
 from gr00t_sim.tasks.pick_one_of import PickBallByColour, PickByColour, PickLargeOrSmall, PickTallOrShort
 from gr00t_sim.tasks.pick_with_named_hand import PickWithNamedHand
+from gr00t_sim.tasks.push_to_zone import PushToZone
+from gr00t_sim.tasks.put_in_drawer import PutInDrawer
 from gr00t_sim.tasks.stack import Stack
 from gr00t_sim.tasks.task import Task, TaskError
 from gr00t_sim.tasks.two_step import TwoStep
@@ -23,6 +27,12 @@ TASKS: dict[str, type[Task]] = {
         PickWithNamedHand,
         TwoStep,
         Stack,
+        PushToZone,
+        OpenDrawer,
+        CloseDrawer,
+        PutInDrawer,
+        CloseDoor,
+        LiftBox,
     )
 }
 

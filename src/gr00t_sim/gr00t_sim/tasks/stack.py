@@ -19,6 +19,7 @@ class Stack(PlaceTask):
     """Cubes of 5 cm, blocks of 6 cm; success needs the upper one at rest on the lower, hand away."""
 
     name = "stack"
+    preposition = "on"
     time_limit_s = 16.0
     objects = (
         cube("red cube", "red"),

@@ -109,14 +109,17 @@ class Task(ABC):
         self._want(self.parse(sentence), data)
 
     def parse(self, sentence: str) -> Wish:
-        """What a sentence fills the blanks with. Raises TaskError."""
+        """What a sentence fills the blanks with; one without blanks must be said as the templates say it. Raises TaskError."""
+        refusal = f"task '{self.name}' cannot tell what '{sentence[:_SHOWN]}' asks for; "
+        if not self.slots:
+            if any(template.lower() in sentence.lower() for template in self.templates):
+                return {}
+            raise TaskError(refusal + "say one of: " + "; ".join(self.templates))
         wish = understand(self.slots, sentence)
         if wish is None:
             known = " and ".join(f"one of {', '.join(names)}" for names in self.slots.values())
-            raise TaskError(
-                f"task '{self.name}' cannot tell what '{sentence[:_SHOWN]}' asks for; name {known}, "
-                f"e.g. '{self.templates[0].format(**draw(self.slots, np.random.default_rng(0)))}'"
-            )
+            example = self.templates[0].format(**draw(self.slots, np.random.default_rng(0)))
+            raise TaskError(f"{refusal}name {known}, e.g. '{example}'")
         return wish
 
     def _openings(self, rng: np.random.Generator) -> dict[str, float]:
@@ -137,6 +140,17 @@ def object_speed_m_s(model: mujoco.MjModel, data: mujoco.MjData, name: str) -> f
     """Largest component of a loose object's velocity."""
     dof = model.joint(name).dofadr[0]
     return float(np.abs(data.qvel[dof : dof + 3]).max())
+
+
+def touches(model: mujoco.MjModel, data: mujoco.MjData, side: str, name: str) -> bool:
+    """Whether any part of a hand is in contact with a loose object at this instant."""
+    wanted = model.geom(name).id
+    for one, two in data.contact.geom:
+        if wanted in (one, two):
+            body = model.body(model.geom_bodyid[two if one == wanted else one]).name
+            if body.startswith((f"{side[0].upper()}_", f"{side}_")):
+                return True
+    return False
 
 
 def side_of(position: Vector) -> str:

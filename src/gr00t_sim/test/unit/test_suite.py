@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from gr00t_sim.expert_rates import ExpertsConfig, attempt
+from gr00t_sim.experts.grasp import PINCH, HandShape
 from gr00t_sim.experts.registry import EXPERTS, make_expert
+from gr00t_sim.robot import SIDES
 from gr00t_sim.simulation import TabletopSim
 from gr00t_sim.tasks.registry import SUITES, TASKS, make_task
 from gr00t_sim.tasks.sentences import draw, other, understand
@@ -78,6 +80,41 @@ def test_an_instruction_in_two_steps_is_spoilt_by_the_wrong_order():
     assert not sim.task_state().success
     sim.ask("first put the red can into the blue bin, then the yellow ball into the white bin")
     assert sim.task_state().success
+    sim.close()
+
+
+def test_a_task_without_blanks_refuses_what_it_cannot_judge():
+    task = make_task("open_drawer")
+    assert task.parse("Please open the drawer!") == {}
+    with pytest.raises(TaskError, match="pull the drawer open"):
+        task.parse("close the drawer")
+
+
+def test_the_hand_that_was_not_named_spoils_the_episode():
+    sim = TabletopSim("pick_with_named_hand")
+    expert = make_expert(sim)
+    sim.reset(20001, "with your right hand, put the red can into the blue bin")
+    expert.restart()
+    targets = []
+    while not sim.task_state().success:
+        targets.append(expert.act())
+        sim.set_targets(targets[-1], 0.05)
+        sim.step_physics(25)
+    sim.reset(20001, "with your left hand, put the red can into the blue bin")
+    for target in targets:
+        sim.set_targets(target, 0.05)
+        sim.step_physics(25)
+        sim.task_state()
+    status = sim.task_state()
+    assert not status.success and "right hand touched" in status.detail
+    sim.close()
+
+
+def test_the_drawer_stays_shut_when_the_fingers_never_close():
+    sim = TabletopSim("open_drawer")
+    expert = make_expert(sim)
+    expert.shapes = dict.fromkeys(SIDES, HandShape(PINCH.open, PINCH.open + 1e-6))
+    assert attempt(expert, sim, 20001)[0] is None
     sim.close()
 
 

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tasks that move a drawer or a door: opened or closed so far, hand away."""
+
+from abc import abstractmethod
+from typing import ClassVar
+
+import mujoco
+import numpy as np
+
+from gr00t_sim.furniture import DOOR, DOOR_JOINT, DRAWER, DRAWER_HANDLE, DRAWER_JOINT, DrawerCabinet, Oven
+from gr00t_sim.tasks.place_task import HAND_AWAY_M, reaching
+from gr00t_sim.tasks.sentences import Slots, Wish
+from gr00t_sim.tasks.task import Goal, Task, Vector, side_of
+
+CABINET_M = np.array([0.60, 0.12])  # left; where the hand of that side reaches the handle, open and closed
+CLOSED_M, OPEN_M, CLOSED_RAD = 0.005, 0.14, 0.05
+
+
+class FurnitureTask(Task):
+    """Success: ``joint`` beyond ``reached`` (from above or from below), the hand away from ``grip``."""
+
+    joint: ClassVar[str]
+    grip: ClassVar[str]
+    reached: ClassVar[float]
+
+    @property
+    def slots(self) -> Slots:
+        return {}
+
+    def judge(self, model: mujoco.MjModel, data: mujoco.MjData) -> tuple[bool, float, str]:
+        """(success, progress, detail): reaching to 0.4, moving 0.4 to 0.9, done 1."""
+        opening = float(data.qpos[model.joint(self.joint).qposadr[0]])
+        part = float(np.clip((self._start - opening) / (self._start - self.reached), 0.0, 1.0))
+        distance = float(np.linalg.norm(data.site(f"{self.goal.side}_grasp").xpos - data.body(self.grip).xpos))
+        if part == 1.0:
+            away = distance > HAND_AWAY_M
+            return (
+                away,
+                1.0 if away else 0.9,
+                f"{self.joint} at {opening:.3f}" + ("" if away else ", hand not yet away"),
+            )
+        if part > 0.1:
+            return False, 0.4 + 0.5 * part, f"{self.joint} at {opening:.3f}"
+        return False, *reaching(distance, self.grip)
+
+    def _openings(self, rng: np.random.Generator) -> dict[str, float]:
+        self._start = self._start_opening(rng)
+        return {self.joint: self._start}
+
+    @abstractmethod
+    def _start_opening(self, rng: np.random.Generator) -> float:
+        """How far the joint is open at the start [m or rad]."""
+
+
+class _DrawerTask(FurnitureTask):
+    """The cabinet stands left or right; the hand of that side works."""
+
+    fixtures = (DrawerCabinet(),)
+    joint, grip = DRAWER_JOINT, DRAWER_HANDLE
+
+    def _scene(self, rng: np.random.Generator) -> tuple[dict[str, Vector], dict[str, Vector]]:
+        self._cabinet = cabinet_place(rng)
+        return {}, {"cabinet": self._cabinet}
+
+    def _goal(self, wish: Wish, data: mujoco.MjData) -> Goal:
+        return Goal(DRAWER_HANDLE, DRAWER, side_of(self._cabinet))
+
+
+class OpenDrawer(_DrawerTask):
+    """From closed, or nearly so, to 14 cm."""
+
+    name = "open_drawer"
+    reached = OPEN_M
+    templates = (
+        "open the drawer",
+        "pull the drawer open",
+        "pull out the drawer by its handle",
+        "the drawer should be open",
+        "grab the handle and open the drawer",
+    )
+
+    def _start_opening(self, rng: np.random.Generator) -> float:
+        return float(rng.uniform(0.0, 0.02))
+
+
+class CloseDrawer(_DrawerTask):
+    """From 12 to 17 cm open to shut."""
+
+    name = "close_drawer"
+    reached = CLOSED_M
+    templates = (
+        "close the drawer",
+        "push the drawer shut",
+        "shut the drawer",
+        "the drawer should be closed",
+        "push the drawer all the way in",
+    )
+
+    def _start_opening(self, rng: np.random.Generator) -> float:
+        return float(rng.uniform(0.12, 0.17))
+
+
+class CloseDoor(FurnitureTask):
+    """The oven's door, open by 57 to 80 degrees, is pushed shut with the left hand."""
+
+    name = "close_door"
+    fixtures = (Oven(),)
+    joint, grip, reached = DOOR_JOINT, DOOR, CLOSED_RAD
+    templates = (
+        "close the door",
+        "close the oven door",
+        "push the oven door shut",
+        "shut the door of the oven",
+        "the oven should be closed",
+    )
+
+    def _scene(self, rng: np.random.Generator) -> tuple[dict[str, Vector], dict[str, Vector]]:
+        return {}, {"oven": np.array([0.62, 0.0]) + rng.uniform([-0.01, -0.02], [0.01, 0.02])}
+
+    def _goal(self, wish: Wish, data: mujoco.MjData) -> Goal:
+        return Goal(DOOR, "oven", "left")
+
+    def _start_opening(self, rng: np.random.Generator) -> float:
+        return float(rng.uniform(1.0, 1.4))
+
+
+def cabinet_place(rng: np.random.Generator) -> Vector:
+    """(x, y) of the cabinet, left or right of the middle."""
+    side = rng.choice([1.0, -1.0])
+    return (CABINET_M + rng.uniform([-0.01, -0.015], [0.01, 0.015])) * [1, side]
