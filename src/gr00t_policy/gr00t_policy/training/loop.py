@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from accelerate.utils import gather_object
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -33,6 +32,7 @@ from gr00t_policy.training.tuning import freeze
 Report = Callable[[dict[str, Any]], None]
 RESUME = "resume.safetensors"
 _LOG_EVERY = 20
+_LOGGED = ("flow", "find", "find_scenes", "gradient", "rate")
 _CHECK_EVERY = 100  # steps between looks at episodes that are not learnt from
 _CHECK_PICTURES = 32
 
@@ -95,7 +95,7 @@ class TrainingRun:
             self.seconds = before + time.monotonic() - started
             last = self.step == self.total_steps
             if self.step % _LOG_EVERY == 0 or last:
-                means = _means([part for parts in gather_object([recent]) for part in parts])
+                means = self._means_of_all(recent)
                 line = {"step": self.step, "stage": name, "seconds": round(self.seconds, 1), **means}
                 if log is not None:
                     if self._held_out is not None and (self.step % _CHECK_EVERY == 0 or last):
@@ -137,6 +137,15 @@ class TrainingRun:
             for name, value in self._averaged().items():
                 self.average[name].lerp_(value, 1 - decay) if value.is_floating_point() else None
         return {**_means(shown), "gradient": float(norm), "rate": _rate(stage, inside)}
+
+    def _means_of_all(self, recent: Sequence[dict[str, float]]) -> dict[str, float]:
+        """Of each logged value over the steps and processes that have it."""
+        table = torch.zeros(len(_LOGGED), 2, device=self._device)
+        for row, name in enumerate(_LOGGED):
+            known = [values[name] for values in recent if name in values]
+            table[row] = torch.tensor([sum(known), len(known)])
+        sums = self._processes.reduce(table, "sum").tolist()
+        return {name: total / count for name, (total, count) in zip(_LOGGED, sums, strict=True) if count}
 
     def _averaged(self) -> dict[str, Tensor]:
         """What is averaged: nothing without decay, when the last weights are the result."""
