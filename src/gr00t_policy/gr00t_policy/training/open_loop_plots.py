@@ -54,7 +54,7 @@ def draw_errors(scores: Mapping[str, Any], period_s: float, picture: Path) -> No
         axis.set_xlabel("time ahead [s]")
         axis.set_ylim(bottom=0)
         axis.grid(alpha=0.3)
-    axes[0, 0].set_ylabel("mean absolute error (units of the recording; arms: rad)")
+    axes[0, 0].set_ylabel("mean absolute error\n(as recorded; arms in rad)")
     axes[0, 0].legend(fontsize=8)
     _save(figure, picture)
 
