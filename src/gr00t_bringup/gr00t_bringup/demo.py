@@ -21,15 +21,17 @@ from gr00t_policy.data.bag import BagWriter
 
 _DISPLAY_PERIOD_S = 0.25
 _HEARD_S = 5.0
+_TASK, _SAY = "pick_named_object", "pick up the red can and place it in the blue bin"
 
 
 @dataclass(frozen=True)
 class DemoConfig:
     """Options of the demo. Exit code 0 only when the simulator's referee says the task is solved."""
 
-    say: str = "pick up the red can and place it in the blue bin"
-    """the sentence the robot is to obey"""
-    task: str = "pick_named_object"
+    say: str | None = None
+    """the sentence the robot is to obey; empty: the scene's own (default: 'pick up the red can and place it in the blue
+    bin', or the scene's own of another task)"""
+    task: str = _TASK
     """the scene: a task of the simulator"""
     seed: int = 10000
     """seed of the scene: same task and seed, same scene; the shipped checkpoint never saw those from 10000 up"""
@@ -57,12 +59,13 @@ def run(config: DemoConfig) -> int:
     """Run the demo; 0 when the task was solved, 1 when not. Raises Gr00tError."""
     if config.viewer and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
         raise ConfigError("--viewer needs a display, and neither DISPLAY nor WAYLAND_DISPLAY is set; run without it")
+    wish = sentence_for(config.task, config.say)  # what is refused must not cost an earlier demo's film
     bag = _fresh_folder(config.out) / "bag"
     print(f"starting the nodes (logs in {config.out / 'logs'}) ...", flush=True)
-    began_ns, status = _drive(config, bag)
+    began_ns, sentence, status = _drive(config, wish, bag)
     print("measuring the run and making the film ...", flush=True)
     figures = measure(read_streams(bag, config.namespace))
-    summary = summary_of(config.say, config.seed, status.success, figures)
+    summary = summary_of(sentence, config.seed, status.success, figures)
     for file in (config.out / "summary.json", *([config.json] if config.json else [])):
         write_json(file, summary)
     _film(config, bag, began_ns)
@@ -82,8 +85,20 @@ def summary_of(sentence: str, seed: int, success: bool, figures: RunFigures) -> 
     }
 
 
-def _drive(config: DemoConfig, bag: Path) -> tuple[int, StackStatus]:
-    """Bring the stack up, say the sentence, watch; returns when it was said [ns, system clock] and the last status."""
+def sentence_for(task: str, said: str | None) -> str:
+    """What to ask the simulator for, '' = the scene's own sentence. Raises TaskError when the task cannot tell what is asked."""
+    from gr00t_sim.tasks.registry import make_task
+
+    if said is None:
+        said = _SAY if task == _TASK else ""
+    referee = make_task(task)
+    if said.strip():
+        referee.parse(said)
+    return said
+
+
+def _drive(config: DemoConfig, wish: str, bag: Path) -> tuple[int, str, StackStatus]:
+    """Bring the stack up, say the sentence, watch; returns when it was said [ns, system clock], what, and the last status."""
     from gr00t_bringup.ros.stack import StackOptions, running_stack
 
     options = StackOptions(
@@ -97,10 +112,10 @@ def _drive(config: DemoConfig, bag: Path) -> tuple[int, StackStatus]:
         stack.wait_active()
         if config.viewer:
             stack.open_viewer()
-        stack.client.reset_simulation(config.task, config.seed, config.say)
+        sentence = stack.client.reset_simulation(config.task, config.seed, wish)
         stack.client.wait_listeners(["planner", "bag_recorder"], _HEARD_S)
         began_ns, began_s = time.time_ns(), time.monotonic()
-        stack.client.say(config.say)
+        stack.client.say(sentence)
         solved_s, status = math.inf, StackStatus()
         with live_display(f"gr00t demo, seed {config.seed}") as display:
             while time.monotonic() - began_s < config.duration_s:
@@ -112,7 +127,7 @@ def _drive(config: DemoConfig, bag: Path) -> tuple[int, StackStatus]:
                     solved_s = min(solved_s, time.monotonic())
                 if time.monotonic() - solved_s > config.settle_s:
                     break
-        return began_ns, status
+        return began_ns, sentence, status
 
 
 def _film(config: DemoConfig, bag: Path, began_ns: int) -> None:

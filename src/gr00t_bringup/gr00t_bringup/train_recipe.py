@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """``gr00t train``: from nothing to a checkpoint. Makes the data a recipe names unless they are there, then trains."""
 
+import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -114,6 +115,10 @@ class TrainVerbConfig:
 
 def run(config: TrainVerbConfig) -> int:
     """Make what is missing, then train. Returns the exit code."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise ConfigError(
+            f"recipe '{config.recipe}' makes its data itself and runs in one process; start it without accelerate"
+        )
     recipe = RECIPES[config.recipe]
     out = config.out or Path("out/train") / config.recipe
     first = recipe.rounds[0]

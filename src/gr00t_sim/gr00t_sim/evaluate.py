@@ -111,7 +111,7 @@ def report(config: EvalConfig, identity: Identity, outcomes: Sequence[EpisodeRes
     return {
         "checkpoint": str(config.checkpoint),
         "checkpoint_hash": identity.checkpoint_hash,
-        "suite": config.suite,
+        "suite": config.suite or ("" if config.task else "trained"),
         "seed": config.seed,
         "settings": asdict(identity.settings),
         "code": identity.code,

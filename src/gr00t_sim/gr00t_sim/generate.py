@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from gr00t_policy.core.errors import ConfigError
+from gr00t_policy.core.errors import ConfigError, DatasetError
 from gr00t_policy.data.merge import merge_datasets
 from gr00t_policy.data.writer import LeRobotWriter
 from gr00t_sim.checkpoint_policy import load_policy
@@ -36,8 +36,8 @@ class GenerateConfig:
     """Successful demonstrations to keep."""
     seed: int = 0
     """Seed of the first episode; episode i uses seed + i. Evaluation uses seeds from 10000 up."""
-    out: Path = Path("out/datasets/pick_named_object")
-    """Dataset folder (LeRobot v2). An unfinished one is continued; a finished one is left alone."""
+    out: Path | None = None
+    """Dataset folder (LeRobot v2), default out/datasets/<task>. An unfinished one is continued; a finished one is left alone."""
     workers: int = 2
     """Processes; one a core."""
     policy: Path | None = None
@@ -51,17 +51,23 @@ class GenerateConfig:
         if self.episodes < 1 or self.workers < 1:
             raise ConfigError(f"episodes and workers must be at least 1, got {self.episodes} and {self.workers}")
 
+    @property
+    def folder(self) -> Path:
+        return self.out or Path("out/datasets") / self.task
+
 
 def run(config: GenerateConfig) -> int:
     """Generate, merge, report. Returns the exit code."""
     started = time.monotonic()
-    if (config.out / "meta" / "info.json").is_file():
-        print(f"{config.out} exists and is complete; remove it to generate again")
+    out = config.folder
+    if (out / "meta" / "info.json").is_file():
+        print(f"{out} exists and is complete; remove it to generate again")
         return 0
-    shards = config.out.with_name(f".{config.out.name}.shards")
+    shards = out.with_name(f".{out.name}.shards")
+    _claim(shards, config.task)
     workers = min(config.workers, config.episodes)
     attempts = generate_shards(config, shards, workers)
-    dataset = merge_datasets([shards / f"{index}" for index in range(workers)], config.out)
+    dataset = merge_datasets([shards / f"{index}" for index in range(workers)], out)
     shutil.rmtree(shards)
     summary = {
         "task": config.task,
@@ -70,11 +76,23 @@ def run(config: GenerateConfig) -> int:
         "frames": sum(entry.length for entry in dataset.episodes),
         "seconds": round(time.monotonic() - started, 1),
     }
-    print(f"{config.out}: {summary['episodes']} episodes, {summary['frames']} frames in {summary['seconds']} s")
+    print(f"{out}: {summary['episodes']} episodes, {summary['frames']} frames in {summary['seconds']} s")
     if config.json is not None:
         config.json.parent.mkdir(parents=True, exist_ok=True)
         config.json.write_text(json.dumps(summary, indent=2))
     return 0
+
+
+def _claim(shards: Path, task: str) -> None:
+    """The unfinished parts are this task's. Raises DatasetError when they are another's."""
+    note = shards / "task.txt"
+    before = note.read_text().strip() if note.is_file() else task
+    if before != task:
+        raise DatasetError(
+            f"{shards} holds unfinished demonstrations of '{before}', not '{task}'; remove it or use another --out"
+        )
+    shards.mkdir(parents=True, exist_ok=True)
+    note.write_text(task + "\n")
 
 
 def generate_shards(config: GenerateConfig, folder: Path, workers: int) -> int:
@@ -133,7 +151,7 @@ def record_episodes(
     demonstrator = Demonstrator(sim)
     driver = PolicyDriver(sim, load_policy(policy)) if policy is not None else None
     with LeRobotWriter(folder, sim.embodiment) as writer:
-        seed = first_seed + writer.num_episodes * seed_stride
+        seed = first_seed if writer.last_info is None else int(writer.last_info["seed"]) + seed_stride
         for _ in range(writer.num_episodes):
             report(True)
         while writer.num_episodes < wanted:

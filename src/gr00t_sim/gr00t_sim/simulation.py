@@ -59,7 +59,12 @@ class TabletopSim:
         return float(self.model.opt.timestep)
 
     def reset(self, seed: int, sentence: str | None = None, start: NDArray[np.float64] | None = None) -> str:
-        """New scene from ``seed``; returns the sentence to obey. ``sentence`` overrides the task's own; ``start`` the pose."""
+        """New scene from ``seed``; returns the sentence to obey. ``sentence`` overrides the task's own; ``start`` the pose.
+
+        Raises TaskError when the task cannot tell what ``sentence`` asks for; then nothing has changed.
+        """
+        if sentence is not None and sentence.strip():
+            self.task.parse(sentence)  # what is refused must leave the scene as it was
         rng = np.random.default_rng(seed)
         mujoco.mj_resetData(self.model, self.data)
         self.sentence = self.task.place(self.model, self.data, rng, sentence)

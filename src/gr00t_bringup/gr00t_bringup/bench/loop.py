@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import tyro
 
 from gr00t_bringup.bench.goals import goals
-from gr00t_bringup.demo import summary_of
+from gr00t_bringup.demo import sentence_for, summary_of
 from gr00t_bringup.json_file import write_json
 from gr00t_bringup.machine import (
     ProcessMemory,
@@ -43,8 +43,8 @@ class LoopConfig:
     """measure this many scenes instead, however long they take"""
     episode_s: float = 20.0
     """a new scene after success or after this time"""
-    say: str = "pick up the red can and place it in the blue bin"
-    """the sentence the robot is to obey; empty: each scene's own"""
+    say: str | None = None
+    """the sentence the robot is to obey; empty: each scene's own (default: as in the demo)"""
     task: str = "pick_named_object"
     """a task of the simulator"""
     seed: int = 10000
@@ -94,11 +94,12 @@ class _Observed:
 
 def run(config: LoopConfig) -> int:
     """Measure and print. Raises Gr00tError when the stack did not come up or never drove."""
+    wish = sentence_for(config.task, config.say)
     shutil.rmtree(config.out, ignore_errors=True)
-    observed = _observe(config)
+    observed = _observe(config, wish)
     figures = measure(read_streams(config.out / "bag"))
     successes = sum(scene.success for scene in observed.scenes)
-    result = summary_of(config.say, config.seed, successes > 0, figures) | {
+    result = summary_of(wish, config.seed, successes > 0, figures) | {
         "scenes": [asdict(scene) for scene in observed.scenes],
         "successes": successes,
         "memory_mb": {name: asdict(memory) for name, memory in observed.memory.items()},
@@ -117,7 +118,7 @@ def run(config: LoopConfig) -> int:
     return 0
 
 
-def _observe(config: LoopConfig) -> _Observed:
+def _observe(config: LoopConfig, wish: str) -> _Observed:
     from gr00t_bringup.ros.stack import RunningStack, StackOptions, running_stack
 
     options = StackOptions(
@@ -129,7 +130,7 @@ def _observe(config: LoopConfig) -> _Observed:
 
     def next_scene(stack: RunningStack) -> float:
         seed = config.seed + len(observed.scenes)
-        sentence = stack.client.reset_simulation(config.task, seed, config.say)
+        sentence = stack.client.reset_simulation(config.task, seed, wish)
         stack.client.wait_listeners(["planner", "bag_recorder"], _HEARD_S)
         stack.client.say(sentence)
         observed.scenes.append(SceneResult(seed, sentence))

@@ -70,12 +70,24 @@ def check_dataset(root: Path, robot: Embodiment | None = None, *, all_frames: bo
         return DatasetCheck(str(root), "", 0, 0, 0.0, (finding,))
     robot = robot or closest_robot(dataset)
     found = list(_findings(dataset, robot, all_frames=all_frames))
+    unseen = _unseen(dataset, found)
     silent = [
-        DataFinding("ok", name, said) for name, said in _CHECKS.items() if all(each.name != name for each in found)
+        DataFinding("ok", name, said)
+        for name, said in _CHECKS.items()
+        if all(each.name != name for each in found) and name not in unseen
     ]
     order = list(_CHECKS)
     ordered = sorted([*found, *silent], key=lambda finding: order.index(finding.name))
     return DatasetCheck(str(root), robot.name, len(dataset.episodes), dataset.num_frames, dataset.fps, tuple(ordered))
+
+
+def _unseen(dataset: LeRobotDataset, found: list[DataFinding]) -> set[str]:
+    """Checks that had nothing to look at, so that nothing can be said of them."""
+    unread = {each.episode for each in found if each.name == "files" and each.level == "error"}
+    of_rows = set(_CHECKS) - {"files", "video", "camera", "statistics"}
+    return (of_rows if len(unread) >= len(dataset.episodes) else set()) | (
+        set() if dataset.cameras else {"video", "camera"}
+    )
 
 
 def _findings(dataset: LeRobotDataset, robot: Embodiment, *, all_frames: bool) -> Iterator[DataFinding]:

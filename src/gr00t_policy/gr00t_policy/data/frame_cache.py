@@ -3,6 +3,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -75,7 +76,8 @@ def build_frame_cache(
     if not path.is_file():
         folder.mkdir(parents=True, exist_ok=True)
         aside = path.with_name(path.name + PART)
-        views = np.memmap(aside, np.uint8, "w+", shape=shape)
+        _reserve(aside, int(np.prod(shape)))
+        views = np.memmap(aside, np.uint8, "r+", shape=shape)
         _fill(views, datasets, camera, transform, episodes, first_row, every, workers, on_progress)
         views.flush()
         write_json(
@@ -83,6 +85,18 @@ def build_frame_cache(
         )
         aside.rename(path)
     return FrameCache(np.memmap(path, np.uint8, "r", shape=shape), episodes, first_row, every)
+
+
+def _reserve(path: Path, size: int) -> None:
+    """Take the room at once: writing to a mapped file beyond a full disk would end the process without a word."""
+    try:
+        with path.open("wb") as file:
+            os.posix_fallocate(file.fileno(), 0, max(size, 1))
+    except OSError as error:
+        path.unlink(missing_ok=True)
+        raise DatasetError(
+            f"{path.parent} has no room for {size / 1e6:.0f} MB of pictures ({error}); make room"
+        ) from error
 
 
 def _fill(

@@ -60,7 +60,8 @@ class SampleStream:
         for ahead in range(block, block + _BLOCKS):
             if ahead not in self._blocks:
                 self._blocks[ahead] = self._submitted(ahead, first=place if ahead == block else 0)
-        sample = self._blocks[block].pop(place).take()
+        sample = self._blocks[block][place].take()
+        del self._blocks[block][place]
         self._position += 1
         if place + 1 == self._sampler.config.block:
             del self._blocks[block]

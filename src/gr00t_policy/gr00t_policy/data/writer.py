@@ -87,6 +87,12 @@ class LeRobotWriter:
     def num_frames(self) -> int:
         return sum(self._lengths)
 
+    @property
+    def last_info(self) -> dict[str, Any] | None:
+        """The newest episode's line of episodes.jsonl, with its ``episode_info``; None without episodes."""
+        lines = _lines(self.layout.episodes)
+        return lines[-1] if lines else None
+
     def add_episode(
         self,
         states: NDArray[np.floating],

@@ -57,6 +57,7 @@ class SuiteNode(LifecycleNode, Generic[Settings]):
         self._is_active = False
         self._is_stopped = False
         self._undo: list[Callable[[], object]] = []
+        self._generation = 0  # counts cleanups
         self.steady_clock = Clock(clock_type=ClockType.STEADY_TIME)
         try:
             declare_settings(self, settings_type)
@@ -94,10 +95,26 @@ class SuiteNode(LifecycleNode, Generic[Settings]):
     def keep_subscription(
         self, kind: type, topic: str, callback: Callable[[Any], None], profile: QoSProfile, **options: Any
     ) -> Subscription:
-        return self.keep(self.destroy_subscription, self.create_subscription(kind, topic, callback, profile, **options))
+        """A message that was waiting when its subscription was destroyed comes all the same; ``callback`` never sees it."""
+        kept = self._generation
+
+        def while_kept(message: Any) -> None:
+            if self._generation == kept:
+                callback(message)
+
+        return self.keep(
+            self.destroy_subscription, self.create_subscription(kind, topic, while_kept, profile, **options)
+        )
 
     def keep_timer(self, period_s: float, callback: Callable[[], None]) -> Timer:
-        return self.keep(self.destroy_timer, self.create_steady_timer(period_s, callback))
+        """Silent after cleanup, as a subscription is."""
+        kept = self._generation
+
+        def while_kept() -> None:
+            if self._generation == kept:
+                callback()
+
+        return self.keep(self.destroy_timer, self.create_steady_timer(period_s, while_kept))
 
     def configure(self, settings: Settings) -> None:
         """Load, validate, warm up, create publishers and subscriptions. Nothing moves yet."""
@@ -165,6 +182,7 @@ class SuiteNode(LifecycleNode, Generic[Settings]):
         return _SUCCESS
 
     def _clean(self) -> None:
+        self._generation += 1
         while self._undo:
             self._undo.pop()()
         self.cleanup()

@@ -60,7 +60,7 @@ def load_backend(
 
 def shared_threads() -> int:
     """Threads for one half of the network when the other runs on the same cores at the same time."""
-    return max(1, (os.cpu_count() or 1) // 2)
+    return max(1, len(os.sched_getaffinity(0)) // 2)
 
 
 def default_cache(home: Path, xdg_cache_home: str = "") -> Path:

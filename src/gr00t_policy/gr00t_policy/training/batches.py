@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from gr00t_policy.core.errors import DatasetError
 from gr00t_policy.data.frame_cache import FrameCache
 from gr00t_policy.data.grounding import GroundingSet
 from gr00t_policy.data.reader import Episode
@@ -96,6 +97,8 @@ class DemonstrationBatches:
                 for _ in range(1 if valid[max(frame - _RECOVERY_ROWS, 0) : frame + 1].all() else recovery_weight)
             ]
         )
+        if not len(self._pictures):
+            raise DatasetError("nothing can be learnt from these episodes: none of their rows is valid")
         self._dims = transform.action_mask[None, :]
 
     def __len__(self) -> int:

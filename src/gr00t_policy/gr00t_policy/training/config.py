@@ -64,7 +64,7 @@ class LoopConfig:
     mixed_precision: bool = False
     """Compute in bfloat16 where torch's autocast does; weights stay float32."""
     accumulate: int = 1
-    """Parts in which a process takes its share of a step, one after the other: less memory, the same step."""
+    """Parts in which a process takes its share of a step, one after the other: less memory, the same pictures."""
     save_every: int = 500
     """Steps between resume points."""
     tensorboard: bool = False
@@ -75,6 +75,10 @@ class LoopConfig:
             raise ConfigError("training needs at least one stage")
         if self.accumulate < 1:
             raise ConfigError(f"accumulate must be at least 1, got {self.accumulate}")
+        if self.save_every < 1 or self.seed < 0:
+            raise ConfigError(
+                f"save_every must be at least 1 and seed not negative, got {self.save_every} and {self.seed}"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -72,7 +72,7 @@ class FinetuneConfig:
     batch: int = 16
     """Pictures per step, of all processes together."""
     accumulate: int = 1
-    """Parts in which a process takes its share of a step, one after the other: less memory, the same step."""
+    """Parts in which a process takes its share of a step, one after the other: less memory, the same pictures."""
     samples_per_image: int = 1
     """Action samples (noise, flow time) that share one encoded picture; more are nearly free."""
     lr: float = 1e-4
@@ -123,6 +123,8 @@ class FinetuneConfig:
     def __post_init__(self) -> None:
         if self.steps < 1 or self.batch < 1 or self.samples_per_image < 1 or self.lr <= 0:
             raise ConfigError(f"steps, batch, samples_per_image and lr must be above 0: {self}")
+        if self.save_every < 1 or self.seed < 0 or self.accumulate < 1:
+            raise ConfigError(f"save_every and accumulate must be at least 1 and seed not negative: {self}")
         if self.offset_share and not self.offset_groups:
             raise ConfigError(
                 "offset_share needs offset_groups: the joint groups whose actions are in the units of their states"
@@ -181,8 +183,9 @@ def run(config: FinetuneConfig) -> int:
     network = with_slot(init.config, robot.tag, config.slot)
     statistics = widened(statistics_of([dataset], robot.tag, held_out=config.hold_out), config.min_range_rad)
     check_parts(network, robot, statistics)
-    with main_first(config.device):
-        _claim(config)
+    with main_first(config.device) as is_main:
+        if is_main:
+            _claim(config)
         batches = _batches(config, init, network, robot, statistics, dataset, learnt)
     model = init.load_weights()
     model.config = network

@@ -2,7 +2,9 @@
 """The optimisation loop: stages, learning-rate schedule, averaged weights, log, resume. Knows tensors and batches only.
 
 One process, or several under ``accelerate launch``: each takes its share of every step's pictures. A picture is drawn, cut
-and noised by random numbers of its own (seed, step, its place in the step), so the shares do not change what is learnt.
+and noised by random numbers of its own (seed, step, its place in the step), so the shares do not change what is drawn. A share's
+loss is the mean over its own valid numbers, and dropout is drawn per share: where recordings have invalid rows, or the
+network has dropout, the shares still differ in weight and in what is dropped.
 """
 
 import contextlib
@@ -125,6 +127,7 @@ class TrainingRun:
         for share in range(first, first + self.config.accumulate):
             last = share == first + self.config.accumulate - 1
             with contextlib.nullcontext() if last else self._processes.no_sync(self._objective):
+                torch.manual_seed(_dropout_seed(self.config.seed, self.step, share))
                 values = self._objective(*self._drawn(stage, share), stage.aux_weight)
                 self._processes.backward(values.pop("total") / self.config.accumulate)
             shown.append({name: float(value) for name, value in values.items()})
@@ -231,6 +234,10 @@ class TrainingRun:
             index, key = name.split(".", 1)
             states.setdefault(int(index), {})[key] = value
         self._optimiser.load_state_dict({**self._optimiser.state_dict(), "state": states})
+
+
+def _dropout_seed(*key: int) -> int:
+    return int(np.random.SeedSequence([*key, 3]).generate_state(1, np.uint64)[0] >> 1)
 
 
 def _check_shares(config: LoopConfig, shares: int) -> None:

@@ -3,10 +3,14 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 
 from accelerate import Accelerator, DistributedDataParallelKwargs
+from accelerate.utils import InitProcessGroupKwargs
 
 from gr00t_policy.core.errors import ConfigError
+
+_PATIENCE = timedelta(days=1)  # while one process decodes all pictures the others wait
 
 
 def accelerator(device: str) -> Accelerator:
@@ -15,7 +19,10 @@ def accelerator(device: str) -> Accelerator:
     processes = Accelerator(
         cpu=device == "cpu",
         mixed_precision="no",  # the objective chooses what is computed in bfloat16
-        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
+        kwargs_handlers=[
+            DistributedDataParallelKwargs(find_unused_parameters=True),
+            InitProcessGroupKwargs(timeout=_PATIENCE),
+        ],
     )
     if processes.device.type != device:
         raise ConfigError(f"device '{device}' is not available here; torch finds {processes.device.type}")

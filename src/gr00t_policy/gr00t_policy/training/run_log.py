@@ -5,6 +5,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from gr00t_policy.core.errors import CheckpointError
+
 
 class RunLog:
     """Appends to what an earlier part of the same run wrote."""
@@ -19,8 +21,13 @@ class RunLog:
 
     def add(self, line: dict[str, Any]) -> None:
         """``step`` and ``stage`` say when; the other numbers are what is drawn."""
-        with self._path.open("a") as file:
-            file.write(json.dumps(line) + "\n")
+        try:
+            with self._path.open("a") as file:
+                file.write(json.dumps(line) + "\n")
+        except OSError as error:
+            raise CheckpointError(
+                f"{self._path} cannot be written ({error}); the last resume point stays: make room and start again"
+            ) from error
         if self._writer is not None:
             for name, value in line.items():
                 if name not in ("step", "stage"):

@@ -76,6 +76,19 @@ def test_a_node_goes_up_and_down_in_order(probe) -> None:
     assert not node.is_active
 
 
+def test_what_was_waiting_when_a_node_was_cleaned_up_is_not_delivered(probe) -> None:
+    node, heard = probe(), []
+    node.configure = lambda settings: node.keep_subscription(
+        String, "heard", lambda message: heard.append((node._generation, message.data)), qos.NEWEST
+    )
+    assert node.trigger_configure() == SUCCESS
+    late = next(one for one in node.subscriptions if one.topic_name.endswith("heard")).callback
+    late(String(data="in time"))
+    assert node.trigger_cleanup() == SUCCESS
+    late(String(data="too late"))
+    assert heard == [(0, "in time")]
+
+
 def test_an_error_of_the_users_is_one_line_and_what_was_begun_is_undone(probe, capfd) -> None:
     node = probe(fail_in="configure")
     assert node.trigger_configure() == FAILURE

@@ -143,8 +143,9 @@ class CommandGateNode(SuiteNode[GateConfig]):
             self.get_logger().warning(text, throttle_duration_sec=_WARN_PERIOD_S)
 
     def _on_matched(self, source: str, status: Any) -> None:
-        with self._lock:
-            self.gate.publishers(source, status.current_count)
+        if self._gate is not None:  # an event may still come after cleanup
+            with self._lock:
+                self._gate.publishers(source, status.current_count)
 
     def _lower_speed(self, changes: list[Parameter]) -> SetParametersResult:
         try:

@@ -18,6 +18,8 @@ _CODE = {
     "gr00t_sim": (
         "assets.py",
         "checkpoint_policy.py",
+        "furniture.py",
+        "objects.py",
         "evaluation/episode.py",
         "evaluation/sentences.py",
         "robot.py",

@@ -139,6 +139,9 @@ class SimNode(SuiteNode[SimConfig]):
     def _on_reset(
         self, request: ResetSimulation.Request, response: ResetSimulation.Response
     ) -> ResetSimulation.Response:
+        if self._world is None:  # a request may still come after cleanup
+            response.message = "the simulator is not configured"
+            return response
         try:
             response.sentence = self.world.reset(request.task, request.seed, request.sentence, lambda: self.stamp_ns)
             response.success = True

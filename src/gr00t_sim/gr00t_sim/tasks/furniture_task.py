@@ -8,7 +8,7 @@ import mujoco
 import numpy as np
 
 from gr00t_sim.furniture import DOOR, DOOR_JOINT, DRAWER, DRAWER_HANDLE, DRAWER_JOINT, DrawerCabinet, Oven
-from gr00t_sim.tasks.place_task import HAND_AWAY_M, reaching
+from gr00t_sim.tasks.place_task import HAND_AWAY_M, held, reaching
 from gr00t_sim.tasks.sentences import Slots, Wish
 from gr00t_sim.tasks.task import Goal, Task, Vector, side_of
 
@@ -17,10 +17,11 @@ CLOSED_M, OPEN_M, CLOSED_RAD = 0.005, 0.14, 0.05
 
 
 class FurnitureTask(Task):
-    """Success: ``joint`` beyond ``reached`` (from above or from below), the hand away from ``grip``."""
+    """Success: ``joint`` beyond ``reached`` (from above or from below), the hand away from ``grip``, no hand on ``moved``."""
 
     joint: ClassVar[str]
     grip: ClassVar[str]
+    moved: ClassVar[tuple[str, ...]]
     reached: ClassVar[float]
 
     @property
@@ -33,7 +34,7 @@ class FurnitureTask(Task):
         part = float(np.clip((self._start - opening) / (self._start - self.reached), 0.0, 1.0))
         distance = float(np.linalg.norm(data.site(f"{self.goal.side}_grasp").xpos - data.body(self.grip).xpos))
         if part == 1.0:
-            away = distance > HAND_AWAY_M
+            away = distance > HAND_AWAY_M and not any(held(model, data, body) for body in self.moved)
             return (
                 away,
                 1.0 if away else 0.9,
@@ -56,7 +57,7 @@ class _DrawerTask(FurnitureTask):
     """The cabinet stands left or right; the hand of that side works."""
 
     fixtures = (DrawerCabinet(),)
-    joint, grip = DRAWER_JOINT, DRAWER_HANDLE
+    joint, grip, moved = DRAWER_JOINT, DRAWER_HANDLE, (DRAWER, DRAWER_HANDLE)
 
     def _scene(self, rng: np.random.Generator) -> tuple[dict[str, Vector], dict[str, Vector]]:
         self._cabinet = cabinet_place(rng)
@@ -105,7 +106,7 @@ class CloseDoor(FurnitureTask):
 
     name = "close_door"
     fixtures = (Oven(),)
-    joint, grip, reached = DOOR_JOINT, DOOR, CLOSED_RAD
+    joint, grip, moved, reached = DOOR_JOINT, DOOR, (DOOR,), CLOSED_RAD
     templates = (
         "close the door",
         "close the oven door",

@@ -8,9 +8,10 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
+from gr00t_sim.robot import SIDES
 from gr00t_sim.scene import TABLE_TOP_M
 from gr00t_sim.tasks.sentences import Wish
-from gr00t_sim.tasks.task import Goal, Task, object_position, object_speed_m_s, side_of
+from gr00t_sim.tasks.task import Goal, Task, object_position, object_speed_m_s, side_of, touches
 
 AT_REST_M_S = 0.05
 HAND_AWAY_M = 0.10
@@ -53,7 +54,7 @@ class PlaceTask(Task):
         inside = [kind.name for kind in self.objects if self.bin_of(model, data, kind.name) == target]
         if name in inside:
             still = object_speed_m_s(model, data, name) < AT_REST_M_S
-            done = still and distance > HAND_AWAY_M and inside == [name]
+            done = still and distance > HAND_AWAY_M and inside == [name] and not held(model, data, name)
             return (
                 done,
                 1.0 if done else 0.9,
@@ -64,6 +65,11 @@ class PlaceTask(Task):
         if inside:
             return False, 0.0, f"{', '.join(inside)} {self.preposition} {target} instead of {name}"
         return False, *reaching(distance, name)
+
+
+def held(model: mujoco.MjModel, data: mujoco.MjData, body: str) -> bool:
+    """Whether any hand touches a body."""
+    return any(touches(model, data, side, body) for side in SIDES)
 
 
 def hand_distance(data: mujoco.MjData, side: str, name: str) -> float:

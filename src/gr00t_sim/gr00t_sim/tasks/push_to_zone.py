@@ -6,7 +6,7 @@ import numpy as np
 
 from gr00t_sim.furniture import Zone
 from gr00t_sim.objects import COLOURS, can, cube
-from gr00t_sim.tasks.place_task import AT_REST_M_S, HAND_AWAY_M, hand_distance, is_lifted, reaching
+from gr00t_sim.tasks.place_task import AT_REST_M_S, HAND_AWAY_M, hand_distance, held, is_lifted, reaching
 from gr00t_sim.tasks.scattered import scattered
 from gr00t_sim.tasks.sentences import Slots, Wish
 from gr00t_sim.tasks.task import Goal, Task, Vector, object_position, object_speed_m_s, side_of
@@ -51,7 +51,8 @@ class PushToZone(Task):
         left = float(np.linalg.norm(object_position(data, name)[:2] - zone))
         distance = hand_distance(data, self.goal.side, name)
         if left < INSIDE_M:
-            done = object_speed_m_s(model, data, name) < AT_REST_M_S and distance > HAND_AWAY_M
+            away = distance > HAND_AWAY_M and not held(model, data, name)
+            done = object_speed_m_s(model, data, name) < AT_REST_M_S and away
             return done, 1.0 if done else 0.9, f"{name} in {self.goal.target}" + ("" if done else ", hand not yet away")
         whole = float(np.linalg.norm(self._start[:2] - zone))
         if left < whole - 0.01:

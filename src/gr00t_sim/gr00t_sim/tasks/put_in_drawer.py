@@ -7,7 +7,7 @@ import numpy as np
 from gr00t_sim.furniture import DRAWER, DRAWER_HANDLE, DRAWER_JOINT, DrawerCabinet
 from gr00t_sim.objects import ball, cube
 from gr00t_sim.tasks.furniture_task import CLOSED_M, cabinet_place
-from gr00t_sim.tasks.place_task import HAND_AWAY_M, Destination, PlaceTask, hand_distance, is_lifted, reaching
+from gr00t_sim.tasks.place_task import HAND_AWAY_M, Destination, PlaceTask, hand_distance, held, is_lifted, reaching
 from gr00t_sim.tasks.sentences import Slots, Wish
 from gr00t_sim.tasks.task import Goal, Vector, mirrored_region, object_position, sample_apart, side_of
 
@@ -75,7 +75,8 @@ class PutInDrawer(PlaceTask):
             if opening > CLOSED_M:
                 return False, 0.6 + 0.2 * float(np.clip(1 - opening / 0.165, 0, 1)), f"{name} in the drawer, not shut"
             hand = data.site(f"{self.closing_side}_grasp").xpos
-            away = float(np.linalg.norm(hand - data.body(DRAWER_HANDLE).xpos)) > HAND_AWAY_M
+            far = float(np.linalg.norm(hand - data.body(DRAWER_HANDLE).xpos)) > HAND_AWAY_M
+            away = far and not any(held(model, data, body) for body in (name, DRAWER, DRAWER_HANDLE))
             return away, 1.0 if away else 0.9, f"{name} in the shut drawer"
         if is_lifted(self, data, name):
             return False, 0.5, f"{name} lifted"

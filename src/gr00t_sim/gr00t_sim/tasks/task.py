@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What every task is: things on a table, where they may be, what is said, which goal that sets, and when it is reached."""
 
+import re
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
@@ -14,6 +15,7 @@ from gr00t_sim.scene import TABLE_TOP_M, BinKind, Fixture, ObjectKind
 from gr00t_sim.tasks.sentences import Slots, Wish, draw, understand
 
 Vector = NDArray[np.float64]
+_DENIALS = {"not", "don't", "dont", "never"}
 _SHOWN = 80  # characters of a sentence in an error
 
 
@@ -111,6 +113,8 @@ class Task(ABC):
     def parse(self, sentence: str) -> Wish:
         """What a sentence fills the blanks with; one without blanks must be said as the templates say it. Raises TaskError."""
         refusal = f"task '{self.name}' cannot tell what '{sentence[:_SHOWN]}' asks for; "
+        if set(re.findall(r"[a-z']+", sentence.lower())) & _DENIALS:
+            raise TaskError(refusal + "say what to do, not what not to do")
         if not self.slots:
             if any(template.lower() in sentence.lower() for template in self.templates):
                 return {}
@@ -143,12 +147,12 @@ def object_speed_m_s(model: mujoco.MjModel, data: mujoco.MjData, name: str) -> f
 
 
 def touches(model: mujoco.MjModel, data: mujoco.MjData, side: str, name: str) -> bool:
-    """Whether any part of a hand is in contact with a loose object at this instant."""
-    wanted = model.geom(name).id
-    for one, two in data.contact.geom:
+    """Whether any part of a hand is in contact with a body, a loose object or furniture, at this instant."""
+    wanted = model.body(name).id
+    for one, two in model.geom_bodyid[data.contact.geom]:
         if wanted in (one, two):
-            body = model.body(model.geom_bodyid[two if one == wanted else one]).name
-            if body.startswith((f"{side[0].upper()}_", f"{side}_")):
+            other = model.body(two if one == wanted else one).name
+            if other.startswith((f"{side[0].upper()}_", f"{side}_")):
                 return True
     return False
 

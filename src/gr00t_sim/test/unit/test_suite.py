@@ -113,8 +113,17 @@ def test_the_hand_that_was_not_named_spoils_the_episode():
 def test_the_drawer_stays_shut_when_the_fingers_never_close():
     sim = TabletopSim("open_drawer")
     expert = make_expert(sim)
-    expert.shapes = dict.fromkeys(SIDES, HandShape(PINCH.open, PINCH.open + 1e-6))
+    expert.shapes = dict.fromkeys(SIDES, HandShape(PINCH.open, PINCH.open + 0.01))
+    decide, phases = expert.decide, set()
+
+    def deciding():
+        steps = decide()
+        phases.update(step.phase for step in steps.values())
+        return steps
+
+    expert.decide = deciding
     assert attempt(expert, sim, 20001)[0] is None
+    assert "pull" in phases, "it pulled, and nothing came along"
     sim.close()
 
 

@@ -34,9 +34,18 @@ def test_expert_recovers_from_pushes_and_marks_them_invalid():
 
 
 def test_nothing_is_picked_when_the_fingers_never_close(demonstrator, monkeypatch):
-    never = HandShape(TOP_GRASP.open, TOP_GRASP.open + 1e-6)
+    never = HandShape(TOP_GRASP.open, TOP_GRASP.open + 0.01)
     monkeypatch.setattr(demonstrator.expert, "shapes", dict.fromkeys(SIDES, never))
+    decide, phases = demonstrator.expert.decide, set()
+
+    def deciding():
+        steps = decide()
+        phases.update(step.phase for step in steps.values())
+        return steps
+
+    monkeypatch.setattr(demonstrator.expert, "decide", deciding)
     assert not any(demonstrator.run(seed).success for seed in range(40, 43))
+    assert phases - {"approach", "close"}, "it went on as if it held something"
 
 
 def test_a_scene_without_motion_is_no_success(demonstrator):
