@@ -33,8 +33,8 @@ def test_expert_recovers_from_pushes_and_marks_them_invalid():
     assert all(0 < sum(not valid for valid in record.valid) < len(record.valid) / 2 for record in records)
 
 
-def test_nothing_is_picked_when_the_fingers_never_close(demonstrator, monkeypatch):
-    never = HandShape(TOP_GRASP.open, TOP_GRASP.open + 0.01)
+def test_nothing_is_picked_when_the_fingers_hardly_close(demonstrator, monkeypatch):
+    never = HandShape(TOP_GRASP.open, TOP_GRASP.open + 0.1 * (TOP_GRASP.closed - TOP_GRASP.open))
     monkeypatch.setattr(demonstrator.expert, "shapes", dict.fromkeys(SIDES, never))
     decide, phases = demonstrator.expert.decide, set()
 
@@ -45,7 +45,7 @@ def test_nothing_is_picked_when_the_fingers_never_close(demonstrator, monkeypatc
 
     monkeypatch.setattr(demonstrator.expert, "decide", deciding)
     assert not any(demonstrator.run(seed).success for seed in range(40, 43))
-    assert phases - {"approach", "close"}, "it went on as if it held something"
+    assert "carry" in phases, "it went on as if it held something"
 
 
 def test_a_scene_without_motion_is_no_success(demonstrator):
