@@ -37,8 +37,15 @@ def statistics_findings(dataset: LeRobotDataset, *, readable: bool) -> Iterator[
         stored = read_object(path)
         computed = stored_statistics(dataset.layout, len(dataset.episodes))
         for column, values in computed.items():
-            said = key_statistics_from_dict(stored.get(column), f"{path}, {column}").to_dict()
-            yield from _compared(column, said, values)
+            given = stored.get(column)
+            if isinstance(given, dict) and (lacking := [name for name in values if name not in given]):
+                # the plain layout of LeRobot v2.0 has no quantiles
+                found = f"no {', '.join(lacking)}"
+                yield DataFinding(
+                    "warning", "statistics", found, "those who train by quantiles need them", column=column
+                )
+                given = {**given, **{name: values[name] for name in lacking}}
+            yield from _compared(column, key_statistics_from_dict(given, f"{path}, {column}").to_dict(), values)
     except DatasetError as error:
         yield DataFinding("error", "statistics", str(error), _FIX, column="meta/stats.json")
 

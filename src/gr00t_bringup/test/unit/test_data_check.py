@@ -188,6 +188,20 @@ def test_missing_and_cut_files_are_errors_of_their_episode_and_the_rest_is_still
     assert _bad(_check(dataset)) == [("error", "files", None, "meta")]
 
 
+def test_statistics_without_quantiles_are_a_warning_and_the_rest_is_compared(dataset):
+    stats = Layout(dataset).stats
+    stored = json.loads(stats.read_text())
+    for column in stored.values():
+        del column["q01"], column["q99"]
+    stats.write_text(json.dumps(stored))
+    check = _check(dataset)
+    assert check.ok
+    assert {each.found for each in check.findings if each.name == "statistics"} == {"no q01, q99"}
+    stored[ACTION]["mean"][0] += 1.0
+    stats.write_text(json.dumps(stored))
+    assert not _check(dataset).ok
+
+
 def test_a_task_without_text_and_statistics_of_other_data_are_errors(dataset):
     stats = Layout(dataset).stats
     stored = json.loads(stats.read_text())
