@@ -18,6 +18,7 @@ from gr00t_sim.scene import TABLE_TOP_M
 from gr00t_sim.simulation import TabletopSim
 
 PERIOD_S = 0.05
+_OVERLAP_M = 0.003  # a hand that was put deeper into something than any contact presses it
 _RANDOM_START_LOW = np.array([0.24, 0.04, TABLE_TOP_M + 0.10])
 _RANDOM_START_HIGH = np.array([0.46, 0.38, TABLE_TOP_M + 0.30])
 
@@ -122,6 +123,8 @@ class Demonstrator:
             return
         side, position = random_reach_targets(rng)
         self.sim.place_joints(self.expert.reach(side, position))
+        if self.sim.data.contact.dist.min(initial=0.0) < -_OVERLAP_M:  # things would fly apart
+            self.sim.place_joints(self.sim.home)
 
     def _plan_pushes(self, rng: np.random.Generator) -> list[tuple[int, int, NDArray[np.float64]]]:
         if rng.random() >= self._variety.pushed:

@@ -6,6 +6,7 @@ import mujoco
 import numpy as np
 import pytest
 
+from gr00t_sim.demonstration import Demonstrator, Variety
 from gr00t_sim.expert_rates import ExpertsConfig, attempt
 from gr00t_sim.experts.registry import EXPERTS, make_expert
 from gr00t_sim.furniture import DRAWER_HANDLE
@@ -144,3 +145,14 @@ def test_every_expert_of_its_own_belongs_to_a_task():
 def test_an_unknown_suite_is_refused_with_the_known_ones():
     with pytest.raises(TaskError, match="gr1_tabletop"):
         ExpertsConfig(task="gr2_kitchen")
+
+
+def test_no_demonstration_starts_with_a_hand_inside_something():
+    sim = TabletopSim("lift_box")
+    demonstrator = Demonstrator(sim, Variety(random_start=1.0, pushed=0.0, after_success_ticks=0))
+    first = demonstrator.run(41)  # drawn 5 cm deep in the box
+    sim.reset(41)
+    demonstrator._random_start(np.random.default_rng([41, 1]))
+    assert sim.data.contact.dist.min(initial=0.0) > -0.003
+    assert first.success
+    sim.close()
