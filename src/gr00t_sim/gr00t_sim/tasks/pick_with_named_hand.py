@@ -18,6 +18,7 @@ class PickWithNamedHand(PlaceTask):
     name = "pick_with_named_hand"
     objects = (can("red can", "red"),)
     bins = (BINS["blue bin"],)
+    essential = ("red can",)
     templates = (
         "with your {hand}, put the red can into the blue bin",
         "use your {hand} to place the red can in the blue bin",

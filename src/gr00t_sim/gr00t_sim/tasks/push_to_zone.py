@@ -20,6 +20,7 @@ class PushToZone(Task):
     name = "push_to_zone"
     objects = (can("red puck", "red", height_m=0.05, radius_m=0.032), cube("green cube", "green"))
     fixtures = (Zone("yellow zone", COLOURS["yellow"]),)
+    essential = ("zone",)
     templates = (
         "push the {object} into the yellow zone",
         "slide the {object} onto the yellow zone",

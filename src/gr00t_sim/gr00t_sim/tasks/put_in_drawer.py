@@ -23,6 +23,7 @@ class PutInDrawer(PlaceTask):
     time_limit_s = 20.0
     objects = (ball("orange ball", "orange"), cube("green cube", "green"))
     fixtures = (DrawerCabinet(),)
+    essential, turns = ("drawer",), ("out of",)
     templates = (
         "put the {object} in the drawer and close it",
         "place the {object} into the drawer, then shut the drawer",

@@ -27,6 +27,7 @@ class Stack(PlaceTask):
         cube("blue block", "blue", side_m=0.06, mass_kg=0.15),
         cube("white block", "white", side_m=0.06, mass_kg=0.15),
     )
+    ordered = True
     templates = (
         "stack the {object} on the {base}",
         "put the {object} on top of the {base}",

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gr00t_policy.core.errors import Gr00tError
-from gr00t_sim.scene import TABLE_TOP_M, BinKind, Fixture, ObjectKind
+from gr00t_sim.scene import BINS, TABLE_TOP_M, BinKind, Fixture, ObjectKind
 from gr00t_sim.tasks.sentences import Slots, Wish, draw, understand
 
 Vector = NDArray[np.float64]
@@ -36,7 +36,8 @@ class Task(ABC):
     """One tabletop task. Subclasses are declarative where they can: class attributes, ``_scene`` and a family's judge.
 
     bins are things to put something into or onto (bins, plates); fixtures are furniture with joints and marks on the
-    table. time_limit_s: what an expert may take at most.
+    table. time_limit_s: what an expert may take at most. essential: words that every sentence has; turns: words that would
+    make it ask for something else; ordered: the blanks are filled in the order in which they are named.
     """
 
     name: str
@@ -45,6 +46,9 @@ class Task(ABC):
     fixtures: tuple[Fixture, ...] = ()
     templates: tuple[str, ...]
     time_limit_s: ClassVar[float] = 13.0
+    essential: ClassVar[tuple[str, ...]] = ()
+    turns: ClassVar[tuple[str, ...]] = ()
+    ordered: ClassVar[bool] = False
 
     def __init__(self) -> None:
         self.layout: dict[str, Vector] = {}
@@ -113,8 +117,12 @@ class Task(ABC):
     def parse(self, sentence: str) -> Wish:
         """What a sentence fills the blanks with; one without blanks must be said as the templates say it. Raises TaskError."""
         refusal = f"task '{self.name}' cannot tell what '{sentence[:_SHOWN]}' asks for; "
-        if set(re.findall(r"[a-z']+", sentence.lower())) & _DENIALS:
+        text = sentence.lower()
+        if set(re.findall(r"[a-z']+", text)) & _DENIALS:
             raise TaskError(refusal + "say what to do, not what not to do")
+        absent = [name for name in BINS if name in text and name not in (box.name for box in self.bins)]
+        if absent or any(word not in text for word in self.essential) or any(word in text for word in self.turns):
+            raise TaskError(refusal + "it says something else; say for example: " + self._example())
         if not self.slots:
             if any(template.lower() in sentence.lower() for template in self.templates):
                 return {}
@@ -122,9 +130,13 @@ class Task(ABC):
         wish = understand(self.slots, sentence)
         if wish is None:
             known = " and ".join(f"one of {', '.join(names)}" for names in self.slots.values())
-            example = self.templates[0].format(**draw(self.slots, np.random.default_rng(0)))
-            raise TaskError(f"{refusal}name {known}, e.g. '{example}'")
+            raise TaskError(f"{refusal}name {known}, e.g. '{self._example()}'")
+        if self.ordered and sorted(wish.values(), key=text.index) != list(wish.values()):
+            raise TaskError(refusal + f"say it in this order: {self._example()}")
         return wish
+
+    def _example(self) -> str:
+        return self.templates[0].format(**draw(self.slots, np.random.default_rng(0)))
 
     def _openings(self, rng: np.random.Generator) -> dict[str, float]:
         """Joint of a fixture -> how far it is open at the start [m or rad]."""

@@ -19,6 +19,7 @@ class TwoStep(PlaceTask):
     time_limit_s = 26.0
     objects = (can("red can", "red"), ball("yellow ball", "yellow"))
     bins = (BINS["blue bin"], BINS["white bin"])
+    turns = ("before", "after the ")
     templates = (
         "first put the {first} into the {bin}, then the {second} into the {other_bin}",
         "put the {first} in the {bin} and after that the {second} in the {other_bin}",

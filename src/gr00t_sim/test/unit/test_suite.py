@@ -156,3 +156,30 @@ def test_no_demonstration_starts_with_a_hand_inside_something():
     assert sim.data.contact.dist.min(initial=0.0) > -0.003
     assert first.success
     sim.close()
+
+
+@pytest.mark.parametrize(
+    ("task", "sentence"),
+    [
+        ("stack", "put the blue block on the red cube"),
+        ("two_step", "put the red can into the white bin, but before that the yellow ball into the blue bin"),
+        ("two_step", "put the yellow ball in the white bin after the red can is in the blue bin"),
+        ("pick_by_colour", "put the red cube into the white bin"),
+        ("push_to_zone", "pick up the green cube and place it in the blue bin"),
+        ("put_in_drawer", "take the orange ball out of the drawer"),
+        ("pick_with_named_hand", "wave your left hand"),
+        ("open_drawer", "don't open the drawer"),
+        ("pick_named_object", "do not put the red can into the blue bin"),
+    ],
+)
+def test_what_asks_for_something_else_is_refused_and_the_scene_stays(task, sentence):
+    sim = TabletopSim(task)
+    sim.reset(5)
+    before = (sim.data.qpos.copy(), sim.model.body_pos.copy(), sim.sentence, sim.task.goal)
+    for attempt_to in (lambda: sim.reset(6, sentence), lambda: sim.ask(sentence)):
+        with pytest.raises(TaskError, match="cannot tell what"):
+            attempt_to()
+    np.testing.assert_array_equal(sim.data.qpos, before[0])
+    np.testing.assert_array_equal(sim.model.body_pos, before[1])
+    assert (sim.sentence, sim.task.goal) == before[2:]
+    sim.close()
