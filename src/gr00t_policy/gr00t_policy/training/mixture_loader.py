@@ -4,6 +4,8 @@
 A worker reads whole blocks; what comes out is, sample by sample, what ``SampleStream`` gives from the same position.
 """
 
+import signal
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -36,6 +38,7 @@ class MixtureLoader:
             raise ConfigError(
                 f"batch_size and workers must be at least 1, position at least 0: {batch_size}, {workers}, {position}"
             )
+        self._handler = signal.getsignal(signal.SIGCHLD)
         self._sampler = MixtureSampler(reader.mixture, config)
         self._batch_size, self._position = batch_size, position
         block, self._skip = divmod(position, config.block)
@@ -76,8 +79,10 @@ class MixtureLoader:
         return batch
 
     def close(self) -> None:
-        """End the worker processes."""
+        """End the worker processes, and give back the handler of ended children, which torch takes for the whole process."""
         self._blocks, self._waiting = None, []
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGCHLD, self._handler or signal.SIG_DFL)
 
 
 class _Blocks(Dataset[list[MixtureSample]]):

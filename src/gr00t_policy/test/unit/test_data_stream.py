@@ -2,6 +2,7 @@
 """What a stream of samples gives depends on seed and position alone; it is drawn by the shares and held in bounded memory."""
 
 import json
+import signal
 import tracemalloc
 from collections import Counter
 from itertools import islice
@@ -221,5 +222,6 @@ def test_worker_processes_give_the_same_samples_and_resume_exactly(mixture):
     batches = list(islice(loader, 4))
     assert loader.position == resumed_position(loader.state(), MixtureSampler(mixture, CONFIG)) == 45
     loader.close()
+    assert signal.getsignal(signal.SIGCHLD) == signal.SIG_DFL, "who starts other programs must not run torch's handler"
     assert [len(batch) for batch in batches] == [10] * 4
     assert all(map(same, expected[5:], [sample for batch in batches for sample in batch]))
