@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Still scenes with the places of everything in them, for learning to find what is named: ``gr00t sim scenes``.
+"""Still scenes, what can be asked in them and where that is, for learning to find what is named: ``gr00t sim scenes``.
 
 Thousands of layouts cost as much to make as a few dozen demonstrations, and localisation needs layouts, not motion.
 """
@@ -15,16 +15,12 @@ from rich.progress import track
 from gr00t_policy.core.errors import ConfigError
 from gr00t_policy.data.grounding import GroundingFacts, save_grounding
 from gr00t_policy.data.transforms import ImageTransform
-from gr00t_sim.demonstration import random_reach_targets
+from gr00t_sim.demonstration import goal_uv, random_reach_targets
 from gr00t_sim.experts.pick_place import PickPlaceExpert
-from gr00t_sim.projection import project
-from gr00t_sim.robot import HEAD_CAMERA
-from gr00t_sim.scene import BINS, OBJECTS
 from gr00t_sim.simulation import TabletopSim
-from gr00t_sim.tasks.registry import SUITES, TASKS
-from gr00t_sim.tasks.task import object_position
+from gr00t_sim.tasks.registry import TASKS, tasks_named
+from gr00t_sim.tasks.sentences import all_wishes
 
-_TASKS = SUITES["trained"]
 _POSES = 30
 _ARM_OVER_TABLE = 0.7  # share of the scenes
 
@@ -34,7 +30,9 @@ class ScenesConfig:
     """How many pictures of what size, and where to."""
 
     scenes: int = 20000
-    """Pictures to make, evenly over the tasks of the shipped checkpoint."""
+    """Pictures to make, evenly over the tasks."""
+    suite: str = "gr1_tabletop"
+    """A suite of tasks, or one task; docs/tasks.md lists them."""
     seed: int = 500000
     """Seed of the first scene."""
     image_size: int = 112
@@ -49,6 +47,7 @@ class ScenesConfig:
     def __post_init__(self) -> None:
         if self.scenes < 1 or self.workers < 1:
             raise ConfigError(f"scenes and workers must be at least 1, got {self.scenes} and {self.workers}")
+        tasks_named(self.suite)
 
 
 def run(config: ScenesConfig) -> int:
@@ -60,26 +59,30 @@ def run(config: ScenesConfig) -> int:
     jobs = [(config, share, config.seed + index * share, index == 0) for index in range(config.workers)]
     with multiprocessing.get_context("spawn").Pool(config.workers) as pool:
         parts = pool.starmap(make_scenes, jobs)
-    templates = tuple(dict.fromkeys(t for name in _TASKS for t in TASKS[name].templates))
-    facts = GroundingFacts(tuple(OBJECTS), tuple(BINS), templates, config.seed)
-    images, places = (np.concatenate([part[i] for part in parts])[: config.scenes] for i in (0, 1))
-    save_grounding(config.out, facts, images, places)
-    print(f"{config.out}: {len(images)} scenes")
+    facts = GroundingFacts(tuple(said for _, said in _wishes(config.suite)), config.seed)
+    images, asked, places = (np.concatenate([part[i] for part in parts])[: config.scenes] for i in (0, 1, 2))
+    save_grounding(config.out, facts, images, asked, places)
+    print(f"{config.out}: {len(images)} scenes of {len(tasks_named(config.suite))} tasks, {len(facts.wishes)} wishes")
     return 0
 
 
 def make_scenes(
     config: ScenesConfig, count: int, seed: int, show: bool
-) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """(count, size, size, 3) pictures and (count, things, 2) places, NaN where absent; tasks take turns in blocks."""
+) -> tuple[NDArray[np.uint8], NDArray[np.int16], NDArray[np.float32]]:
+    """(count, size, size, 3) pictures, (count, K) wishes that can be asked, -1 for none, and (count, K, 4) places of each
+    wish's object and target, NaN for none. Tasks take turns in blocks."""
     transform = ImageTransform(config.image_size, config.crop_fraction)
+    tasks, wishes = tasks_named(config.suite), _wishes(config.suite)
+    most = max(sum(task == name for task, _ in wishes) for name in tasks)
     images = np.zeros((count, config.image_size, config.image_size, 3), np.uint8)
-    places = np.full((count, len(OBJECTS) + len(BINS), 2), np.nan, np.float32)
+    asked = np.full((count, most), -1, np.int16)
+    places = np.full((count, most, 4), np.nan, np.float32)
     rows = iter(track(range(count), "drawing scenes") if show else range(count))
-    for task, share in zip(_TASKS, np.array_split(np.arange(count), len(_TASKS)), strict=True):
-        sim = TabletopSim(task)
+    for name, share in zip(tasks, np.array_split(np.arange(count), len(tasks)), strict=True):
+        sim = TabletopSim(name)
         poses = _arm_poses(sim, np.random.default_rng([seed, 5]))
         arm_noise = np.array([0.05 * joint.group.endswith("arm") for joint in sim.embodiment.joints])
+        numbers = [number for number, (task, _) in enumerate(wishes) if task == name]
         for row in (next(rows) for _ in share):
             rng = np.random.default_rng([seed + row, 3])
             sim.reset(seed + row)
@@ -87,9 +90,22 @@ def make_scenes(
                 pose = poses[rng.integers(len(poses))]
                 sim.place_joints(pose + rng.normal(size=pose.shape) * arm_noise)
             images[row] = transform.centre(transform.view(sim.render()))
-            places[row] = _places(sim)
+            asked[row, : len(numbers)] = numbers
+            for column, number in enumerate(numbers):
+                sim.ask(wishes[number][1][0])
+                places[row, column] = goal_uv(sim)
         sim.close()
-    return images, places
+    return images, asked, places
+
+
+def _wishes(suite: str) -> list[tuple[str, tuple[str, ...]]]:
+    """Everything that can be asked in a suite: the task and all ways to say it."""
+    found = []
+    for name in tasks_named(suite):
+        task = TASKS[name]()
+        for wish in all_wishes(task.slots):
+            found.append((name, tuple(template.format(**wish) for template in task.templates)))
+    return found
 
 
 def _arm_poses(sim: TabletopSim, rng: np.random.Generator) -> list[NDArray[np.float64]]:
@@ -104,14 +120,3 @@ def _arm_poses(sim: TabletopSim, rng: np.random.Generator) -> list[NDArray[np.fl
         pose[fingers] *= 1 + rng.uniform(0, 8) * (pose[fingers] < 1)
         poses.append(pose)
     return poses
-
-
-def _places(sim: TabletopSim) -> NDArray[np.float32]:
-    places = np.full((len(OBJECTS) + len(BINS), 2), np.nan, np.float32)
-    names = [*OBJECTS, *BINS]
-    for kind in sim.task.objects:
-        places[names.index(kind.name)] = project(sim.model, sim.data, HEAD_CAMERA, object_position(sim.data, kind.name))
-    for box in sim.task.bins:
-        centre = np.array(sim.model.body(box.name).pos)
-        places[names.index(box.name)] = project(sim.model, sim.data, HEAD_CAMERA, centre)
-    return places

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pictures with the places of the things in them: what the planner learns to find what a sentence names from.
+"""Pictures with sentences about them and the places of what the sentences name: what the planner learns to find things from.
 
-A folder with ``images.npy`` (N, H, W, 3) uint8 at the network's size, ``places.npy`` (N, things, 2) float32 as (u, v) in
-[0, 1], NaN where a thing is not in the scene, and ``grounding.json`` (names of the things, sentence templates, seeds).
+A folder with ``images.npy`` (N, H, W, 3) uint8 at the network's size, ``asked.npy`` (N, K) int16, the wishes that can be
+asked of each picture (-1: none), ``places.npy`` (N, K, 4) float32, where each wish's object and target are as (u, v) in
+[0, 1], and ``grounding.json`` (each wish as the sentences that state it, seed).
 """
 
 import json
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -16,46 +16,54 @@ from numpy.typing import NDArray
 from gr00t_policy.core.errors import DatasetError
 from gr00t_policy.data.durable import write_json
 
-_VERSION = 1
+_VERSION = 2
+_AGAIN = "make it again with: gr00t sim scenes"
 
 
 @dataclass(frozen=True)
 class GroundingFacts:
-    """What the arrays mean. objects and bins together name the columns of ``places``, objects first."""
+    """What the arrays mean. wishes: for each number in ``asked`` the sentences that state it, one as good as another."""
 
-    objects: tuple[str, ...]
-    bins: tuple[str, ...]
-    templates: tuple[str, ...]
+    wishes: tuple[tuple[str, ...], ...]
     seed: int
     version: int = _VERSION
+
+    @property
+    def sentences(self) -> set[str]:
+        """Everything that is said in the set."""
+        return {sentence for wish in self.wishes for sentence in wish}
 
 
 @dataclass(frozen=True)
 class GroundingSet:
-    """images (N, H, W, 3) uint8 and places (N, objects + bins, 2) float32, both memory-mapped."""
+    """images (N, H, W, 3) uint8, asked (N, K) int16 and places (N, K, 4) float32, memory-mapped."""
 
     facts: GroundingFacts
     images: NDArray[np.uint8]
+    asked: NDArray[np.int16]
     places: NDArray[np.float32]
 
     def __len__(self) -> int:
         return len(self.images)
 
     def draw(self, index: int, rng: np.random.Generator) -> tuple[str, NDArray[np.float32]]:
-        """A sentence about two things present in picture ``index`` and their places (4,): object, then bin."""
-        present = np.isfinite(self.places[index, :, 0])
-        count = len(self.facts.objects)
-        thing = int(rng.choice(np.flatnonzero(present[:count])))
-        place = int(rng.choice(np.flatnonzero(present[count:])))
-        template = self.facts.templates[rng.integers(len(self.facts.templates))]
-        sentence = template.format(object=self.facts.objects[thing], bin=self.facts.bins[place])
-        return sentence, self.places[index, [thing, count + place]].reshape(4)
+        """A sentence that can be said about picture ``index`` and the places (4,) of its object and its target."""
+        column = int(rng.choice(np.flatnonzero(self.asked[index] >= 0)))
+        sentences = self.facts.wishes[self.asked[index, column]]
+        return sentences[rng.integers(len(sentences))], np.array(self.places[index, column])
 
 
-def save_grounding(folder: Path, facts: GroundingFacts, images: NDArray[np.uint8], places: NDArray[np.float32]) -> None:
+def save_grounding(
+    folder: Path,
+    facts: GroundingFacts,
+    images: NDArray[np.uint8],
+    asked: NDArray[np.integer],
+    places: NDArray[np.floating],
+) -> None:
     """Write a set; its facts, written last, make it exist."""
     folder.mkdir(parents=True, exist_ok=True)
     np.save(folder / "images.npy", images, allow_pickle=False)
+    np.save(folder / "asked.npy", asked.astype(np.int16), allow_pickle=False)
     np.save(folder / "places.npy", places.astype(np.float32), allow_pickle=False)
     write_json(folder / "grounding.json", asdict(facts))
 
@@ -66,14 +74,18 @@ def load_grounding(folder: Path) -> GroundingSet:
     if not path.is_file():
         raise DatasetError(f"{folder} holds no grounding set ({path.name} is missing); make one with: gr00t sim scenes")
     data = json.loads(path.read_text())
-    names: dict[str, Sequence[str]] = {key: tuple(data[key]) for key in ("objects", "bins", "templates")}
-    facts = GroundingFacts(**{**data, **names})
-    images = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
-    places = np.load(folder / "places.npy", mmap_mode="r", allow_pickle=False)
-    things = len(facts.objects) + len(facts.bins)
-    if facts.version != _VERSION or len(images) != len(places) or places.shape[1:] != (things, 2):
+    if data.get("version") != _VERSION:
+        raise DatasetError(f"{folder} has version {data.get('version')} of the format, not {_VERSION}; {_AGAIN}")
+    facts = GroundingFacts(tuple(tuple(wish) for wish in data["wishes"]), data["seed"])
+    images, asked, places = (
+        np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in ("images", "asked", "places")
+    )
+    shape = (len(images), asked.shape[-1])
+    if asked.shape != shape or places.shape != (*shape, 4):
         raise DatasetError(
-            f"{folder}: {len(images)} pictures, places {places.shape}, version {facts.version}; expected equal numbers, "
-            f"({things}, 2) places each and version {_VERSION}; make it again with: gr00t sim scenes"
+            f"{folder}: {len(images)} pictures, asked {asked.shape}, places {places.shape}; expected (N, K) and (N, K, 4) "
+            f"of the same N; {_AGAIN}"
         )
-    return GroundingSet(facts, images, places)
+    if len(asked) and (asked.max() >= len(facts.wishes) or (asked < 0).all(axis=1).any()):
+        raise DatasetError(f"{folder}: a picture has no wish, or one that {path.name} does not state; {_AGAIN}")
+    return GroundingSet(facts, images, asked, places)

@@ -84,7 +84,8 @@ class Vla(nn.Module):
         """(loss (), mean distance () in half images) of the auxiliary localisation; input_ids, aux_target, aux_mask."""
         assert self.aux is not None, "this configuration has aux_targets 0"
         slots = self._image_slots(batch["input_ids"])
-        return self.aux.loss(features, *slots, batch["aux_target"], batch["aux_mask"])
+        with torch.autocast(features.device.type, enabled=False):  # places are wanted to a third of a pixel
+            return self.aux.loss(features.float(), *slots, batch["aux_target"], batch["aux_mask"])
 
     def _image_slots(self, input_ids: Tensor) -> tuple[Tensor, Tensor]:
         return image_slots(input_ids, self.config.image_token_id, self.config.vision.tokens)

@@ -29,8 +29,7 @@ class Objective(nn.Module):
         shown: dict[str, Tensor] = {}
         total = next(self.model.parameters()).new_zeros(())
         if demonstrations is not None:
-            device = demonstrations["state"].device.type
-            with torch.autocast(device, torch.bfloat16, enabled=self._mixed_precision):
+            with self._autocast(demonstrations["state"]):
                 losses = self.model.loss(demonstrations)
             total = losses["loss_flow"] + aux_weight * losses["loss_aux"]
             shown["flow"] = losses["loss_flow"].detach()
@@ -38,8 +37,12 @@ class Objective(nn.Module):
                 shown["find"] = losses["aux_distance"].detach()
         for name, batch in (("find", looks), ("find_scenes", scenes)):
             if batch is not None:
-                features = self.model.encode(batch["pixel_values"], batch["input_ids"], batch["attention_mask"])
+                with self._autocast(batch["pixel_values"]):
+                    features = self.model.encode(batch["pixel_values"], batch["input_ids"], batch["attention_mask"])
                 found, distance = self.model.aux_loss(features, batch)
                 total = total + aux_weight * found
                 shown[name] = distance.detach()
         return {"total": total, **shown}
+
+    def _autocast(self, where: Tensor) -> torch.autocast:
+        return torch.autocast(where.device.type, torch.bfloat16, enabled=self._mixed_precision)

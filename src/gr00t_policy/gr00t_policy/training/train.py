@@ -75,8 +75,7 @@ def _network(
     )
     sentences = {sentence for dataset in datasets for sentence in dataset.tasks.values()}
     if scenes is not None:
-        facts = scenes.facts
-        sentences |= {t.format(object=o, bin=b) for t in facts.templates for o in facts.objects for b in facts.bins}
+        sentences |= scenes.facts.sentences
     statistics = widened(statistics_of(datasets, load_embodiment(config.embodiment).tag), config.min_range_rad)
     tokenizer = train_tokenizer(sorted(sentences), model_config.language.vocab)
     return build_vla(model_config, config.seed), statistics, tokenizer

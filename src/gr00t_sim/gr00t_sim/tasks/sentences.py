@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The blanks of a task's sentences: which names may fill them, drawn at random or found in what somebody said."""
 
+import itertools
 from collections.abc import Mapping
 
 import numpy as np
@@ -20,6 +21,15 @@ def draw(slots: Slots, rng: np.random.Generator) -> Wish:
         else:
             wish |= {blank: names[index] for blank, index in zip(blanks, rng.permutation(len(names)), strict=False)}
     return wish
+
+
+def all_wishes(slots: Slots) -> list[Wish]:
+    """Every wish there is; one without blanks for a task that leaves no choice."""
+    per_group = [
+        [dict(zip(blanks, chosen, strict=True)) for chosen in itertools.permutations(names, len(blanks))]
+        for names, blanks in _groups(slots).items()
+    ]
+    return [{key: name for part in parts for key, name in part.items()} for parts in itertools.product(*per_group)]
 
 
 def understand(slots: Slots, sentence: str) -> Wish | None:
