@@ -31,8 +31,8 @@ class DemoConfig:
     say: str | None = None
     """the sentence the robot is to obey; empty: the scene's own (default: 'pick up the red can and place it in the blue
     bin', or the scene's own of another task)"""
-    task: str = _TASK
-    """the scene: a task of the simulator"""
+    task: str | None = None
+    """the scene: a task of the simulator (default: the one that --say is about, pick_named_object without --say)"""
     seed: int = 10000
     """seed of the scene: same task and seed, same scene; the shipped checkpoint never saw those from 10000 up"""
     duration_s: float = 60.0
@@ -59,10 +59,11 @@ def run(config: DemoConfig) -> int:
     """Run the demo; 0 when the task was solved, 1 when not. Raises Gr00tError."""
     if config.viewer and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
         raise ConfigError("--viewer needs a display, and neither DISPLAY nor WAYLAND_DISPLAY is set; run without it")
-    wish = sentence_for(config.task, config.say)  # what is refused must not cost an earlier demo's film
+    task = task_for_demo(config.task, config.say)  # what is refused must not cost an earlier demo's film
+    wish = sentence_for(task, config.say)
     bag = _fresh_folder(config.out) / "bag"
     print(f"starting the nodes (logs in {config.out / 'logs'}) ...", flush=True)
-    began_ns, sentence, status = _drive(config, wish, bag)
+    began_ns, sentence, status = _drive(config, task, wish, bag)
     print("measuring the run and making the film ...", flush=True)
     figures = measure(read_streams(bag, config.namespace))
     summary = summary_of(sentence, config.seed, status.success, figures)
@@ -85,6 +86,15 @@ def summary_of(sentence: str, seed: int, success: bool, figures: RunFigures) -> 
     }
 
 
+def task_for_demo(task: str | None, said: str | None) -> str:
+    """The task asked for, or the one that ``said`` is about. Raises TaskError when no task understands it."""
+    from gr00t_sim.tasks.by_sentence import task_for
+
+    if task is not None:
+        return task
+    return task_for(said) if said is not None and said.strip() else _TASK
+
+
 def sentence_for(task: str, said: str | None) -> str:
     """What to ask the simulator for, '' = the scene's own sentence. Raises TaskError when the task cannot tell what is asked."""
     from gr00t_sim.tasks.registry import make_task
@@ -97,7 +107,7 @@ def sentence_for(task: str, said: str | None) -> str:
     return said
 
 
-def _drive(config: DemoConfig, wish: str, bag: Path) -> tuple[int, str, StackStatus]:
+def _drive(config: DemoConfig, task: str, wish: str, bag: Path) -> tuple[int, str, StackStatus]:
     """Bring the stack up, say the sentence, watch; returns when it was said [ns, system clock], what, and the last status."""
     from gr00t_bringup.ros.stack import StackOptions, running_stack
 
@@ -105,14 +115,14 @@ def _drive(config: DemoConfig, wish: str, bag: Path) -> tuple[int, str, StackSta
         namespace=config.namespace,
         checkpoint=config.checkpoint or shipped_checkpoint(),
         parameter_files=config.params_file,
-        overrides={"sim": {"task": config.task, "seed": config.seed}},
+        overrides={"sim": {"task": task, "seed": config.seed}},
         log_level=config.log_level,
     )
     with running_stack(options, config.out / "logs", BagWriter(bag)) as stack:
         stack.wait_active()
         if config.viewer:
             stack.open_viewer()
-        sentence = stack.client.reset_simulation(config.task, config.seed, wish)
+        sentence = stack.client.reset_simulation(task, config.seed, wish)
         stack.client.wait_listeners(["planner", "bag_recorder"], _HEARD_S)
         began_ns, began_s = time.time_ns(), time.monotonic()
         stack.client.say(sentence)

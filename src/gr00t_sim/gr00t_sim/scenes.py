@@ -16,7 +16,7 @@ from gr00t_policy.core.errors import ConfigError
 from gr00t_policy.data.grounding import GroundingFacts, save_grounding
 from gr00t_policy.data.transforms import ImageTransform
 from gr00t_sim.demonstration import goal_uv, random_reach_targets
-from gr00t_sim.experts.pick_place import PickPlaceExpert
+from gr00t_sim.experts.registry import make_expert
 from gr00t_sim.simulation import TabletopSim
 from gr00t_sim.tasks.registry import TASKS, tasks_named
 from gr00t_sim.tasks.sentences import all_wishes
@@ -110,7 +110,7 @@ def _wishes(suite: str) -> list[tuple[str, tuple[str, ...]]]:
 
 def _arm_poses(sim: TabletopSim, rng: np.random.Generator) -> list[NDArray[np.float64]]:
     """Poses with one hand over the table, so that arms in view do not surprise the network."""
-    expert = PickPlaceExpert(sim)
+    expert = make_expert(sim)
     poses = []
     for _ in range(_POSES):
         sim.reset(0)

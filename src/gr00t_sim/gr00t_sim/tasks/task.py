@@ -122,7 +122,7 @@ class Task(ABC):
             raise TaskError(refusal + "say what to do, not what not to do")
         absent = [name for name in BINS if name in text and name not in (box.name for box in self.bins)]
         if absent or any(word not in text for word in self.essential) or any(word in text for word in self.turns):
-            raise TaskError(refusal + "it says something else; say for example: " + self._example())
+            raise TaskError(refusal + "it says something else; say for example: " + self.example())
         if not self.slots:
             if any(template.lower() in sentence.lower() for template in self.templates):
                 return {}
@@ -130,12 +130,13 @@ class Task(ABC):
         wish = understand(self.slots, sentence)
         if wish is None:
             known = " and ".join(f"one of {', '.join(names)}" for names in self.slots.values())
-            raise TaskError(f"{refusal}name {known}, e.g. '{self._example()}'")
+            raise TaskError(f"{refusal}name {known}, e.g. '{self.example()}'")
         if self.ordered and sorted(wish.values(), key=text.index) != list(wish.values()):
-            raise TaskError(refusal + f"say it in this order: {self._example()}")
+            raise TaskError(refusal + f"say it in this order: {self.example()}")
         return wish
 
-    def _example(self) -> str:
+    def example(self) -> str:
+        """One sentence of the task, always the same."""
         return self.templates[0].format(**draw(self.slots, np.random.default_rng(0)))
 
     def _openings(self, rng: np.random.Generator) -> dict[str, float]:
