@@ -46,10 +46,15 @@ class Outcome:
 
 
 class PolicyDriver:
-    """A policy in the loop: asked once per control period, gives joint targets (32,) for its end."""
+    """A policy in the loop: asked once per control period, gives joint targets (32,) for its end.
 
-    def __init__(self, sim: TabletopSim, policy: Policy, blend_time_s: float = DEFAULT_BLEND_TIME_S) -> None:
-        self._sim, self._policy = sim, policy
+    head_every: control periods from one evaluation of the head to the next; between them the plan is followed.
+    """
+
+    def __init__(
+        self, sim: TabletopSim, policy: Policy, blend_time_s: float = DEFAULT_BLEND_TIME_S, head_every: int = 1
+    ) -> None:
+        self._sim, self._policy, self._head_every = sim, policy, head_every
         names = sim.embodiment.joint_names
         self._index = np.array([names.index(name) for name in policy.embodiment.policy_joint_names])
         self._blender = ChunkBlender(len(self._index), blend_time_s)
@@ -74,7 +79,8 @@ class PolicyDriver:
             self._waiting = self._policy.encode(observation, sequence=period)
         if self._waiting is not None and (period == 0 or period % _PERIODS_PER_PICTURE == _TOKEN_DELAY_PERIODS):
             self._policy.accept(self._waiting)
-        self._blender.update(self._policy.act(state, now_ns))
+        if period % self._head_every == 0:
+            self._blender.update(self._policy.act(state, now_ns))
         targets = self._sim.joint_targets()
         targets[self._index] = self._blender.sample(now_ns + round(PERIOD_S * _NS))
         return targets

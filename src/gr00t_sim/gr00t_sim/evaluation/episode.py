@@ -38,6 +38,7 @@ class EpisodeSettings:
     noise_scale: float
     engine: str
     precision: str
+    head_every: int = 1
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ class EpisodeRunner:
             sentence = other_sentence(sim.task, key.seed, sim.reset(key.seed))
         elif key.language == "empty":
             told = ""
-        driver = PolicyDriver(sim, self._policy, self._settings.blend_time_s)
+        driver = PolicyDriver(sim, self._policy, self._settings.blend_time_s, self._settings.head_every)
         seen = None if watch is None else lambda step: watch(sim, step)
         outcome = rollout(sim, driver, key.seed, sentence=sentence, told=told, max_s=self._settings.max_s, on_step=seen)
         return EpisodeResult(key, outcome.sentence if told is None else told, outcome)

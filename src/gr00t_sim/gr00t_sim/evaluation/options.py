@@ -29,6 +29,9 @@ class EpisodeOptions:
     """Time limit of an episode [s]."""
     blend_time_s: float = DEFAULT_BLEND_TIME_S
     """Memory of the chunk blender [s]."""
+    head_every: int = 1
+    """Control periods (50 ms) from one evaluation of the head to the next: how much of a chunk is executed; 1: as on the
+    robot, every period."""
     noise_scale: float = 0.0
     """Scale of the flow's starting noise; 0: its centre, as on the robot."""
     engine: str = "openvino"
@@ -49,6 +52,8 @@ class EpisodeOptions:
                 "episodes and workers must be at least 1, seed not below 0, max_s above 0, "
                 f"language among {', '.join(LANGUAGES)}: {self}"
             )
+        if self.head_every < 1:
+            raise ConfigError(f"head_every counts control periods and must be at least 1, got {self.head_every}")
         if self.engine not in ENGINES:
             raise ConfigError(f"engine '{self.engine}' is unknown; choose one of: {', '.join(ENGINES)}")
 
@@ -58,7 +63,9 @@ class EpisodeOptions:
 
     @property
     def settings(self) -> EpisodeSettings:
-        return EpisodeSettings(self.max_s, self.blend_time_s, self.noise_scale, self.engine, self.precision)
+        return EpisodeSettings(
+            self.max_s, self.blend_time_s, self.noise_scale, self.engine, self.precision, self.head_every
+        )
 
     def keys(self) -> list[EpisodeKey]:
         """Every episode asked for, a task's one after another, each once."""

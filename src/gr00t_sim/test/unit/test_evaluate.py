@@ -33,6 +33,22 @@ def test_a_replayed_demonstration_succeeds_and_a_motionless_policy_does_not():
     sim.close()
 
 
+def test_a_chunk_is_followed_for_as_many_periods_as_asked_before_the_head_is_evaluated_again():
+    sim = TabletopSim("choose_bin")
+    asked = []
+
+    class Asked(HoldPolicy):
+        def act(self, state, state_stamp_ns):
+            asked.append(state_stamp_ns)
+            return super().act(state, state_stamp_ns)
+
+    rollout(sim, PolicyDriver(sim, Asked(sim.embodiment), head_every=4), 3, max_s=0.6)
+    sim.close()
+    assert np.diff(asked).tolist() == [200_000_000, 200_000_000] and len(asked) == 3
+    with pytest.raises(ConfigError, match="head_every"):
+        EvalConfig(head_every=0)
+
+
 def test_the_best_progress_of_an_episode_is_kept_when_its_end_is_worse():
     """Hold still for a second after a replay of the first half of a demonstration: the end says less than the best."""
     sim = TabletopSim("choose_bin")
