@@ -49,6 +49,20 @@ RECIPES = {
         14000,
         (Round({"gr1_tabletop": 150}, {"find": _FIND, "look": _LOOK, "joint": _JOINT}),),
     ),
+    # From demonstrations alone, for comparisons at equal data: what is looked at are their own pictures.
+    "demonstrations": Recipe(
+        "gr1_tabletop",
+        0,
+        (
+            Round(
+                {"gr1_tabletop": 150},
+                {
+                    "look": replace(_LOOK, steps=3200, scenes_per_step=0, looks_per_step=48),
+                    "joint": replace(_JOINT, scenes_per_step=0),
+                },
+            ),
+        ),
+    ),
     # Minutes instead of hours, to see that everything works; its checkpoint does nothing useful.
     "smoke": Recipe(
         "choose_bin",
@@ -72,8 +86,10 @@ class TrainVerbConfig:
     """Which recipe, where, on what."""
 
     recipe: str = "tiny"
-    """tiny (the shipped checkpoint, hours on two cores), smoke (minutes, to try the path), or finetune, which has options
-    of its own: `gr00t train --recipe finetune --help`."""
+    """tiny (the shipped checkpoint, hours on two cores), demonstrations (the same without still scenes), smoke (minutes, to
+    try the path), or finetune, which has options of its own: `gr00t train --recipe finetune --help`."""
+    budget: float = 1.0
+    """Share of the recipe's steps to take, in every stage."""
     out: Path | None = None
     """Run folder; default out/train/<recipe>. An interrupted run is continued."""
     data: Path = Path("out/datasets")
@@ -95,6 +111,8 @@ class TrainVerbConfig:
     def __post_init__(self) -> None:
         if self.recipe not in RECIPES:
             raise ConfigError(f"unknown recipe '{self.recipe}'; known: {', '.join(RECIPES)}, finetune")
+        if self.budget <= 0:
+            raise ConfigError(f"budget is a share of the recipe's steps and must be above 0, got {self.budget}")
 
 
 def run(config: TrainVerbConfig) -> int:
@@ -137,7 +155,7 @@ def _train(
             out=out,
             scenes=_scenes(config, RECIPES[config.recipe]),
             mixed_precision=config.bf16,
-            stages=stages,
+            stages={name: _scaled(stage, config.budget) for name, stage in stages.items()},
             initial=initial,
             threads=config.threads,
             device=config.device,
@@ -167,9 +185,16 @@ def _episodes(config: TrainVerbConfig, one: Round, number: int, policy: Path | N
     return folders
 
 
-def _scenes(config: TrainVerbConfig, recipe: Recipe) -> Path:
+def _scaled(stage: StageConfig, budget: float) -> StageConfig:
+    steps = max(1, round(stage.steps * budget))
+    return replace(stage, steps=steps, warmup_steps=min(stage.warmup_steps, steps))
+
+
+def _scenes(config: TrainVerbConfig, recipe: Recipe) -> Path | None:
     from gr00t_sim import scenes
 
+    if recipe.scenes == 0:
+        return None
     folder = config.data / f"scenes_{recipe.suite}_{recipe.scenes}"
     scenes.run(scenes.ScenesConfig(scenes=recipe.scenes, suite=recipe.suite, out=folder, workers=config.workers))
     return folder

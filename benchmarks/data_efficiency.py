@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Experiment: ours against Diffusion Policy with 10, 30 and 100 % of the demonstrations, the same ones for both.
+
+    python benchmarks/data_efficiency.py --out out/benchmarks/data_efficiency
+
+Both see demonstrations alone and take the same number of optimiser steps of the same batch; a third line adds the still
+scenes from which the shipped checkpoint learns to find things, which cost no demonstrations.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tyro
+
+import experiment
+import figures
+
+
+@dataclass(frozen=True)
+class Config(experiment.Protocol):
+    """One network of each kind for every share of the demonstrations, trained on all tasks together."""
+
+    out: Path = Path("out/benchmarks/data_efficiency")
+    shares: tuple[float, ...] = (0.1, 0.3, 1.0)
+    """Shares of the demonstrations."""
+    baseline_steps: int = 5600
+    """Optimiser steps of Diffusion Policy; ours takes as many in its two stages at the default budget."""
+
+
+def arms_for(config: Config, share: float) -> list[experiment.Arm]:
+    count = max(1, round(share * config.demonstrations))
+    generate, folders = experiment.demonstrations(config, count)
+    data = ("--datasets", *map(str, folders))
+    arms = []
+    for name, options in {
+        "ours": ("--recipe", "demonstrations", "--budget", str(config.budget), *config.train_options()),
+        "ours with still scenes": (
+            "--recipe", "tiny", "--budget", str(config.budget), "--data", str(config.out / "data"), *config.train_options(),
+        ),
+        "Diffusion Policy": (
+            "--recipe", "diffusion_policy", "--steps", str(config.baseline_steps), "--threads", str(config.threads),
+            *(("--mixed-precision",) if config.bf16 else ()),
+        ),
+    }.items():  # fmt: skip
+        out = config.out / "runs" / f"{name.replace(' ', '_')}_{count}"
+        train = ("train", *options, *data, "--out", str(out))
+        arms.append(experiment.Arm(f"{name}, {100 * share:.0f}%", out / "checkpoint", (*generate, train)))
+    return arms
+
+
+def main(config: Config) -> None:
+    results = experiment.run_arms(config, [arm for share in config.shares for arm in arms_for(config, share)])
+    series: dict[str, list[tuple[float, float, float, float]]] = {}
+    for row in results["rows"]:
+        name, share = row["arm"].rsplit(", ", 1)
+        series.setdefault(name, []).append((float(share.rstrip("%")), row["average"], *row["average95"]))
+    figures.draw_lines(
+        series,
+        f"share of {config.demonstrations} demonstrations of each task [%]",
+        "success by data",
+        config.out / "data_efficiency.png",
+    )
+    print(experiment.table(results))
+    print(reading(results))
+
+
+def reading(results: dict[str, Any]) -> str:
+    """The two figures that the experiment is about."""
+    rates = {row["arm"]: row["average"] for row in results["rows"]}
+    shares = {float(arm.rsplit(", ", 1)[1].rstrip("%")) for arm in rates}
+    most, least = f"{max(shares):.0f}%", f"{min(shares):.0f}%"
+    ahead = 100 * (rates[f"ours, {most}"] - rates[f"Diffusion Policy, {most}"])
+    kept = rates[f"ours, {least}"] / rates[f"ours, {most}"] if rates[f"ours, {most}"] else 0.0
+    return f"ours less Diffusion Policy at {most}: {ahead:+.0f} points; ours at {least} of its own at {most}: {100 * kept:.0f} %"
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Config, description=__doc__))

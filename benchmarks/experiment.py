@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the experiments on learning share: arms that are trained and evaluated by the commands a user has, and their table.
+
+Everything is done through ``gr00t``, so each number can be made again by hand from the commands that are printed. A command
+that has run is not run again: an experiment that was stopped goes on where it was.
+"""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gr00t_sim.evaluation.scores import average95
+from gr00t_sim.interval import wilson95
+
+Command = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How every arm of an experiment is judged."""
+
+    out: Path
+    """Folder of data, runs and results."""
+    tasks: tuple[str, ...] = ("pick_named_object", "choose_plate", "push_to_zone", "open_drawer")
+    """Tasks that are averaged over; one network for all of them."""
+    episodes: int = 100
+    """Unseen scenes of each task."""
+    demonstrations: int = 150
+    """Demonstrations of each task that are all of the data."""
+    budget: float = 0.5
+    """Share of the recipes' training steps."""
+    workers: int = 2
+    """Processes that generate and evaluate."""
+    threads: int = 2
+    """Threads that train."""
+    bf16: bool = True
+    """Train in bfloat16 autocast, every network alike."""
+
+    def train_options(self) -> Command:
+        return ("--threads", str(self.threads), *(("--bf16",) if self.bf16 else ()))
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One row of an experiment: the commands that make a checkpoint, in order, and how it is evaluated."""
+
+    name: str
+    checkpoint: Path
+    commands: tuple[Command, ...] = ()
+    evaluation: Command = ()
+
+
+def demonstrations(protocol: Protocol, count: int) -> tuple[list[Command], list[Path]]:
+    """Commands that make ``count`` demonstrations of each task, and the folders they leave."""
+    folders = [protocol.out / "data" / f"{task}_{count}" for task in protocol.tasks]
+    commands: list[Command] = [
+        ("sim", "generate", "--task", task, "--episodes", str(count), "--out", str(folder), "--workers", str(protocol.workers))
+        for task, folder in zip(protocol.tasks, folders, strict=True)
+    ]  # fmt: skip
+    return commands, folders
+
+
+def run_arms(protocol: Protocol, arms: Sequence[Arm], languages: Sequence[str] = ("own",)) -> dict[str, Any]:
+    """Make and evaluate every arm; ``languages`` includes "own". Writes ``results.json``.
+
+    Raises CalledProcessError when a command fails; ``log.txt`` has what it said.
+    """
+    rows = []
+    for arm in arms:
+        for command in arm.commands:
+            _once(protocol.out, command)
+        rows.append({"arm": arm.name, "tasks": _scores(protocol, arm, languages)})
+    return written(protocol, rows)
+
+
+def joined(name: str, parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """One row of several rows of different tasks."""
+    return {"arm": name, "tasks": {task: entry for part in parts for task, entry in part["tasks"].items()}}
+
+
+def written(protocol: Protocol, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Rows with their averages over tasks, in ``results.json``."""
+    for row in rows:
+        counts = [(entry["own"]["successes"], entry["own"]["episodes"]) for entry in row["tasks"].values()]
+        row["average"] = sum(done / of for done, of in counts) / len(counts)
+        row["average95"] = average95(counts)
+    results = {"episodes": protocol.episodes, "tasks": list(protocol.tasks), "rows": list(rows)}
+    (protocol.out / "results.json").write_text(json.dumps(results, indent=2))
+    return results
+
+
+def table(results: dict[str, Any]) -> str:
+    """The results as Markdown."""
+    head = ["arm", *results["tasks"], "average", "95 %"]
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    for row in results["rows"]:
+        rates = [
+            f"{100 * entry['own']['successes'] / entry['own']['episodes']:.0f} %" for entry in row["tasks"].values()
+        ]
+        low, high = row["average95"]
+        lines.append(
+            f"| {row['arm']} | {' | '.join(rates)} | {100 * row['average']:.0f} % | {100 * low:.0f} to {100 * high:.0f} |"
+        )
+    return "\n".join(lines)
+
+
+def _scores(protocol: Protocol, arm: Arm, languages: Sequence[str]) -> dict[str, Any]:
+    """Task -> sentence -> {successes, episodes, wilson95}."""
+    found = {}
+    for task in protocol.tasks:
+        file = protocol.out / "scores" / f"{arm.name.replace(' ', '_').replace('%', 'pc')}_{task}.json"
+        _once(
+            protocol.out,
+            (
+                "eval", "--checkpoint", str(arm.checkpoint), "--task", task, "--episodes", str(protocol.episodes),
+                "--language", *languages, "--workers", str(protocol.workers), "--film", "None", "--gallery", "0",
+                "--json", str(file), *arm.evaluation,
+            ),
+            made=file,
+        )  # fmt: skip
+        score = json.loads(file.read_text())["tasks"][task]
+        entries = {"own": score, **{name: score[name] for name in ("other", "empty") if name in score}}
+        found[task] = {
+            name: {
+                "successes": entry["successes"],
+                "episodes": entry["episodes"],
+                "wilson95": wilson95(entry["successes"], entry["episodes"]),
+            }
+            for name, entry in entries.items()
+            if name in languages
+        }
+    return found
+
+
+def _once(folder: Path, command: Command, made: Path | None = None) -> None:
+    """Run ``gr00t`` unless it ran to its end before; its output goes to a log file."""
+    done_file = folder / "done.jsonl"
+    done = done_file.read_text().splitlines() if done_file.is_file() else []
+    line = json.dumps(list(command))
+    if line in (json.dumps(json.loads(entry)["command"]) for entry in done) and (made is None or made.is_file()):
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    print("gr00t " + " ".join(command), flush=True)
+    began = time.monotonic()
+    with (folder / "log.txt").open("a") as log:
+        subprocess.run([sys.executable, "-m", "gr00t_bringup.cli", *command], check=True, stdout=log, stderr=log)
+    with done_file.open("a") as file:
+        file.write(json.dumps({"command": list(command), "seconds": round(time.monotonic() - began, 1)}) + "\n")

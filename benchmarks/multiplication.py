@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Experiment: what multiplied demonstrations are worth. A few of the expert, those multiplied, and as many of the expert.
+
+python benchmarks/multiplication.py --out out/benchmarks/multiplication
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+import experiment
+import figures
+
+
+@dataclass(frozen=True)
+class Config(experiment.Protocol):
+    """Three networks, each trained on all tasks together."""
+
+    out: Path = Path("out/benchmarks/multiplication")
+    tasks: tuple[str, ...] = ("pick_named_object", "choose_plate", "stack", "lift_box")
+    sources: int = 10
+    """Demonstrations of each task that there are to begin with."""
+
+
+def main(config: Config) -> None:
+    few, sources = experiment.demonstrations(config, config.sources)
+    many, whole = experiment.demonstrations(config, config.demonstrations)
+    multiplied = [config.out / "data" / f"{task}_multiplied" for task in config.tasks]
+    multiply = [
+        (
+            "sim", "multiply", "--source", str(source), "--count", str(config.demonstrations - config.sources),
+            "--out", str(out), "--workers", str(config.workers),
+        )
+        for source, out in zip(sources, multiplied, strict=True)
+    ]  # fmt: skip
+    arms = []
+    for name, commands, folders in (
+        (f"{config.sources} demonstrations", few, sources),
+        (f"{config.sources}, multiplied to {config.demonstrations}", [*few, *multiply], [*sources, *multiplied]),
+        (f"{config.demonstrations} demonstrations", many, whole),
+    ):
+        out = config.out / "runs" / name.replace(" ", "_").replace(",", "")
+        train = (
+            "train", "--recipe", "demonstrations", "--budget", str(config.budget), *config.train_options(),
+            "--datasets", *map(str, folders), "--out", str(out),
+        )  # fmt: skip
+        arms.append(experiment.Arm(name, out / "checkpoint", (*commands, train)))
+    results = experiment.run_arms(config, arms)
+    figures.draw_bars(results, "what multiplied demonstrations are worth", config.out / "multiplication.png")
+    print(experiment.table(results))
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Config, description=__doc__))
