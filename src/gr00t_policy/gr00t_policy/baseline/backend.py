@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A Diffusion Policy behind the interface of ``runtime.policy.Backend``, so that only the network differs from GR00T's."""
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -18,7 +19,7 @@ Act = Callable[[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]], 
 
 
 class DiffusionBackend:
-    """In float32 on the CPU. The features of an observation are one vector: S = 1 token of width cross_dim."""
+    """In float32 on the CPU. The features of an observation are one vector, the same in each of the S rows."""
 
     def __init__(
         self, checkpoint: DiffusionCheckpoint, engine: str = "openvino", *, sample_steps: int | None = None
@@ -39,12 +40,13 @@ class DiffusionBackend:
     def encode(
         self, pixel_values: NDArray[np.float32], input_ids: NDArray[np.int64], mask: NDArray[np.int64]
     ) -> NDArray[np.float32]:
-        """pixel_values (1, V, 3, H, W), ids and mask (1, S) -> features (1, D)."""
-        return self._model.encode(*(torch.tensor(value) for value in (pixel_values, input_ids, mask))).numpy()
+        """pixel_values (1, V, 3, H, W), ids and mask (1, S) -> features (S, D)."""
+        pixels, ids, real = (torch.tensor(value) for value in (pixel_values, input_ids, mask))
+        return self._model.encode(pixels, ids, real).expand(ids.shape[1], -1).numpy()
 
     def context(self, features: NDArray[np.float32], mask: NDArray[np.bool_]) -> Any:
-        """The features themselves: nothing can be done ahead without the joint state."""
-        return features
+        """The one vector (1, D): nothing can be done ahead without the joint state."""
+        return features[:1]
 
     def act(self, context: Any, state: NDArray[np.float32], noise: NDArray[np.float32]) -> NDArray[np.float32]:
         """state (1, state_dim), noise (T, A) -> normalised actions (T, A)."""
@@ -77,7 +79,8 @@ def _compiled(model: DiffusionPolicy, sample_steps: int | None) -> Act:
 
     head = model.config.head
     shapes = [[1, head.cross_dim], [1, 1, head.state_dim], [1, head.horizon, head.action_dim]]
-    with torch.no_grad():
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", torch.jit.TracerWarning)  # the steps it visits are constants of the graph
         graph = ov.convert_model(
             _Sampler(model, sample_steps).eval(),
             example_input=tuple(torch.zeros(shape) for shape in shapes),
