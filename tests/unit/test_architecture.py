@@ -18,7 +18,7 @@ ROS_PREFIXES = (
     "rosidl_",
     "ament_",
 )
-LAYERS = {"core": 0, "data": 1, "model": 1, "training": 2, "runtime": 2, "ros": 3}
+LAYERS = {"core": 0, "data": 1, "model": 1, "training": 2, "runtime": 2, "baseline": 2, "ros": 3}
 # The files of the fast loop that evaluate the network; all others of runtime/ work without torch.
 RUNTIME_WITH_NETWORK = {"torch_backend.py", "engine_graphs.py", "folded_head.py"}
 
@@ -63,7 +63,8 @@ def test_torch_is_imported_only_by_the_network_its_training_and_what_runs_it(pac
             return False
         place = inside(path, package)
         return package != "gr00t_policy" or not (
-            place[0] in ("model", "training") or (place[0] == "runtime" and place[-1] in RUNTIME_WITH_NETWORK)
+            place[0] in ("model", "training", "baseline")
+            or (place[0] == "runtime" and place[-1] in RUNTIME_WITH_NETWORK)
         )
 
     assert violations(package, forbidden) == []
@@ -85,7 +86,7 @@ def test_the_vlm_library_is_imported_by_the_backbone_alone(package: str) -> None
 def test_tokenizers_belong_to_the_model_and_its_training(package: str) -> None:
     def forbidden(path: Path, found: Import) -> bool:
         return found.top == "tokenizers" and not (
-            package == "gr00t_policy" and inside(path, package)[0] in ("model", "training")
+            package == "gr00t_policy" and inside(path, package)[0] in ("model", "training", "baseline")
         )
 
     assert violations(package, forbidden) == []

@@ -61,6 +61,13 @@ VERBS = (
         "from a checkpoint and recordings of a robot to a checkpoint for it",
         marker="--recipe finetune",
     ),
+    Verb(
+        ("train",),
+        "gr00t_policy.baseline.train",
+        "DiffusionTrainConfig",
+        "from demonstrations to a Diffusion Policy, to compare with",
+        marker="--recipe diffusion_policy",
+    ),
     Verb(("eval",), "gr00t_sim.evaluate", "EvalConfig", "success rates of a checkpoint in the simulator, without ROS"),
     Verb(
         ("eval",),

@@ -49,7 +49,11 @@ def inspect(
     kind = recognise(path)
     if kind == "checkpoint":
         from gr00t_bringup.inspection.checkpoint_report import checkpoint_report
+        from gr00t_bringup.inspection.diffusion_report import diffusion_report
+        from gr00t_policy.baseline.checkpoint import is_diffusion_policy
 
+        if is_diffusion_policy(path):
+            return diffusion_report(path, robot, verify=verify, details=details)
         return checkpoint_report(path, robot, tokenizer=tokenizer, verify=verify, details=details)
     if kind == "dataset":
         from gr00t_bringup.inspection.dataset_report import dataset_report

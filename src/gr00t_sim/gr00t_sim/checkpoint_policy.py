@@ -1,17 +1,45 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A checkpoint as a policy for the simulator, on the engine that the robot uses."""
+"""A checkpoint as a policy for the simulator: a GR00T network on the engine that the robot uses, or a baseline.
+
+Observation, normalisation, noise and the life of a chunk are the same for both; only the network differs.
+"""
 
 from pathlib import Path
 
-from gr00t_policy.model.checkpoint import load_checkpoint
+from gr00t_policy.baseline.checkpoint import DiffusionCheckpoint, is_diffusion_policy, load_diffusion_checkpoint
+from gr00t_policy.model.checkpoint import Checkpoint, load_checkpoint
 from gr00t_policy.runtime.backends import default_cache, load_backend
 from gr00t_policy.runtime.policy import Gr00tPolicy
 
+ROBOT = "gr1"
+
+
+def read_checkpoint(folder: Path) -> Checkpoint | DiffusionCheckpoint:
+    """Everything but the weights. Raises CheckpointError when the folder holds no usable GR-1 checkpoint."""
+    if is_diffusion_policy(folder):
+        return load_diffusion_checkpoint(folder, ROBOT)
+    return load_checkpoint(folder, ROBOT)
+
+
+def own_noise_scale(checkpoint: Checkpoint | DiffusionCheckpoint) -> float:
+    """Of the noise that chunks are made from where nobody asks for another: 0 for GR00T, the flow's centre, as on the robot;
+    1 for a Diffusion Policy, as published."""
+    return 1.0 if isinstance(checkpoint, DiffusionCheckpoint) else 0.0
+
 
 def load_policy(
-    folder: Path, engine: str = "openvino", precision: str = "int8", noise_scale: float = 1.0
+    folder: Path, engine: str = "openvino", precision: str = "int8", noise_scale: float | None = 1.0
 ) -> Gr00tPolicy:
-    """Raises CheckpointError when the folder holds no usable GR-1 checkpoint."""
-    checkpoint = load_checkpoint(folder, "gr1")
+    """engine: of all of a GR00T network, of a baseline's head. precision: a baseline has float32 alone.
+
+    noise_scale: None = ``own_noise_scale``. Raises CheckpointError when the folder holds no usable GR-1 checkpoint.
+    """
+    checkpoint = read_checkpoint(folder)
+    scale = own_noise_scale(checkpoint) if noise_scale is None else noise_scale
+    if isinstance(checkpoint, DiffusionCheckpoint):
+        from gr00t_policy.baseline.backend import DiffusionBackend
+
+        baseline = DiffusionBackend(checkpoint, "openvino" if engine == "auto" else engine)
+        return Gr00tPolicy(checkpoint, baseline, noise_scale=scale)
     backend = load_backend(checkpoint, engine, precision, default_cache(Path.home()))
-    return Gr00tPolicy(checkpoint, backend, noise_scale=noise_scale)
+    return Gr00tPolicy(checkpoint, backend, noise_scale=scale)

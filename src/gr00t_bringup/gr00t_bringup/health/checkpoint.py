@@ -6,11 +6,18 @@ from pathlib import Path
 from gr00t_bringup.health.finding import Finding, error, ok, warning
 from gr00t_bringup.inspection.checkpoint_report import checkpoint_report
 from gr00t_bringup.inspection.report import Problem
+from gr00t_policy.baseline.checkpoint import is_diffusion_policy
 from gr00t_policy.core.errors import Gr00tError
 
 
 def checkpoint_finding(folder: Path, robot: str) -> Finding:
     """robot: embodiment name or YAML file."""
+    if is_diffusion_policy(folder):
+        return error(
+            "checkpoint",
+            f"{folder.name} is a Diffusion Policy: planner and controller do not run it, `gr00t eval` does",
+            "give --checkpoint of a GR00T network",
+        )
     try:
         report = checkpoint_report(folder, robot)
     except Gr00tError as refusal:

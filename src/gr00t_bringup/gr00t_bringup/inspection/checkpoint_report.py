@@ -11,6 +11,7 @@ from gr00t_policy.core.embodiment import Embodiment, load_embodiment
 from gr00t_policy.core.errors import Gr00tError
 from gr00t_policy.data.statistics import KeyStatistics, Statistics
 from gr00t_policy.model.checkpoint import Checkpoint, is_released, load_checkpoint
+from gr00t_policy.runtime.served_checkpoint import ServedCheckpoint
 
 _STATISTICS = ("min", "q01", "mean", "std", "q99", "max")
 _HALVES = {PLANNER: "planner half", CONTROLLER: "controller half"}
@@ -36,20 +37,18 @@ def checkpoint_report(
         return report
     _weights(report, folder, details=details)
     _odd(report, checkpoint)
-    config = config or _own_robot(report, checkpoint.embodiment)
+    config = config or own_robot(report, checkpoint.embodiment)
     if config is not None:
         report.problems += compare(checkpoint, config)
     report.facts = [*_facts(checkpoint, verified=verify), *report.facts]
     sides = ("action", "state") if details else ("action",)
-    report.grids[:0] = [
-        _joint_grid(checkpoint.embodiment, side, getattr(checkpoint.statistics, side)) for side in sides
-    ]
+    report.grids[:0] = [joint_grid(checkpoint.embodiment, side, getattr(checkpoint.statistics, side)) for side in sides]
     report.data |= _data(checkpoint) | {"compared_with": config.name if config else None, "verified": verify}
     report.judge(f"robot '{config.name}'" if config else "")
     return report
 
 
-def compare(checkpoint: Checkpoint, robot: Embodiment) -> list[Problem]:
+def compare(checkpoint: ServedCheckpoint, robot: Embodiment) -> list[Problem]:
     """All that hinders running this checkpoint on that robot, and what is worth knowing about it."""
     return [
         *robot_differences(checkpoint.embodiment, robot),
@@ -58,7 +57,8 @@ def compare(checkpoint: Checkpoint, robot: Embodiment) -> list[Problem]:
     ]
 
 
-def _own_robot(report: Report, trained: Embodiment) -> Embodiment | None:
+def own_robot(report: Report, trained: Embodiment) -> Embodiment | None:
+    """The config of the robot it was trained for; None, and a problem in the report, where there is none."""
     try:
         return load_embodiment(trained.name)
     except Gr00tError:
@@ -128,7 +128,7 @@ def _facts(checkpoint: Checkpoint, *, verified: bool) -> list[tuple[str, str]]:
             f"{config.vision.tokens} tokens, crop {config.crop_fraction:g}",
         ),
         ("reads", f"prompt '{config.prompt_template}', {_sentence_limit(checkpoint)}"),
-        ("trained", _card_line(checkpoint.card)),
+        ("trained", card_line(checkpoint.card)),
         (
             "hash",
             f"{checkpoint.hash[:16]} ({'every byte checked' if verified else 'as listed; --verify reads all bytes'})",
@@ -144,7 +144,7 @@ def _sentence_limit(checkpoint: Checkpoint) -> str:
     return f"{order}, prompts up to {config.language.max_positions} tokens with the images"
 
 
-def _card_line(card: dict[str, Any]) -> str:
+def card_line(card: dict[str, Any]) -> str:
     """What the training card says that one wants to know first."""
     datasets = card.get("datasets")
     words = []
@@ -160,7 +160,7 @@ def _card_line(card: dict[str, Any]) -> str:
     return ", ".join(words) or "no training card"
 
 
-def _joint_grid(robot: Embodiment, side: str, statistics: dict[str, KeyStatistics]) -> Grid:
+def joint_grid(robot: Embodiment, side: str, statistics: dict[str, KeyStatistics]) -> Grid:
     """The network's vector, slot by slot."""
     rows = []
     for group, part in robot.policy_slices.items():
@@ -201,12 +201,13 @@ def _data(checkpoint: Checkpoint) -> dict[str, Any]:
             "instruction_tokens": config.instruction_tokens or None,
             "max_positions": config.language.max_positions,
         },
-        "joints": _joint_data(robot, checkpoint.statistics),
+        "joints": joint_data(robot, checkpoint.statistics),
         "training_card": checkpoint.card,
     }
 
 
-def _joint_data(robot: Embodiment, statistics: Statistics) -> list[dict[str, Any]]:
+def joint_data(robot: Embodiment, statistics: Statistics) -> list[dict[str, Any]]:
+    """The same as data."""
     return [
         {
             "slot": part.start + index,

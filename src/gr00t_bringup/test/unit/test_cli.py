@@ -92,6 +92,7 @@ def test_each_verb_that_measures_takes_a_json_file(verb: Verb):
         ("train --recipe smoke", "train"),
         ("train --out o --recipe finetune --dataset d", "train --recipe finetune"),
         ("train --recipe=finetune", "train --recipe finetune"),
+        ("train --recipe diffusion_policy --steps 9", "train --recipe diffusion_policy"),
         ("train --out finetune --recipe tiny", "train"),
     ],
 )

@@ -1,41 +1,39 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A checkpoint folder: everything the network knows, checked before a weight is read. Reading facts needs no torch.
+"""A checkpoint of a GR00T network: everything it knows, checked before a weight is read. Reading facts needs no torch.
 
-Ours: model.safetensors, config.json (ModelConfig in full), embodiment.json, experiment_cfg/metadata.json (statistics),
-tokenizer.json, manifest.json (sha256 of the files above), training_card.json (for people: not part of the hash).
-NVIDIA's, as released: see ``released_checkpoint``; served behind the same interface.
+Ours: see ``checkpoint_folder``. NVIDIA's, as released: see ``released_checkpoint``; served behind the same interface.
 """
 
-import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from safetensors import SafetensorError
 from tokenizers import Tokenizer
 
-from gr00t_policy.core.embodiment import Embodiment, embodiment_from_dict, embodiment_to_dict
-from gr00t_policy.core.errors import CheckpointError, ConfigError, EmbodimentError
-from gr00t_policy.data.durable import flush, write_json
-from gr00t_policy.data.statistics import Statistics, load_metadata, save_metadata
-from gr00t_policy.model.checkpoint_files import CONFIG, METADATA, file_digest, total_digest
+from gr00t_policy.core.embodiment import Embodiment
+from gr00t_policy.core.errors import CheckpointError, ConfigError
+from gr00t_policy.data.statistics import Statistics
+from gr00t_policy.model.checkpoint_files import CONFIG
+from gr00t_policy.model.checkpoint_folder import (
+    DIFFUSION_POLICY,
+    MANIFEST,
+    check_statistics,
+    model_type,
+    read_folder,
+    require_folder,
+    write_folder,
+)
 from gr00t_policy.model.config import ModelConfig, config_from_dict, config_to_dict
 from gr00t_policy.model.json_file import read_json
 from gr00t_policy.model.release import ReleaseReport, is_release
 from gr00t_policy.model.released_checkpoint import read_released
-from gr00t_policy.model.tokenizer import PromptTokenizer, load_tokenizer, prompt_tokenizer
-from gr00t_policy.model.weight_files import WEIGHTS, WeightFiles, open_weight_file
+from gr00t_policy.model.tokenizer import PromptTokenizer, prompt_tokenizer
+from gr00t_policy.model.weight_files import WeightFiles
 
 if TYPE_CHECKING:
     from gr00t_policy.model.action_head import ActionHead
     from gr00t_policy.model.backbone import Backbone
     from gr00t_policy.model.vla import Vla
-
-EMBODIMENT = "embodiment.json"
-TOKENIZER = "tokenizer.json"
-MANIFEST = "manifest.json"
-CARD = "training_card.json"
-HASHED = (CONFIG, EMBODIMENT, METADATA, WEIGHTS, TOKENIZER)
 
 
 @dataclass(frozen=True)
@@ -126,26 +124,15 @@ def save_checkpoint(
 
     check_parts(model.config, embodiment, statistics)
     prompt_tokenizer(tokenizer, model.config)  # raises when it does not fit
-    aside = folder.with_name(f".{folder.name}.part")
-    shutil.rmtree(aside, ignore_errors=True)
-    try:
-        aside.mkdir(parents=True)
-        write_json(aside / CONFIG, config_to_dict(model.config))
-        write_json(aside / EMBODIMENT, embodiment_to_dict(embodiment))
-        save_metadata(aside / METADATA, statistics)
-        (aside / TOKENIZER).write_text(tokenizer.to_str(pretty=True) + "\n", encoding="utf-8")
-        save_weights(model, aside / WEIGHTS, dtype=dtype)
-        write_json(aside / CARD, card)
-        digests = {name: file_digest(aside / name) for name in HASHED}
-        write_json(aside / MANIFEST, {"sha256": digests})
-        flush(aside / WEIGHTS)
-    except (OSError, SafetensorError) as error:
-        shutil.rmtree(aside, ignore_errors=True)
-        raise CheckpointError(
-            f"checkpoint {folder} could not be written ({error}); what was there stays: make room and save again"
-        ) from error
-    _replace_folder(folder, aside)
-    return total_digest(digests)
+    return write_folder(
+        folder,
+        config_to_dict(model.config),
+        embodiment,
+        statistics,
+        tokenizer,
+        card,
+        lambda path: save_weights(model, path, dtype=dtype),
+    )
 
 
 def load_checkpoint(
@@ -164,25 +151,26 @@ def load_checkpoint(
     folder and an embodiment that is not known here.
     """
     folder = Path(folder)
-    if not folder.is_dir():
-        raise CheckpointError(f"no checkpoint folder {folder}; give the folder that holds {WEIGHTS} and {CONFIG}")
+    require_folder(folder)
+    _refuse_baseline(folder)
     if is_released(folder):
         facts = read_released(folder, embodiment or "gr1", Path(tokenizer) if tokenizer else None)
         check_parts(facts.config, facts.embodiment, facts.statistics)
         return Checkpoint(folder, card={}, **vars(facts))
-    if missing := [name for name in (*HASHED, MANIFEST) if not (folder / name).is_file()]:
-        raise CheckpointError(f"checkpoint {folder} lacks {', '.join(missing)}; copy or download it again")
-    digests = _check_manifest(folder, verify)
-    config = _parse(folder / CONFIG, config_from_dict)
-    robot = _parse(folder / EMBODIMENT, embodiment_from_dict)
-    if embodiment is not None and robot.name != embodiment:
-        raise CheckpointError(f"checkpoint {folder} was trained for embodiment '{robot.name}', not '{embodiment}'")
-    statistics = load_metadata(folder / METADATA, robot.tag)
-    check_parts(config, robot, statistics)
-    prompt = prompt_tokenizer(load_tokenizer(folder / TOKENIZER), config)
-    card = read_json(folder / CARD) if (folder / CARD).is_file() else {}
-    weights = open_weight_file(folder / WEIGHTS)
-    return Checkpoint(folder, config, robot, statistics, prompt, card, total_digest(digests), weights)
+    content = read_folder(folder, config_from_dict, embodiment, verify=verify)
+    config: ModelConfig = content.config
+    check_parts(config, content.embodiment, content.statistics)
+    prompt = prompt_tokenizer(content.tokenizer, config)
+    return Checkpoint(
+        folder,
+        config,
+        content.embodiment,
+        content.statistics,
+        prompt,
+        content.card,
+        content.hash,
+        content.weights,
+    )
 
 
 def is_released(folder: Path) -> bool:
@@ -202,41 +190,13 @@ def check_parts(config: ModelConfig, embodiment: Embodiment, statistics: Statist
             f"embodiment '{embodiment.name}' needs {action} action and {state} state numbers; the network has "
             f"{config.head.action_dim} and {config.head.state_dim}"
         )
-    expected = {name: part.stop - part.start for name, part in embodiment.policy_slices.items()}
-    for side, keys in (("state", statistics.state), ("action", statistics.action)):
-        given = {name: len(item.min) for name, item in keys.items()}
-        if given != expected:
-            raise CheckpointError(f"{side} statistics are for joint groups {given}; '{embodiment.name}' has {expected}")
+    check_statistics(embodiment, statistics)
 
 
-def _check_manifest(folder: Path, verify: bool) -> dict[str, str]:
-    manifest = read_json(folder / MANIFEST)
-    recorded = manifest.get("sha256") if isinstance(manifest, dict) else None
-    if not isinstance(recorded, dict) or set(recorded) != set(HASHED):
-        raise CheckpointError(f"{folder / MANIFEST} does not list the sha256 of {', '.join(HASHED)}")
-    digests = {
-        name: file_digest(folder / name) if verify or name != WEIGHTS else str(recorded[name]) for name in HASHED
-    }
-    if damaged := [name for name in HASHED if digests[name] != recorded[name]]:
+def _refuse_baseline(folder: Path) -> None:
+    """Raises CheckpointError for a network that has nothing to say to a controller."""
+    if model_type(folder) == DIFFUSION_POLICY:
         raise CheckpointError(
-            f"checkpoint {folder} is damaged: {', '.join(damaged)} differs from its manifest; copy or download it again"
+            f"checkpoint {folder} is a Diffusion Policy, a baseline without conditioning tokens: `gr00t eval` runs it in "
+            "the simulator; planner, controller and the tools for GR00T networks do not"
         )
-    return digests
-
-
-def _parse(path: Path, build: Any) -> Any:
-    try:
-        return build(read_json(path))
-    except (ConfigError, EmbodimentError) as error:
-        raise CheckpointError(f"{path}: {error}") from error
-
-
-def _replace_folder(folder: Path, aside: Path) -> None:
-    """Put ``aside`` in the place of ``folder``; what was there is deleted only after it has moved out of the way."""
-    old = folder.with_name(f".{folder.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
-    if folder.exists():
-        folder.rename(old)
-    aside.rename(folder)
-    flush(folder.parent)
-    shutil.rmtree(old, ignore_errors=True)

@@ -3,12 +3,13 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
-from typing import Any, get_type_hints
+from typing import Any, TypeVar, get_type_hints
 
 from gr00t_policy.core.errors import ConfigError
 
 TEMPLATES = ("eagle2", "compact")
 ATTENTIONS = ("sdpa", "eager")
+Config = TypeVar("Config")
 SHUFFLE = 2  # pixel shuffle joins SHUFFLE x SHUFFLE patches into one token (downsample_ratio 0.5 of Eagle-2)
 
 
@@ -203,7 +204,7 @@ def config_to_dict(config: ModelConfig) -> dict[str, Any]:
 
 def config_from_dict(data: Any) -> ModelConfig:
     """Configuration from plain data. Raises ConfigError on unknown or missing keys and on wrong types."""
-    return _read(ModelConfig, data, "config")
+    return read_dataclass(ModelConfig, data, "config")
 
 
 def resized(config: ModelConfig, image_size: int, patch: int | None = None) -> ModelConfig:
@@ -269,10 +270,11 @@ def _tiny() -> ModelConfig:
     )  # fmt: skip
 
 
-def _read(cls: type, data: Any, where: str) -> Any:
+def read_dataclass(cls: type[Config], data: Any, where: str) -> Config:
+    """A frozen configuration from plain data, nested ones too. Raises ConfigError naming ``where`` it is wrong."""
     if not isinstance(data, Mapping):
         raise ConfigError(f"{where}: expected a mapping, got {type(data).__name__}")
-    known = {item.name: item for item in fields(cls)}
+    known = {item.name: item for item in fields(cls)}  # type: ignore[arg-type]
     if unknown := sorted(set(data) - set(known)):
         raise ConfigError(f"{where}: unknown key(s) {', '.join(unknown)}; known: {', '.join(known)}")
     hints = get_type_hints(cls)
@@ -285,7 +287,7 @@ def _read(cls: type, data: Any, where: str) -> Any:
 
 def _read_value(hint: Any, value: Any, where: str) -> Any:
     if is_dataclass(hint):
-        return _read(hint, value, where)  # type: ignore[arg-type]
+        return read_dataclass(hint, value, where)  # type: ignore[arg-type]
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if hint == dict[str, int]:

@@ -17,7 +17,7 @@ from gr00t_policy.core.types import ActionChunk, ConditioningTokens, Observation
 from gr00t_policy.data.camera_views import CameraViews
 from gr00t_policy.data.published_images import picture_transform
 from gr00t_policy.data.transforms import StateActionTransform
-from gr00t_policy.model.checkpoint import Checkpoint
+from gr00t_policy.runtime.served_checkpoint import ServedCheckpoint
 
 _NS = 1_000_000_000
 
@@ -62,7 +62,7 @@ class Gr00tPolicy:
     noise_scale: 1 samples the distribution it was trained for, 0 gives the flow's centre (least variation).
     """
 
-    def __init__(self, checkpoint: Checkpoint, backend: Backend, seed: int = 0, noise_scale: float = 1.0) -> None:
+    def __init__(self, checkpoint: ServedCheckpoint, backend: Backend, seed: int = 0, noise_scale: float = 1.0) -> None:
         config = checkpoint.config
         self.checkpoint = checkpoint
         self.embodiment = checkpoint.embodiment

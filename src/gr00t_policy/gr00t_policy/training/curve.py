@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def draw_curve(log: Path, picture: Path) -> None:
-    """Read ``log.jsonl`` and draw flow-matching loss and, where it was trained, localisation distance over steps."""
+    """Read ``log.jsonl`` and draw the loss and, where it was trained, localisation distance over steps."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -15,6 +15,7 @@ def draw_curve(log: Path, picture: Path) -> None:
     lines = [json.loads(line) for line in log.read_text().splitlines()]
     panels = {
         "flow-matching loss": ("flow", "flow_held_out"),
+        "error of the predicted noise": ("noise", "noise_held_out"),
         "localisation distance [half images]": ("find", "find_scenes"),
     }
     shown = {title: keys for title, keys in panels.items() if any(key in line for line in lines for key in keys)}

@@ -13,45 +13,45 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from gr00t_policy.core.errors import CheckpointError, ConfigError
-from gr00t_policy.model.flow import sample_time
-from gr00t_policy.model.vla import Vla
 from gr00t_policy.training.batches import Batch, DemonstrationBatches, GroundingBatches, Streams, streams
 from gr00t_policy.training.config import LoopConfig, StageConfig
-from gr00t_policy.training.objective import Objective
+from gr00t_policy.training.objective import Objective, StepObjective
 from gr00t_policy.training.processes import accelerator
 from gr00t_policy.training.run_log import RunLog
-from gr00t_policy.training.tuning import freeze
 
 Report = Callable[[dict[str, Any]], None]
+Network = TypeVar("Network", bound=nn.Module)
 RESUME = "resume.safetensors"
 _LOG_EVERY = 20
-_LOGGED = ("flow", "find", "find_scenes", "gradient", "rate")
+_LOGGED = ("gradient", "rate")  # beside what the objective shows
 _CHECK_EVERY = 100  # steps between looks at episodes that are not learnt from
 _CHECK_PICTURES = 32
 
 
-class TrainingRun:
+class TrainingRun(Generic[Network]):
     """State of a run that can be stopped at any step and continued from its folder, which all processes must share.
 
-    held_out: draws from episodes that are not learnt from; its loss is logged as ``flow_held_out``.
+    held_out: draws from episodes that are not learnt from; its loss is logged as ``flow_held_out``, or under another name
+    than ``flow`` where the objective has one. objective: makes of the network what is minimised.
     """
 
     def __init__(
         self,
         config: LoopConfig,
-        model: Vla,
+        model: Network,
         demonstrations: DemonstrationBatches,
         scenes: GroundingBatches | None = None,
         held_out: DemonstrationBatches | None = None,
+        objective: Callable[..., StepObjective] = Objective,
     ) -> None:
         self._processes = accelerator(config.device)
         self._device = self._processes.device
@@ -59,12 +59,14 @@ class TrainingRun:
         self._demonstrations, self._scenes, self._held_out = demonstrations, scenes, held_out
         self._shares = self._processes.num_processes * config.accumulate
         _check_shares(config, self._shares)
-        self._frozen = freeze(self.model, config.frozen)
+        self._plain = objective(model, mixed_precision=config.mixed_precision)
+        self._logged = (*self._plain.shown, *_LOGGED)
+        self._frozen = self._plain.freeze(config.frozen)
         self.average = {name: value.detach().clone() for name, value in self._averaged().items()}
         self._optimiser = torch.optim.AdamW(
-            _groups(model, config.weight_decay), lr=1e-4, betas=config.betas, fused=True
+            _groups(self._plain, config.weight_decay), lr=1e-4, betas=config.betas, fused=True
         )
-        self._objective = self._processes.prepare(Objective(model, mixed_precision=config.mixed_precision))
+        self._objective = self._processes.prepare(self._plain)
         self.step = 0
         self.seconds = 0.0
         self._resume()
@@ -78,7 +80,7 @@ class TrainingRun:
     def total_steps(self) -> int:
         return sum(stage.steps for stage in self.config.stages.values())
 
-    def result(self) -> Vla:
+    def result(self) -> Network:
         """The network on the CPU: with the averaged weights where there are any, else the last ones."""
         model = copy.deepcopy(self.model).cpu()
         if self.average:
@@ -101,7 +103,7 @@ class TrainingRun:
                 line = {"step": self.step, "stage": name, "seconds": round(self.seconds, 1), **means}
                 if log is not None:
                     if self._held_out is not None and (self.step % _CHECK_EVERY == 0 or last):
-                        line["flow_held_out"] = self._check(self._held_out)
+                        line[f"{self._plain.shown[0]}_held_out"] = self._check(self._held_out)
                     log.add(line)
                     report(line)
                 recent = []
@@ -143,12 +145,12 @@ class TrainingRun:
 
     def _means_of_all(self, recent: Sequence[dict[str, float]]) -> dict[str, float]:
         """Of each logged value over the steps and processes that have it."""
-        table = torch.zeros(len(_LOGGED), 2, device=self._device)
-        for row, name in enumerate(_LOGGED):
+        table = torch.zeros(len(self._logged), 2, device=self._device)
+        for row, name in enumerate(self._logged):
             known = [values[name] for values in recent if name in values]
             table[row] = torch.tensor([sum(known), len(known)])
         sums = self._processes.reduce(table, "sum").tolist()
-        return {name: total / count for name, (total, count) in zip(_LOGGED, sums, strict=True) if count}
+        return {name: total / count for name, (total, count) in zip(self._logged, sums, strict=True) if count}
 
     def _averaged(self) -> dict[str, Tensor]:
         """What is averaged: nothing without decay, when the last weights are the result."""
@@ -156,11 +158,10 @@ class TrainingRun:
 
     @torch.no_grad()
     def _check(self, held_out: DemonstrationBatches) -> float:
-        """Loss on the same pictures, noise and flow times each time."""
+        """Loss on the same pictures, noise and times each time."""
         self.model.eval()
         batch = self._noised(held_out, streams(self.config.seed, places=range(_CHECK_PICTURES)), 1)
-        with torch.autocast(self._device.type, torch.bfloat16, self.config.mixed_precision):
-            return float(self.model.loss(batch)["loss_flow"])
+        return float(self._plain(batch, None, None, 0.0)["total"])
 
     def _drawn(self, stage: StageConfig, share: int) -> list[dict[str, Tensor] | None]:
         """One share of the step's demonstrations, of its looks at them, and of its still scenes."""
@@ -180,14 +181,12 @@ class TrainingRun:
         return [demonstrations, looks, scenes]
 
     def _noised(self, source: DemonstrationBatches, rngs: Streams, samples: int) -> dict[str, Tensor]:
-        """A batch of demonstrations at random noise and flow times."""
-        batch, head = source.draw(rngs, samples), self.model.config.head
+        """A batch of demonstrations at random noise and times."""
+        batch = source.draw(rngs, samples)
         shape = (samples, *batch["action"].shape[1:])
         noise = np.concatenate([rng.normal(size=shape).astype(np.float32) for rng in rngs])
-        times = [
-            sample_time(samples, alpha=head.beta_alpha, beta=head.beta_beta, s=head.noise_s, rng=rng) for rng in rngs
-        ]
-        return {**self._tensors({**batch, "noise": noise}), "t": torch.cat(times).clamp(min=0).to(self._device)}
+        times = [self._plain.draw_times(samples, rng) for rng in rngs]
+        return {**self._tensors({**batch, "noise": noise}), "t": torch.cat(times).to(self._device)}
 
     def _tensors(self, batch: Batch) -> dict[str, Tensor]:
         return {name: torch.from_numpy(value).to(self._device) for name, value in batch.items()}
@@ -266,10 +265,10 @@ def read_progress(path: Path) -> tuple[int, float]:
     return int(metadata["step"]), float(metadata["seconds"])
 
 
-def _groups(model: Vla, weight_decay: float) -> list[dict[str, Any]]:
+def _groups(objective: StepObjective, weight_decay: float) -> list[dict[str, Any]]:
     """Backbone and the rest apart, each with weight decay for matrices and tables only, as GR00T N1 decays."""
     groups = []
-    inside = {id(p) for p in model.backbone.parameters()}
+    model, inside = objective.model, {id(p) for p in objective.backbone.parameters()}
     for backbone in (True, False):
         for matrices in (True, False):
             learnt = [p for p in model.parameters() if p.requires_grad]

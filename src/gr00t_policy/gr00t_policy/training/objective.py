@@ -1,30 +1,76 @@
 # SPDX-License-Identifier: Apache-2.0
 """What one step of training minimises, as one module with one ``forward``: what data-parallel training can wrap."""
 
-from collections.abc import Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from gr00t_policy.model.flow import sample_time
 from gr00t_policy.model.vla import Vla
+from gr00t_policy.training.tuning import freeze
 
 Tensors = Mapping[str, Tensor]
 
 
-class Objective(nn.Module):
+class StepObjective(nn.Module, ABC):
+    """All that the loop needs to know of a network.
+
+    shown: names of the values that ``forward`` gives for the log, the loss of demonstrations first. model: the network;
+    its ``state_dict`` is what is saved. backbone: the part of it that learns at its own rate.
+    """
+
+    shown: tuple[str, ...]
+    model: nn.Module
+
+    @property
+    @abstractmethod
+    def backbone(self) -> nn.Module: ...
+
+    @abstractmethod
+    def freeze(self, parts: Sequence[str]) -> tuple[nn.Module, ...]:
+        """Take the parameters of ``parts`` out of training; the modules of these parts. Raises ConfigError."""
+
+    @abstractmethod
+    def draw_times(self, count: int, rng: np.random.Generator) -> Tensor:
+        """(count,) times at which action samples are noised: what ``forward`` finds as ``t``."""
+
+    @abstractmethod
+    def forward(
+        self, demonstrations: Tensors | None, looks: Tensors | None, scenes: Tensors | None, aux_weight: float
+    ) -> dict[str, Tensor]:
+        """``total`` () to minimise, and for the log, without gradient, those of ``shown`` that are known."""
+
+
+class Objective(StepObjective):
     """Flow matching on demonstrations, localisation on them and on still scenes; each part only where it is given."""
+
+    shown = ("flow", "find", "find_scenes")
 
     def __init__(self, model: Vla, *, mixed_precision: bool) -> None:
         super().__init__()
-        self.model = model
+        self.model: Vla = model
         self._mixed_precision = mixed_precision
+
+    @property
+    def backbone(self) -> nn.Module:
+        return self.model.backbone
+
+    def freeze(self, parts: Sequence[str]) -> tuple[nn.Module, ...]:
+        return freeze(self.model, parts)
+
+    def draw_times(self, count: int, rng: np.random.Generator) -> Tensor:
+        """Flow times: 0 is noise, 1 is action."""
+        head = self.model.config.head
+        return sample_time(count, alpha=head.beta_alpha, beta=head.beta_beta, s=head.noise_s, rng=rng).clamp(min=0)
 
     def forward(
         self, demonstrations: Tensors | None, looks: Tensors | None, scenes: Tensors | None, aux_weight: float
     ) -> dict[str, Tensor]:
-        """``total`` () to minimise; for the log, without gradient, ``flow``, ``find`` and ``find_scenes`` where known.
-
-        demonstrations: batch of ``Vla.loss``; looks, scenes: pictures, sentences and places as ``Vla.aux_loss`` wants them.
+        """demonstrations: batch of ``Vla.loss``; looks, scenes: pictures, sentences and places as ``Vla.aux_loss`` wants
+        them.
         """
         shown: dict[str, Tensor] = {}
         total = next(self.model.parameters()).new_zeros(())

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What every run leaves in its folder, and the progress it shows: decoded pictures, log, checkpoint, loss curve."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,13 +46,21 @@ def train_with_progress(training: TrainingRun) -> None:
 
 
 def save_result(
-    training: TrainingRun, embodiment: Embodiment, statistics: Statistics, tokenizer: Tokenizer, card: dict[str, Any]
+    training: TrainingRun,
+    embodiment: Embodiment,
+    statistics: Statistics,
+    tokenizer: Tokenizer,
+    card: dict[str, Any],
+    save: Callable[..., str] = save_checkpoint,
 ) -> Path:
-    """Write ``<out>/checkpoint`` and ``<out>/loss.png`` in the main process; returns the checkpoint's folder."""
+    """Write ``<out>/checkpoint`` and ``<out>/loss.png`` in the main process; returns the checkpoint's folder.
+
+    save: writes the network; called as ``save_checkpoint`` is.
+    """
     out = training.config.out
     if not training.is_main:
         return out / CHECKPOINT
-    save_checkpoint(out / CHECKPOINT, training.result(), embodiment, statistics, tokenizer, card)
+    save(out / CHECKPOINT, training.result(), embodiment, statistics, tokenizer, card)
     draw_curve(out / "log.jsonl", out / "loss.png")
     minutes = training.seconds / 60
     print(f"{out / CHECKPOINT}: {training.step} steps in {minutes:.0f} min; curve in {out / 'loss.png'}")
@@ -66,5 +74,5 @@ def _progress() -> Progress:
 
 
 def _words(line: dict[str, Any]) -> str:
-    shown = [f"{key} {line[key]:.3f}" for key in ("flow", "find", "find_scenes") if key in line]
+    shown = [f"{key} {line[key]:.3f}" for key in ("flow", "noise", "find", "find_scenes") if key in line]
     return f"{line['stage']}: {', '.join(shown)}"

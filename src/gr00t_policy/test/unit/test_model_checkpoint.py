@@ -16,7 +16,8 @@ import torch
 from gr00t_policy.core.embodiment import load_embodiment
 from gr00t_policy.core.errors import CheckpointError
 from gr00t_policy.data.statistics import KeyStatistics, Statistics
-from gr00t_policy.model.checkpoint import Checkpoint, file_digest, load_checkpoint, save_checkpoint
+from gr00t_policy.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from gr00t_policy.model.checkpoint_files import file_digest
 from gr00t_policy.model.config import ModelConfig, config_to_dict, preset
 from gr00t_policy.model.tokenizer import train_tokenizer
 from gr00t_policy.model.vla import Vla, build_vla

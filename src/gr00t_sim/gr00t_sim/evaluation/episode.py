@@ -31,11 +31,11 @@ class EpisodeKey:
 
 @dataclass(frozen=True)
 class EpisodeSettings:
-    """How every episode of an evaluation is run; times in seconds, engine and precision as in ``load_policy``."""
+    """How every episode of an evaluation is run; times in seconds, the rest as in ``load_policy``."""
 
     max_s: float
     blend_time_s: float
-    noise_scale: float
+    noise_scale: float | None
     engine: str
     precision: str
     head_every: int = 1

@@ -4,17 +4,17 @@
 import hashlib
 import importlib.util
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from gr00t_policy.model.checkpoint import load_checkpoint
+from gr00t_sim.checkpoint_policy import own_noise_scale, read_checkpoint
 from gr00t_sim.evaluation.episode import EpisodeSettings
 
 # What decides how an episode goes; the rest (experts, ROS, training, reports) may change without making results old.
 _CODE = {
-    "gr00t_policy": ("core", "data", "embodiments", "model", "runtime"),
+    "gr00t_policy": ("baseline", "core", "data", "embodiments", "model", "runtime"),
     "gr00t_sim": (
         "assets.py",
         "checkpoint_policy.py",
@@ -64,8 +64,11 @@ class Identity:
 
 
 def identity_of(checkpoint: Path, settings: EpisodeSettings) -> Identity:
-    """Reads and checks the checkpoint. Raises CheckpointError."""
-    return Identity(str(checkpoint), load_checkpoint(checkpoint, "gr1").hash, settings, code_digest())
+    """Reads and checks the checkpoint; settings that leave the noise to it are filled in. Raises CheckpointError."""
+    read = read_checkpoint(checkpoint)
+    if settings.noise_scale is None:
+        settings = replace(settings, noise_scale=own_noise_scale(read))
+    return Identity(str(checkpoint), read.hash, settings, code_digest())
 
 
 def identity_to_dict(identity: Identity) -> dict[str, Any]:

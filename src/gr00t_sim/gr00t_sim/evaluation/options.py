@@ -32,12 +32,13 @@ class EpisodeOptions:
     head_every: int = 1
     """Control periods (50 ms) from one evaluation of the head to the next: how much of a chunk is executed; 1: as on the
     robot, every period."""
-    noise_scale: float = 0.0
-    """Scale of the flow's starting noise; 0: its centre, as on the robot."""
+    noise_scale: float | None = None
+    """Scale of the noise that chunks begin as; default: 0 for GR00T, the flow's centre, as on the robot; 1 for a Diffusion
+    Policy, as published."""
     engine: str = "openvino"
     """'openvino' (as on the robot) or 'torch'."""
     precision: str = "int8"
-    """Precision of the OpenVINO engine."""
+    """Precision of the OpenVINO engine; a Diffusion Policy has float32 alone."""
     workers: int = 2
     """Processes; one a core."""
 

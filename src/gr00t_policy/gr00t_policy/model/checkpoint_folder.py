@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The folder of a checkpoint of ours, whatever network it holds: written whole or not at all, read against its manifest.
+
+model.safetensors, config.json (the network's configuration in full), embodiment.json, experiment_cfg/metadata.json
+(statistics), tokenizer.json, manifest.json (sha256 of the files above), training_card.json (for people: not part of the
+hash). What kind of network it is stands in config.json under ``model_type``; GR00T networks of ours have no such entry.
+"""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from safetensors import SafetensorError
+from tokenizers import Tokenizer
+
+from gr00t_policy.core.embodiment import Embodiment, embodiment_from_dict, embodiment_to_dict
+from gr00t_policy.core.errors import CheckpointError, ConfigError, EmbodimentError
+from gr00t_policy.data.durable import flush, write_json
+from gr00t_policy.data.statistics import Statistics, load_metadata, save_metadata
+from gr00t_policy.model.checkpoint_files import CONFIG, METADATA, file_digest, total_digest
+from gr00t_policy.model.json_file import read_json
+from gr00t_policy.model.tokenizer import load_tokenizer
+from gr00t_policy.model.weight_files import WEIGHTS, WeightFiles, open_weight_file
+
+EMBODIMENT = "embodiment.json"
+TOKENIZER = "tokenizer.json"
+MANIFEST = "manifest.json"
+CARD = "training_card.json"
+HASHED = (CONFIG, EMBODIMENT, METADATA, WEIGHTS, TOKENIZER)
+MODEL_TYPE = "model_type"
+DIFFUSION_POLICY = "diffusion_policy"
+Config = TypeVar("Config")
+
+
+@dataclass(frozen=True)
+class FolderContent:
+    """What a folder holds, checked but for whether the parts belong together. config: of the network, as it was parsed."""
+
+    config: Any
+    embodiment: Embodiment
+    statistics: Statistics
+    tokenizer: Tokenizer
+    card: dict[str, Any]
+    hash: str
+    weights: WeightFiles
+
+
+def model_type(folder: Path) -> str:
+    """What config.json calls its kind of network; '' where it says nothing or cannot be read."""
+    try:
+        data = read_json(folder / CONFIG) if (folder / CONFIG).is_file() else {}
+    except CheckpointError:
+        return ""
+    return str(data.get(MODEL_TYPE, "")) if isinstance(data, dict) else ""
+
+
+def write_folder(
+    folder: Path,
+    config: dict[str, Any],
+    embodiment: Embodiment,
+    statistics: Statistics,
+    tokenizer: Tokenizer,
+    card: dict[str, Any],
+    write_weights: Callable[[Path], None],
+) -> str:
+    """Write a checkpoint beside ``folder`` and put it in its place when it is whole. Returns its hash.
+
+    Raises CheckpointError when there is no room; then what was in ``folder`` stays.
+    """
+    aside = folder.with_name(f".{folder.name}.part")
+    shutil.rmtree(aside, ignore_errors=True)
+    try:
+        aside.mkdir(parents=True)
+        write_json(aside / CONFIG, config)
+        write_json(aside / EMBODIMENT, embodiment_to_dict(embodiment))
+        save_metadata(aside / METADATA, statistics)
+        (aside / TOKENIZER).write_text(tokenizer.to_str(pretty=True) + "\n", encoding="utf-8")
+        write_weights(aside / WEIGHTS)
+        write_json(aside / CARD, card)
+        digests = {name: file_digest(aside / name) for name in HASHED}
+        write_json(aside / MANIFEST, {"sha256": digests})
+        flush(aside / WEIGHTS)
+    except (OSError, SafetensorError) as error:
+        shutil.rmtree(aside, ignore_errors=True)
+        raise CheckpointError(
+            f"checkpoint {folder} could not be written ({error}); what was there stays: make room and save again"
+        ) from error
+    _replace_folder(folder, aside)
+    return total_digest(digests)
+
+
+def read_folder(
+    folder: Path, parse_config: Callable[[Any], Any], embodiment: str | None = None, *, verify: bool = True
+) -> FolderContent:
+    """Everything but the weights' values. embodiment: name the caller needs, None = whichever it is.
+
+    verify: compare the weights with the manifest too. Raises CheckpointError: no folder, a file missing or damaged (named),
+    another embodiment.
+    """
+    require_folder(folder)
+    if missing := [name for name in (*HASHED, MANIFEST) if not (folder / name).is_file()]:
+        raise CheckpointError(f"checkpoint {folder} lacks {', '.join(missing)}; copy or download it again")
+    digests = _check_manifest(folder, verify)
+    config = _parse(folder / CONFIG, parse_config)
+    robot = _parse(folder / EMBODIMENT, embodiment_from_dict)
+    if embodiment is not None and robot.name != embodiment:
+        raise CheckpointError(f"checkpoint {folder} was trained for embodiment '{robot.name}', not '{embodiment}'")
+    return FolderContent(
+        config=config,
+        embodiment=robot,
+        statistics=load_metadata(folder / METADATA, robot.tag),
+        tokenizer=load_tokenizer(folder / TOKENIZER),
+        card=read_json(folder / CARD) if (folder / CARD).is_file() else {},
+        hash=total_digest(digests),
+        weights=open_weight_file(folder / WEIGHTS),
+    )
+
+
+def require_folder(folder: Path) -> None:
+    """Raises CheckpointError unless it is there."""
+    if not folder.is_dir():
+        raise CheckpointError(f"no checkpoint folder {folder}; give the folder that holds {WEIGHTS} and {CONFIG}")
+
+
+def check_statistics(embodiment: Embodiment, statistics: Statistics) -> None:
+    """Raises CheckpointError unless there are statistics for the robot's joint groups."""
+    expected = {name: part.stop - part.start for name, part in embodiment.policy_slices.items()}
+    for side, keys in (("state", statistics.state), ("action", statistics.action)):
+        given = {name: len(item.min) for name, item in keys.items()}
+        if given != expected:
+            raise CheckpointError(f"{side} statistics are for joint groups {given}; '{embodiment.name}' has {expected}")
+
+
+def _check_manifest(folder: Path, verify: bool) -> dict[str, str]:
+    manifest = read_json(folder / MANIFEST)
+    recorded = manifest.get("sha256") if isinstance(manifest, dict) else None
+    if not isinstance(recorded, dict) or set(recorded) != set(HASHED):
+        raise CheckpointError(f"{folder / MANIFEST} does not list the sha256 of {', '.join(HASHED)}")
+    digests = {
+        name: file_digest(folder / name) if verify or name != WEIGHTS else str(recorded[name]) for name in HASHED
+    }
+    if damaged := [name for name in HASHED if digests[name] != recorded[name]]:
+        raise CheckpointError(
+            f"checkpoint {folder} is damaged: {', '.join(damaged)} differs from its manifest; copy or download it again"
+        )
+    return digests
+
+
+def _parse(path: Path, build: Callable[[Any], Config]) -> Config:
+    try:
+        return build(read_json(path))
+    except (ConfigError, EmbodimentError) as error:
+        raise CheckpointError(f"{path}: {error}") from error
+
+
+def _replace_folder(folder: Path, aside: Path) -> None:
+    """Put ``aside`` in the place of ``folder``; what was there is deleted only after it has moved out of the way."""
+    old = folder.with_name(f".{folder.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.exists():
+        folder.rename(old)
+    aside.rename(folder)
+    flush(folder.parent)
+    shutil.rmtree(old, ignore_errors=True)
