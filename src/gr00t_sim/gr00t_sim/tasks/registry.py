@@ -4,6 +4,7 @@
 from gr00t_sim.tasks.choose_bin import ChooseBin
 from gr00t_sim.tasks.choose_plate import ChoosePlate
 from gr00t_sim.tasks.furniture_task import CloseDoor, CloseDrawer, OpenDrawer
+from gr00t_sim.tasks.handover import Handover
 from gr00t_sim.tasks.lift_box import LiftBox
 from gr00t_sim.tasks.pick_named_object import PickNamedObject
 from gr00t_sim.tasks.pick_one_of import PickBallByColour, PickByColour, PickLargeOrSmall, PickTallOrShort
@@ -33,6 +34,7 @@ TASKS: dict[str, type[Task]] = {
         PutInDrawer,
         CloseDoor,
         LiftBox,
+        Handover,
     )
 }
 
