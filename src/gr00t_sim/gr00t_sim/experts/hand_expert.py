@@ -50,7 +50,7 @@ class HandExpert(ABC):
     def __init__(self, sim: TabletopSim, period_s: float = 0.05) -> None:
         self._sim = sim
         self._period_s = period_s
-        self._ik = InverseKinematics(sim.embodiment)
+        self._ik = self.kinematics()
         names = list(sim.embodiment.joint_names)
         self._arm_index = np.array([names.index(name) for name in self._ik.names])
         self._hand_index = {
@@ -66,6 +66,10 @@ class HandExpert(ABC):
         self._home_pose: dict[str, Pose] = {side: self._ik.pose(side) for side in SIDES}
         self.phase = ""
         self.restart()
+
+    def kinematics(self) -> InverseKinematics:
+        """How hands are brought to poses; experts that have to reach far let the waist help."""
+        return InverseKinematics(self._sim.embodiment)
 
     @abstractmethod
     def decide(self) -> dict[str, Step]:
