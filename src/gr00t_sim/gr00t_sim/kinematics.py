@@ -10,8 +10,7 @@ from gr00t_sim.robot import SIDES, robot_spec
 
 # Posture costs towards home: arms almost free (2e-2 already keeps a hand centimetres off target); the waist, which carries
 # the head camera, nearly still; the neck still.
-_POSTURE_COST = (("head", 10.0), ("waist", 0.3))
-_ARM_POSTURE_COST = 2e-3
+_NECK_POSTURE_COST, _WAIST_POSTURE_COST, _ARM_POSTURE_COST = 10.0, 0.3, 2e-3
 _ELBOW_RANGE = (-2.27, 0.0)  # the real elbow does not bend backwards
 _WAIST_SPEED_RAD_S = 0.5
 _ARM_SPEED_RAD_S = 1.8
@@ -21,9 +20,12 @@ Pose = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 
 class InverseKinematics:
-    """Follows grasp-site targets step by step, each step from the last result (open loop)."""
+    """Follows grasp-site targets step by step, each step from the last result (open loop).
 
-    def __init__(self, embodiment: Embodiment) -> None:
+    waist_cost: how much the waist resists being used; a tenth of the usual lets it lean and turn to where arms do not reach.
+    """
+
+    def __init__(self, embodiment: Embodiment, waist_cost: float = _WAIST_POSTURE_COST) -> None:
         model = robot_spec(embodiment, kinematic=True).compile()
         self.names = tuple(model.joint(index).name for index in range(model.njnt))
         for index, name in enumerate(self.names):
@@ -34,7 +36,8 @@ class InverseKinematics:
             model.jnt_range[index] = (lower + 0.01, upper - 0.01)
         self._home = np.array([embodiment.home.get(name, 0.0) for name in self.names])
         self._configuration = mink.Configuration(model)
-        cost = np.array([next((c for part, c in _POSTURE_COST if part in n), _ARM_POSTURE_COST) for n in self.names])
+        posture = (("head", _NECK_POSTURE_COST), ("waist", waist_cost), ("", _ARM_POSTURE_COST))
+        cost = np.array([next(c for part, c in posture if part in name) for name in self.names])
         self._posture = mink.PostureTask(model, cost=cost)
         self._posture.set_target(self._home)
         self._hands = {

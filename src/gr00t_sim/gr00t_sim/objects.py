@@ -32,3 +32,10 @@ def cube(name: str, colour: str, side_m: float = 0.05, mass_kg: float = 0.08) ->
 def ball(name: str, colour: str, radius_m: float = 0.032, mass_kg: float = 0.08) -> ObjectKind:
     """A ball."""
     return ObjectKind(name, _G.mjGEOM_SPHERE, (radius_m, 0.0, 0.0), mass_kg, COLOURS[colour], radius_m)
+
+
+def bottle(
+    name: str, colour: str, height_m: float = 0.20, radius_m: float = 0.025, mass_kg: float = 0.15
+) -> ObjectKind:
+    """An upright cylinder high enough for two hands, one above the other; grasped from the side."""
+    return can(name, colour, height_m, radius_m, mass_kg)

@@ -32,6 +32,19 @@ class ObjectKind:
     rgb: tuple[float, float, float]
     height_m: float
 
+    def add_shape(self, body: mujoco.MjsBody) -> None:
+        """Give its body form and mass."""
+        body.add_geom(
+            name=self.name,
+            type=self.geom,
+            size=self.size,
+            mass=self.mass_kg,
+            rgba=[*self.rgb, 1],
+            friction=[1, 0.02, 0.001],
+            condim=4,
+            solref=[0.01, 1],
+        )
+
 
 class Fixture(Protocol):
     """Anything else that belongs to a scene: furniture with joints, a mark on the table. Its body has its name."""
@@ -141,16 +154,7 @@ def add_tabletop(
 def _add_object(world: mujoco.MjsBody, kind: ObjectKind) -> None:
     body = world.add_body(name=kind.name, pos=[0.42, 0, 1.5])
     body.add_freejoint(name=kind.name)
-    body.add_geom(
-        name=kind.name,
-        type=kind.geom,
-        size=kind.size,
-        mass=kind.mass_kg,
-        rgba=[*kind.rgb, 1],
-        friction=[1, 0.02, 0.001],
-        condim=4,
-        solref=[0.01, 1],
-    )
+    kind.add_shape(body)
 
 
 def _add_surroundings(spec: mujoco.MjSpec) -> None:

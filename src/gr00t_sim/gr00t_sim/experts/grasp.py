@@ -32,6 +32,8 @@ TOP_GRASP = HandShape(
 
 PINCH = HandShape(np.array([0.16, 0.16, 0.16, 0.16, 1.63, 0.10]), np.array([1.09, 1.09, 1.09, 1.09, 1.63, 0.80]))
 FIST = HandShape(TOP_GRASP.open, np.array([1.50, 1.50, 1.50, 1.50, 0.60, 0.30]))
+SIDE_GRASP = HandShape(np.array([0.05, 0.05, 0.05, 0.05, 1.65, 0.05]), np.array([1.30, 1.30, 1.30, 1.30, 1.65, 0.90]))
+"""For upright cylinders of 5 to 7 cm, grasped from the side."""
 FLAT = HandShape(TOP_GRASP.open, np.array([0.60, 0.60, 0.60, 0.60, 0.30, 0.20]))
 """For pushing: fingers slightly bent, thumb out of the way."""
 

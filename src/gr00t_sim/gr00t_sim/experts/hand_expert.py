@@ -50,7 +50,7 @@ class HandExpert(ABC):
     def __init__(self, sim: TabletopSim, period_s: float = 0.05) -> None:
         self._sim = sim
         self._period_s = period_s
-        self._ik = InverseKinematics(sim.embodiment)
+        self._ik = self.kinematics()
         names = list(sim.embodiment.joint_names)
         self._arm_index = np.array([names.index(name) for name in self._ik.names])
         self._hand_index = {
@@ -66,6 +66,10 @@ class HandExpert(ABC):
         self._home_pose: dict[str, Pose] = {side: self._ik.pose(side) for side in SIDES}
         self.phase = ""
         self.restart()
+
+    def kinematics(self) -> InverseKinematics:
+        """How hands are brought to poses; experts that have to reach far let the waist help."""
+        return InverseKinematics(self._sim.embodiment)
 
     @abstractmethod
     def decide(self) -> dict[str, Step]:
@@ -118,6 +122,10 @@ class HandExpert(ABC):
         """Where the grasp site was told to be (3,)."""
         return self._ik.pose(side)[0]
 
+    def turned(self, side: str) -> Vector:
+        """How the grasp site was told to be turned (3, 3)."""
+        return self._ik.pose(side)[1]
+
     def site(self, side: str) -> Vector:
         """Where the grasp site is (3,)."""
         return np.array(self._sim.data.site(f"{side}_grasp").xpos)
@@ -167,3 +175,16 @@ def blend(a: Vector, b: Vector, part: float) -> Vector:
     """The rotation (3, 3) a ``part`` (0..1) of the way from ``a`` to ``b``."""
     start = mink.SO3.from_matrix(a)
     return (start @ mink.SO3.exp(part * (start.inverse() @ mink.SO3.from_matrix(b)).log())).as_matrix()
+
+
+def turn_between(a: Vector, b: Vector) -> float:
+    """Angle between two rotations (3, 3) [rad]."""
+    return float(np.linalg.norm((mink.SO3.from_matrix(a).inverse() @ mink.SO3.from_matrix(b)).log()))
+
+
+def rotation_between(a: Vector, b: Vector) -> Vector:
+    """The smallest rotation (3, 3) that turns the unit vector ``a`` into ``b``; they must not be opposite."""
+    cross = np.cross(a, b)
+    sine = float(np.linalg.norm(cross))
+    angle = float(np.arctan2(sine, a @ b))
+    return np.asarray(mink.SO3.exp(cross * (angle / max(sine, 1e-9))).as_matrix())

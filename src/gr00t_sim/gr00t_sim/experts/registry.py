@@ -4,8 +4,10 @@
 from gr00t_sim.experts.close_door import CloseDoorExpert
 from gr00t_sim.experts.drawer import CloseDrawerExpert, OpenDrawerExpert
 from gr00t_sim.experts.hand_expert import HandExpert
+from gr00t_sim.experts.handover import HandoverExpert
 from gr00t_sim.experts.lift_box import LiftBoxExpert
 from gr00t_sim.experts.pick_place import PickPlaceExpert
+from gr00t_sim.experts.pour import PourExpert
 from gr00t_sim.experts.push import PushExpert
 from gr00t_sim.experts.put_in_drawer import PutInDrawerExpert
 from gr00t_sim.experts.two_step import TwoStepExpert
@@ -19,6 +21,8 @@ EXPERTS: dict[str, type[HandExpert]] = {
     "put_in_drawer": PutInDrawerExpert,
     "close_door": CloseDoorExpert,
     "lift_box": LiftBoxExpert,
+    "handover": HandoverExpert,
+    "pour": PourExpert,
 }
 """Tasks with an expert of their own; every other task is pick-and-place."""
 

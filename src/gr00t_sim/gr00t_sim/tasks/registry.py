@@ -4,10 +4,12 @@
 from gr00t_sim.tasks.choose_bin import ChooseBin
 from gr00t_sim.tasks.choose_plate import ChoosePlate
 from gr00t_sim.tasks.furniture_task import CloseDoor, CloseDrawer, OpenDrawer
+from gr00t_sim.tasks.handover import Handover
 from gr00t_sim.tasks.lift_box import LiftBox
 from gr00t_sim.tasks.pick_named_object import PickNamedObject
 from gr00t_sim.tasks.pick_one_of import PickBallByColour, PickByColour, PickLargeOrSmall, PickTallOrShort
 from gr00t_sim.tasks.pick_with_named_hand import PickWithNamedHand
+from gr00t_sim.tasks.pour import Pour
 from gr00t_sim.tasks.push_to_zone import PushToZone
 from gr00t_sim.tasks.put_in_drawer import PutInDrawer
 from gr00t_sim.tasks.stack import Stack
@@ -33,6 +35,8 @@ TASKS: dict[str, type[Task]] = {
         PutInDrawer,
         CloseDoor,
         LiftBox,
+        Handover,
+        Pour,
     )
 }
 

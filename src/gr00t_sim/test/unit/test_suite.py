@@ -169,6 +169,8 @@ def test_no_demonstration_starts_with_a_hand_inside_something():
         ("put_in_drawer", "take the orange ball out of the drawer"),
         ("pick_with_named_hand", "wave your left hand"),
         ("open_drawer", "don't open the drawer"),
+        ("handover", "put the red bottle on the blue plate"),
+        ("pour", "put the cup into the red bowl"),
         ("pick_named_object", "do not put the red can into the blue bin"),
     ],
 )
