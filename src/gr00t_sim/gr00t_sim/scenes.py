@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from rich.progress import track
 
 from gr00t_policy.core.errors import ConfigError
-from gr00t_policy.data.grounding import GroundingFacts, save_grounding
+from gr00t_policy.data.grounding import GroundingFacts, load_grounding, save_grounding
 from gr00t_policy.data.transforms import ImageTransform
 from gr00t_sim.demonstration import random_reach_targets
 from gr00t_sim.experts.pick_place import PickPlaceExpert
+from gr00t_sim.looks import looks_named, require_looks
 from gr00t_sim.projection import project
 from gr00t_sim.robot import HEAD_CAMERA
 from gr00t_sim.scene import BINS, OBJECTS
@@ -41,6 +42,8 @@ class ScenesConfig:
     """Side of the stored picture: the network's."""
     crop_fraction: float = 1.0
     """Share of the camera picture that the network sees."""
+    looks: str = "none"
+    """How pictures vary from scene to scene: none, mild or strong."""
     out: Path = Path("out/datasets/scenes")
     """Folder of the set."""
     workers: int = 2
@@ -49,11 +52,13 @@ class ScenesConfig:
     def __post_init__(self) -> None:
         if self.scenes < 1 or self.workers < 1:
             raise ConfigError(f"scenes and workers must be at least 1, got {self.scenes} and {self.workers}")
+        looks_named(self.looks)
 
 
 def run(config: ScenesConfig) -> int:
     """Make the set unless it is there. Returns the exit code."""
     if (config.out / "grounding.json").is_file():
+        require_looks(config.out, load_grounding(config.out).facts.looks, config.looks)
         print(f"{config.out} exists; remove it to make it again")
         return 0
     share = -(-config.scenes // config.workers)
@@ -61,7 +66,7 @@ def run(config: ScenesConfig) -> int:
     with multiprocessing.get_context("spawn").Pool(config.workers) as pool:
         parts = pool.starmap(make_scenes, jobs)
     templates = tuple(dict.fromkeys(t for name in _TASKS for t in TASKS[name].templates))
-    facts = GroundingFacts(tuple(OBJECTS), tuple(BINS), templates, config.seed)
+    facts = GroundingFacts(tuple(OBJECTS), tuple(BINS), templates, config.seed, looks=config.looks)
     images, places = (np.concatenate([part[i] for part in parts])[: config.scenes] for i in (0, 1))
     save_grounding(config.out, facts, images, places)
     print(f"{config.out}: {len(images)} scenes")
@@ -77,7 +82,7 @@ def make_scenes(
     places = np.full((count, len(OBJECTS) + len(BINS), 2), np.nan, np.float32)
     rows = iter(track(range(count), "drawing scenes") if show else range(count))
     for task, share in zip(_TASKS, np.array_split(np.arange(count), len(_TASKS)), strict=True):
-        sim = TabletopSim(task)
+        sim = TabletopSim(task, looks=config.looks)
         poses = _arm_poses(sim, np.random.default_rng([seed, 5]))
         arm_noise = np.array([0.05 * joint.group.endswith("arm") for joint in sim.embodiment.joints])
         for row in (next(rows) for _ in share):

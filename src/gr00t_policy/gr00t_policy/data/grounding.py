@@ -21,13 +21,17 @@ _VERSION = 1
 
 @dataclass(frozen=True)
 class GroundingFacts:
-    """What the arrays mean. objects and bins together name the columns of ``places``, objects first."""
+    """What the arrays mean. objects and bins together name the columns of ``places``, objects first.
+
+    looks: name of the simulator's ranges from which camera, light and surfaces were drawn; 'none': always the same.
+    """
 
     objects: tuple[str, ...]
     bins: tuple[str, ...]
     templates: tuple[str, ...]
     seed: int
     version: int = _VERSION
+    looks: str = "none"
 
 
 @dataclass(frozen=True)

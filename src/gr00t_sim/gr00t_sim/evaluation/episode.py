@@ -31,13 +31,14 @@ class EpisodeKey:
 
 @dataclass(frozen=True)
 class EpisodeSettings:
-    """How every episode of an evaluation is run; times in seconds, engine and precision as in ``load_policy``."""
+    """How every episode is run; times in seconds, engine and precision as in ``load_policy``, looks by name."""
 
     max_s: float
     blend_time_s: float
     noise_scale: float
     engine: str
     precision: str
+    looks: str = "none"
 
 
 @dataclass(frozen=True)
@@ -93,5 +94,5 @@ class EpisodeRunner:
     def _simulator(self, task: str) -> TabletopSim:
         if self._sim is None or self._task != task:
             self.close()
-            self._sim, self._task = TabletopSim(task), task
+            self._sim, self._task = TabletopSim(task, looks=self._settings.looks), task
         return self._sim

@@ -7,6 +7,7 @@ from gr00t_policy.core.errors import ConfigError
 from gr00t_policy.runtime.config import ENGINES
 from gr00t_sim.evaluation.episode import EpisodeKey, EpisodeSettings
 from gr00t_sim.evaluation.sentences import LANGUAGES, languages_of
+from gr00t_sim.looks import looks_named
 from gr00t_sim.rollout import DEFAULT_BLEND_TIME_S
 from gr00t_sim.tasks.registry import make_task, suite_named
 
@@ -35,6 +36,8 @@ class EpisodeOptions:
     """'openvino' (as on the robot) or 'torch'."""
     precision: str = "int8"
     """Precision of the OpenVINO engine."""
+    looks: str = "none"
+    """How pictures vary from scene to scene: none, mild or strong; docs/tasks.md shows them."""
     workers: int = 2
     """Processes; one a core."""
 
@@ -43,6 +46,7 @@ class EpisodeOptions:
             raise ConfigError(f"give --task {self.task} or --suite {self.suite}, not both")
         for name in self.tasks:
             make_task(name)
+        looks_named(self.looks)
         unknown = [name for name in self.language if name not in LANGUAGES]
         if unknown or not self.language or self.episodes < 1 or self.workers < 1 or self.seed < 0 or self.max_s <= 0:
             raise ConfigError(
@@ -58,7 +62,7 @@ class EpisodeOptions:
 
     @property
     def settings(self) -> EpisodeSettings:
-        return EpisodeSettings(self.max_s, self.blend_time_s, self.noise_scale, self.engine, self.precision)
+        return EpisodeSettings(self.max_s, self.blend_time_s, self.noise_scale, self.engine, self.precision, self.looks)
 
     def keys(self) -> list[EpisodeKey]:
         """Every episode asked for, a task's one after another, each once."""
