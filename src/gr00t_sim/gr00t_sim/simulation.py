@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from gr00t_policy.core.embodiment import Embodiment, load_embodiment
 from gr00t_sim.appearance import Appearance
-from gr00t_sim.culling import drop_out_of_view
 from gr00t_sim.looks import Looks, looks_named
 from gr00t_sim.robot import GROUP_BODY, HEAD_CAMERA, robot_spec
 from gr00t_sim.scene import add_tabletop
@@ -146,7 +145,6 @@ class TabletopSim:
             self._renderers[(width, height)] = renderer
         renderer = self._renderers[(width, height)]
         renderer.update_scene(self.data, camera, _visible_groups(body=camera != HEAD_CAMERA))
-        drop_out_of_view(renderer.scene, self.model, self.data, camera, width / height)
         return renderer.render().copy()
 
     def close(self) -> None:
