@@ -18,6 +18,7 @@ from gr00t_bringup.nodes import shipped_checkpoint
 from gr00t_bringup.status import StackStatus, live_display
 from gr00t_policy.core.errors import ConfigError
 from gr00t_policy.data.bag import BagWriter
+from gr00t_sim.looks import looks_named
 
 _DISPLAY_PERIOD_S = 0.25
 _HEARD_S = 5.0
@@ -35,6 +36,8 @@ class DemoConfig:
     """the scene: a task of the simulator (default: the one that --say is about, pick_named_object without --say)"""
     seed: int = 10000
     """seed of the scene: same task and seed, same scene; the shipped checkpoint never saw those from 10000 up"""
+    looks: str | None = None
+    """how pictures vary with the seed: none, mild or strong; default: as the parameter files say"""
     duration_s: float = 60.0
     """give up after this time"""
     settle_s: float = 1.5
@@ -59,6 +62,8 @@ def run(config: DemoConfig) -> int:
     """Run the demo; 0 when the task was solved, 1 when not. Raises Gr00tError."""
     if config.viewer and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
         raise ConfigError("--viewer needs a display, and neither DISPLAY nor WAYLAND_DISPLAY is set; run without it")
+    if config.looks is not None:
+        looks_named(config.looks)
     task = task_for_demo(config.task, config.say)  # what is refused must not cost an earlier demo's film
     wish = sentence_for(task, config.say)
     bag = _fresh_folder(config.out) / "bag"
@@ -115,7 +120,7 @@ def _drive(config: DemoConfig, task: str, wish: str, bag: Path) -> tuple[int, st
         namespace=config.namespace,
         checkpoint=config.checkpoint or shipped_checkpoint(),
         parameter_files=config.params_file,
-        overrides={"sim": {"task": task, "seed": config.seed}},
+        overrides={"sim": _scene(config, task)},
         log_level=config.log_level,
     )
     with running_stack(options, config.out / "logs", BagWriter(bag)) as stack:
@@ -138,6 +143,12 @@ def _drive(config: DemoConfig, task: str, wish: str, bag: Path) -> tuple[int, st
                 if time.monotonic() - solved_s > config.settle_s:
                     break
         return began_ns, sentence, status
+
+
+def _scene(config: DemoConfig, task: str) -> dict[str, Any]:
+    """Parameters of the simulator that the options decide."""
+    chosen = {"task": task, "seed": config.seed}
+    return chosen if config.looks is None else {**chosen, "looks": config.looks}
 
 
 def _film(config: DemoConfig, bag: Path, began_ns: int) -> None:

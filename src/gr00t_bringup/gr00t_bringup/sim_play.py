@@ -28,6 +28,8 @@ class PlayConfig:
     """seed of the scene: same task and seed, same scene"""
     say: str | None = None
     """sentence to obey; default: the task's own choice for this seed"""
+    looks: str = "none"
+    """how pictures vary with the seed: none, mild or strong"""
     out: Path = Path("out/play.mp4")
     """the film"""
     duration_s: float = 30.0
@@ -44,7 +46,7 @@ class PlayConfig:
 
 def run(config: PlayConfig) -> int:
     """Film the episode; 0 when it was solved. Raises Gr00tError."""
-    sim = TabletopSim(config.task)
+    sim = TabletopSim(config.task, looks=config.looks)
     began_s = time.monotonic()
     try:
         result = _play(config, sim)
@@ -81,6 +83,7 @@ def _play(config: PlayConfig, sim: TabletopSim) -> dict[str, Any]:
     return {
         "task": config.task,
         "seed": config.seed,
+        "looks": config.looks,
         "sentence": sentence,
         "success": solved_s is not None,
         "duration_s": sim.time_s,

@@ -28,8 +28,11 @@ class TabletopEnv(gymnasium.Env[dict[str, Any], NDArray[np.float64]]):
 
     metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array"], "render_fps": round(1 / PERIOD_S)}
 
-    def __init__(self, task: str = "pick_named_object", max_steps: int = 300, image_size: int = 224) -> None:
-        self.sim = TabletopSim(task)
+    def __init__(
+        self, task: str = "pick_named_object", max_steps: int = 300, image_size: int = 224, looks: str = "none"
+    ) -> None:
+        """looks: how pictures vary with the seed, a name of ``looks.PRESETS``. Raises TaskError, ConfigError."""
+        self.sim = TabletopSim(task, looks=looks)
         self.render_mode = "rgb_array"
         self._max_steps, self._image_size = max_steps, image_size
         self._steps_taken = 0

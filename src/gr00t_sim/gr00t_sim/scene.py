@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 TABLE_TOP_M = 0.85
 OUTSIDE_CAMERA = "outside_view"
+TABLE, FLOOR = "table", "floor"  # geoms; the table is a body too
 BIN_HALF_M = (0.10, 0.09, 0.04)  # inner half sizes
 _WALL_M = 0.004
 _LYING_M = 0.015  # an object fallen over or leaning is further from its resting height
@@ -126,9 +127,9 @@ def add_tabletop(
     """Add everything but the robot. Bodies are named as the kinds; loose objects also name their free joint so."""
     world = spec.worldbody
     _add_surroundings(spec)
-    table = world.add_body(name="table", pos=[*_TABLE_CENTRE, TABLE_TOP_M])
+    table = world.add_body(name=TABLE, pos=[*_TABLE_CENTRE, TABLE_TOP_M])
     table.add_geom(
-        name="table",
+        name=TABLE,
         type=_G.mjGEOM_BOX,
         size=_TABLE_HALF,
         pos=[0, 0, -_TABLE_HALF[2]],
@@ -179,7 +180,7 @@ def _add_surroundings(spec: mujoco.MjSpec) -> None:
     )
     material = spec.add_material(name="floor", texrepeat=[8, 8])
     material.textures[mujoco.mjtTextureRole.mjTEXROLE_RGB] = "floor"
-    world.add_geom(name="floor", type=_G.mjGEOM_PLANE, size=[4, 4, 0.1], material="floor")
+    world.add_geom(name=FLOOR, type=_G.mjGEOM_PLANE, size=[4, 4, 0.1], material="floor")
     world.add_light(pos=[0.9, -0.5, 2.6], dir=[-0.2, 0.25, -1], diffuse=[0.6] * 3, specular=[0.2] * 3)
     world.add_light(pos=[-0.5, 1.2, 2.4], dir=[0.4, -0.5, -1], diffuse=[0.3] * 3, specular=[0] * 3, castshadow=False)
     spec.visual.headlight.ambient = [0.35] * 3

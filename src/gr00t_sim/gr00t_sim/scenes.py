@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from rich.progress import track
 
 from gr00t_policy.core.errors import ConfigError
-from gr00t_policy.data.grounding import GroundingFacts, save_grounding
+from gr00t_policy.data.grounding import GroundingFacts, load_grounding, save_grounding
 from gr00t_policy.data.transforms import ImageTransform
 from gr00t_sim.demonstration import goal_uv, random_reach_targets
 from gr00t_sim.experts.registry import make_expert
+from gr00t_sim.looks import looks_named, require_looks
 from gr00t_sim.simulation import TabletopSim
 from gr00t_sim.tasks.registry import TASKS, tasks_named
 from gr00t_sim.tasks.sentences import all_wishes
@@ -39,6 +40,8 @@ class ScenesConfig:
     """Side of the stored picture: the network's."""
     crop_fraction: float = 1.0
     """Share of the camera picture that the network sees."""
+    looks: str = "none"
+    """How pictures vary from scene to scene: none, mild or strong."""
     out: Path = Path("out/datasets/scenes")
     """Folder of the set."""
     workers: int = 2
@@ -48,18 +51,20 @@ class ScenesConfig:
         if self.scenes < 1 or self.workers < 1:
             raise ConfigError(f"scenes and workers must be at least 1, got {self.scenes} and {self.workers}")
         tasks_named(self.suite)
+        looks_named(self.looks)
 
 
 def run(config: ScenesConfig) -> int:
     """Make the set unless it is there. Returns the exit code."""
     if (config.out / "grounding.json").is_file():
+        require_looks(config.out, load_grounding(config.out).facts.looks, config.looks)
         print(f"{config.out} exists; remove it to make it again")
         return 0
     share = -(-config.scenes // config.workers)
     jobs = [(config, share, config.seed + index * share, index == 0) for index in range(config.workers)]
     with multiprocessing.get_context("spawn").Pool(config.workers) as pool:
         parts = pool.starmap(make_scenes, jobs)
-    facts = GroundingFacts(tuple(said for _, said in _wishes(config.suite)), config.seed)
+    facts = GroundingFacts(tuple(said for _, said in _wishes(config.suite)), config.seed, looks=config.looks)
     images, asked, places = (np.concatenate([part[i] for part in parts])[: config.scenes] for i in (0, 1, 2))
     save_grounding(config.out, facts, images, asked, places)
     print(f"{config.out}: {len(images)} scenes of {len(tasks_named(config.suite))} tasks, {len(facts.wishes)} wishes")
@@ -79,7 +84,7 @@ def make_scenes(
     places = np.full((count, most, 4), np.nan, np.float32)
     rows = iter(track(range(count), "drawing scenes") if show else range(count))
     for name, share in zip(tasks, np.array_split(np.arange(count), len(tasks)), strict=True):
-        sim = TabletopSim(name)
+        sim = TabletopSim(name, looks=config.looks)
         poses = _arm_poses(sim, np.random.default_rng([seed, 5]))
         arm_noise = np.array([0.05 * joint.group.endswith("arm") for joint in sim.embodiment.joints])
         numbers = [number for number, (task, _) in enumerate(wishes) if task == name]

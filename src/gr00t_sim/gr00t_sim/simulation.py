@@ -9,8 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gr00t_policy.core.embodiment import Embodiment, load_embodiment
+from gr00t_sim.appearance import Appearance
+from gr00t_sim.looks import Looks, looks_named
 from gr00t_sim.robot import GROUP_BODY, HEAD_CAMERA, robot_spec
 from gr00t_sim.scene import add_tabletop
+from gr00t_sim.surfaces import add_surfaces
 from gr00t_sim.tasks.registry import make_task
 from gr00t_sim.tasks.task import Task, object_position
 
@@ -28,15 +31,20 @@ class TaskStatus:
 class TabletopSim:
     """Owns one compiled model; ``reset`` starts an episode, targets ramp linearly, ``step_physics`` advances 2 ms a step.
 
-    Joint vectors are (32,), ordered as ``embodiment.joints``, in the model convention.
+    Joint vectors are (32,), ordered as ``embodiment.joints``, in the model convention. looks: how pictures vary from
+    scene to scene; a preset's name or ranges of one's own. Raises TaskError, ConfigError on an unknown name.
     """
 
-    def __init__(self, task: str | Task, embodiment: Embodiment | None = None) -> None:
+    def __init__(self, task: str | Task, embodiment: Embodiment | None = None, looks: str | Looks = "none") -> None:
         self.embodiment = embodiment or load_embodiment("gr1")
+        self.looks = looks_named(looks) if isinstance(looks, str) else looks
         self.task = make_task(task) if isinstance(task, str) else task
         spec = robot_spec(self.embodiment)
         add_tabletop(spec, self.task.objects, self.task.bins, self.task.fixtures)
+        surfaces = add_surfaces(spec) if self.looks.varied else ()
         self.model = spec.compile()
+        cameras = [camera.name for camera in self.embodiment.cameras]
+        self._appearance = Appearance(self.model, self.looks, cameras, surfaces)
         self.data = mujoco.MjData(self.model)
         names = self.embodiment.joint_names
         self._qpos = np.array([self.model.joint(name).qposadr[0] for name in names])
@@ -67,6 +75,7 @@ class TabletopSim:
             self.task.parse(sentence)  # what is refused must leave the scene as it was
         rng = np.random.default_rng(seed)
         mujoco.mj_resetData(self.model, self.data)
+        self._appearance.wear(seed)
         self.sentence = self.task.place(self.model, self.data, rng, sentence)
         pose = self.home + rng.normal(size=self.home.shape) * self._start_noise() if start is None else start
         self.place_joints(np.clip(pose, self._lower, self._upper))

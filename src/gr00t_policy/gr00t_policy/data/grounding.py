@@ -22,11 +22,15 @@ _AGAIN = "make it again with: gr00t sim scenes"
 
 @dataclass(frozen=True)
 class GroundingFacts:
-    """What the arrays mean. wishes: for each number in ``asked`` the sentences that state it, one as good as another."""
+    """What the arrays mean. wishes: for each number in ``asked`` the sentences that state it, one as good as another.
+
+    looks: name of the simulator's ranges from which camera, light and surfaces were drawn; 'none': always the same.
+    """
 
     wishes: tuple[tuple[str, ...], ...]
     seed: int
     version: int = _VERSION
+    looks: str = "none"
 
     @property
     def sentences(self) -> set[str]:
@@ -76,7 +80,7 @@ def load_grounding(folder: Path) -> GroundingSet:
     data = json.loads(path.read_text())
     if data.get("version") != _VERSION:
         raise DatasetError(f"{folder} has version {data.get('version')} of the format, not {_VERSION}; {_AGAIN}")
-    facts = GroundingFacts(tuple(tuple(wish) for wish in data["wishes"]), data["seed"])
+    facts = GroundingFacts(tuple(tuple(wish) for wish in data["wishes"]), data["seed"], looks=data.get("looks", "none"))
     images, asked, places = (
         np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in ("images", "asked", "places")
     )

@@ -31,7 +31,7 @@ class EpisodeKey:
 
 @dataclass(frozen=True)
 class EpisodeSettings:
-    """How every episode of an evaluation is run; times in seconds, the rest as in ``load_policy``."""
+    """How every episode is run; times in seconds, looks by name, the rest as in ``load_policy``."""
 
     max_s: float
     blend_time_s: float
@@ -39,6 +39,7 @@ class EpisodeSettings:
     engine: str
     precision: str
     head_every: int = 1
+    looks: str = "none"
 
 
 @dataclass(frozen=True)
@@ -94,5 +95,5 @@ class EpisodeRunner:
     def _simulator(self, task: str) -> TabletopSim:
         if self._sim is None or self._task != task:
             self.close()
-            self._sim, self._task = TabletopSim(task), task
+            self._sim, self._task = TabletopSim(task, looks=self._settings.looks), task
         return self._sim

@@ -79,6 +79,8 @@ def play_command(checkpoint: Path, settings: EpisodeSettings, result: EpisodeRes
             same += [f"--{name.replace('_', '-')}", str(value)]
     same += ["--out", "out/replay", "--fresh"]
     live = ["./gr00t", "demo", "--task", key.task, "--seed", str(key.seed), "--say", result.heard]
+    if settings.looks != usual.looks:
+        live += ["--looks", settings.looks]
     return shlex.join(same), shlex.join([*live, "--checkpoint", str(checkpoint)])
 
 

@@ -16,9 +16,11 @@ from gr00t_sim.evaluation.episode import EpisodeSettings
 _CODE = {
     "gr00t_policy": ("baseline", "core", "data", "embodiments", "model", "runtime"),
     "gr00t_sim": (
+        "appearance.py",
         "assets.py",
         "checkpoint_policy.py",
         "furniture.py",
+        "looks.py",
         "objects.py",
         "evaluation/episode.py",
         "evaluation/sentences.py",
@@ -26,6 +28,7 @@ _CODE = {
         "rollout.py",
         "scene.py",
         "simulation.py",
+        "surfaces.py",
         "tasks",
     ),
 }

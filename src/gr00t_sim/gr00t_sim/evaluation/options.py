@@ -7,6 +7,7 @@ from gr00t_policy.core.errors import ConfigError
 from gr00t_policy.runtime.config import ENGINES
 from gr00t_sim.evaluation.episode import EpisodeKey, EpisodeSettings
 from gr00t_sim.evaluation.sentences import LANGUAGES, languages_of
+from gr00t_sim.looks import looks_named
 from gr00t_sim.rollout import DEFAULT_BLEND_TIME_S
 from gr00t_sim.tasks.registry import make_task, suite_named
 
@@ -39,6 +40,8 @@ class EpisodeOptions:
     """'openvino' (as on the robot) or 'torch'."""
     precision: str = "int8"
     """Precision of the OpenVINO engine; a Diffusion Policy has float32 alone."""
+    looks: str = "none"
+    """How pictures vary from scene to scene: none, mild or strong; docs/tasks.md shows them."""
     workers: int = 2
     """Processes; one a core."""
 
@@ -47,6 +50,7 @@ class EpisodeOptions:
             raise ConfigError(f"give --task {self.task} or --suite {self.suite}, not both")
         for name in self.tasks:
             make_task(name)
+        looks_named(self.looks)
         unknown = [name for name in self.language if name not in LANGUAGES]
         if unknown or not self.language or self.episodes < 1 or self.workers < 1 or self.seed < 0 or self.max_s <= 0:
             raise ConfigError(
@@ -65,7 +69,13 @@ class EpisodeOptions:
     @property
     def settings(self) -> EpisodeSettings:
         return EpisodeSettings(
-            self.max_s, self.blend_time_s, self.noise_scale, self.engine, self.precision, self.head_every
+            self.max_s,
+            self.blend_time_s,
+            self.noise_scale,
+            self.engine,
+            self.precision,
+            self.head_every,
+            self.looks,
         )
 
     def keys(self) -> list[EpisodeKey]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gr00t_policy.core.errors import ConfigError
+from gr00t_sim.looks import looks_named
 
 PHYSICS_RATE_HZ = 500  # one physics step is 2 ms
 
@@ -26,6 +27,7 @@ class SimConfig:
     embodiment: str = _setting("gr1", "robot in the scene: a shipped name or a file")
     task: str = _setting("pick_named_object", "task laid out at the start; see `gr00t sim play --help` for the names")
     seed: int = _setting(0, "seed of the first scene: same task and seed give the same scene", "", 0, 2**31 - 1)
+    looks: str = _setting("none", "how pictures vary with the seed: none, mild or strong; see docs/tasks.md")
     sentence: str = _setting("", "what the first scene asks for; empty: the task's own choice for the seed")
     joint_state_rate_hz: int = _setting(125, "rate of joint states", "Hz", 50, 500)
     clock_rate_hz: int = _setting(125, "rate of /clock", "Hz", 10, 500)
@@ -41,6 +43,7 @@ class SimConfig:
     realtime_priority: int = _setting(45, "SCHED_FIFO priority of the physics loop where allowed; 0: none", "", 0, 90)
 
     def __post_init__(self) -> None:
+        looks_named(self.looks)
         for name in ("joint_state_rate_hz", "clock_rate_hz"):
             rate_hz = getattr(self, name)
             if rate_hz <= 0 or PHYSICS_RATE_HZ % rate_hz:

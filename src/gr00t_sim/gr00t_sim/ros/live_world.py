@@ -52,9 +52,18 @@ class Verdict:
 class LiveWorld:
     """Owns a ``TabletopSim`` and the lock around it. ``now_ns`` is always the steady clock."""
 
-    def __init__(self, task: str, embodiment: Embodiment, seed: int, sentence: str, command_timeout_s: float) -> None:
+    def __init__(
+        self,
+        task: str,
+        embodiment: Embodiment,
+        seed: int,
+        sentence: str,
+        command_timeout_s: float,
+        looks: str = "none",
+    ) -> None:
         self.embodiment = embodiment
-        self._sim = TabletopSim(task, embodiment)
+        self._looks = looks
+        self._sim = TabletopSim(task, embodiment, looks)
         self._lock = threading.Lock()
         self._column = {name: index for index, name in enumerate(embodiment.joint_names)}
         self._command_timeout_ns = round(1e9 * command_timeout_s)
@@ -126,7 +135,7 @@ class LiveWorld:
 
         Commands that answer a joint state from before are dropped from then on. Another task takes seconds to build.
         """
-        sim = self._sim if task in ("", self._sim.task.name) else TabletopSim(task, self.embodiment)
+        sim = self._sim if task in ("", self._sim.task.name) else self._other(task)
         with self._lock:
             said = sim.reset(seed, sentence or None)
             self._sim, self._seed, self._solved = sim, seed, False
@@ -168,6 +177,9 @@ class LiveWorld:
                 detail=status.detail,
                 real_time_factor=self._real_time_factor(),
             )
+
+    def _other(self, task: str) -> TabletopSim:
+        return TabletopSim(task, self.embodiment, self._looks)
 
     def _watch_commands(self, now_ns: int) -> None:
         if self._last_command_ns is not None and now_ns - self._last_command_ns > self._command_timeout_ns:

@@ -59,7 +59,12 @@ class SimNode(SuiteNode[SimConfig]):
         self._settings = settings
         self._robot = load_embodiment(settings.embodiment)
         self._world = LiveWorld(
-            settings.task, self._robot, settings.seed, settings.sentence, settings.command_timeout_s
+            settings.task,
+            self._robot,
+            settings.seed,
+            settings.sentence,
+            settings.command_timeout_s,
+            settings.looks,
         )
         self._order = JointOrder(self._robot.joints)
         self._reader = CommandReader(self._robot)
