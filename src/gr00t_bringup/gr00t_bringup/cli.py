@@ -61,6 +61,20 @@ VERBS = (
         "from a checkpoint and recordings of a robot to a checkpoint for it",
         marker="--recipe finetune",
     ),
+    Verb(
+        ("train",),
+        "gr00t_policy.training.pretrain",
+        "PretrainConfig",
+        "one network from a mixture of datasets and robots, streamed",
+        marker="--recipe pretrain",
+    ),
+    Verb(
+        ("train",),
+        "gr00t_policy.training.posttrain",
+        "PosttrainConfig",
+        "from a pre-trained checkpoint of ours to one for a single robot",
+        marker="--recipe posttrain",
+    ),
     Verb(("eval",), "gr00t_sim.evaluate", "EvalConfig", "success rates of a checkpoint in the simulator, without ROS"),
     Verb(
         ("eval",),

@@ -90,8 +90,8 @@ class TrainVerbConfig:
     """Which recipe, where, on what."""
 
     recipe: str = "tiny"
-    """tiny (the shipped checkpoint, hours on two cores), smoke (minutes, to try the path), or finetune, which has options
-    of its own: `gr00t train --recipe finetune --help`."""
+    """tiny (the shipped checkpoint, hours on two cores), smoke (minutes, to try the path), or pretrain, posttrain, finetune,
+    which have options of their own: `gr00t train --recipe finetune --help`."""
     out: Path | None = None
     """Run folder; default out/train/<recipe>. An interrupted run is continued."""
     data: Path = Path("out/datasets")
@@ -110,7 +110,9 @@ class TrainVerbConfig:
 
     def __post_init__(self) -> None:
         if self.recipe not in RECIPES:
-            raise ConfigError(f"unknown recipe '{self.recipe}'; known: {', '.join(RECIPES)}, finetune")
+            raise ConfigError(
+                f"unknown recipe '{self.recipe}'; known: {', '.join(RECIPES)}, pretrain, posttrain, finetune"
+            )
 
 
 def run(config: TrainVerbConfig) -> int:

@@ -2,11 +2,14 @@
 """A checkpoint folder: everything the network knows, checked before a weight is read. Reading facts needs no torch.
 
 Ours: model.safetensors, config.json (ModelConfig in full), embodiment.json, experiment_cfg/metadata.json (statistics),
-tokenizer.json, manifest.json (sha256 of the files above), training_card.json (for people: not part of the hash).
+tokenizer.json, manifest.json (sha256 of the files above), training_card.json (for people: not part of the hash). A network of
+several robots has the others in embodiments/<name>.json, also in the manifest, and their statistics in metadata.json.
 NVIDIA's, as released: see ``released_checkpoint``; served behind the same interface.
 """
 
+import re
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,6 +39,7 @@ TOKENIZER = "tokenizer.json"
 MANIFEST = "manifest.json"
 CARD = "training_card.json"
 HASHED = (CONFIG, EMBODIMENT, METADATA, WEIGHTS, TOKENIZER)
+_OTHER = re.compile(r"embodiments/([\w.-]+)\.json")
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,8 @@ class Checkpoint:
 
     prompt: builds prompts for this network. card: how it was trained. hash: sha256 hex of everything but the card; of a
     released folder see ``released_checkpoint``. weights: its files. report: of a released folder, what its configuration
-    holds that is not understood and what was filled in; None for ours.
+    holds that is not understood and what was filled in; None for ours. robots: names of all that it was trained for, the one
+    it was saved for first; each can be loaded.
     """
 
     folder: Path
@@ -56,6 +61,7 @@ class Checkpoint:
     hash: str
     weights: WeightFiles
     report: ReleaseReport | None = None
+    robots: tuple[str, ...] = ()
 
     @property
     def slot(self) -> int:
@@ -116,15 +122,20 @@ def save_checkpoint(
     card: dict[str, Any],
     *,
     dtype: str = "bfloat16",
+    others: Sequence[tuple[Embodiment, Statistics]] = (),
 ) -> str:
     """Write a checkpoint beside ``folder`` and put it in its place when it is whole. Returns its hash.
 
-    tokenizer: as trained, not a prompt's copy. dtype: of the stored weights. Raises CheckpointError when the parts do not
+    tokenizer: as trained, not a prompt's copy. dtype: of the stored weights. others: further robots of the network, each under
+    a name and a tag of its own. Raises CheckpointError when the parts do not
     belong together, or when there is no room; then what was in ``folder`` stays.
     """
     from gr00t_policy.model.weights import save_weights
 
-    check_parts(model.config, embodiment, statistics)
+    robots = ((embodiment, statistics), *others)
+    for robot, its_statistics in robots:
+        check_parts(model.config, robot, its_statistics)
+    _check_names([robot for robot, _ in robots])
     prompt_tokenizer(tokenizer, model.config)  # raises when it does not fit
     aside = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(aside, ignore_errors=True)
@@ -132,11 +143,15 @@ def save_checkpoint(
         aside.mkdir(parents=True)
         write_json(aside / CONFIG, config_to_dict(model.config))
         write_json(aside / EMBODIMENT, embodiment_to_dict(embodiment))
-        save_metadata(aside / METADATA, statistics)
+        for robot, its_statistics in robots:
+            save_metadata(aside / METADATA, its_statistics)
+            if robot is not embodiment:
+                write_json(aside / _other_file(robot.name), embodiment_to_dict(robot))
         (aside / TOKENIZER).write_text(tokenizer.to_str(pretty=True) + "\n", encoding="utf-8")
         save_weights(model, aside / WEIGHTS, dtype=dtype)
         write_json(aside / CARD, card)
-        digests = {name: file_digest(aside / name) for name in HASHED}
+        hashed = (*HASHED, *(_other_file(robot.name) for robot, _ in others))
+        digests = {name: file_digest(aside / name) for name in hashed}
         write_json(aside / MANIFEST, {"sha256": digests})
         flush(aside / WEIGHTS)
     except (OSError, SafetensorError) as error:
@@ -157,7 +172,7 @@ def load_checkpoint(
 ) -> Checkpoint:
     """Read and check everything but the weights' values.
 
-    embodiment: name the caller needs, None = whichever it is (of a released folder: gr1). tokenizer: folder of Eagle-2
+    embodiment: name the caller needs, None = the one it was saved for (of a released folder: gr1). tokenizer: folder of Eagle-2
     or SmolLM2 tokenizer files, used only for a released folder, None = they lie in it. verify: compare the weights with
     the manifest too; False believes it there, for a quick look at a large file. Raises CheckpointError: no folder,
     a file missing or damaged (named), parts that contradict each other, another embodiment; EmbodimentError: a released
@@ -169,20 +184,25 @@ def load_checkpoint(
     if is_released(folder):
         facts = read_released(folder, embodiment or "gr1", Path(tokenizer) if tokenizer else None)
         check_parts(facts.config, facts.embodiment, facts.statistics)
-        return Checkpoint(folder, card={}, **vars(facts))
+        return Checkpoint(folder, card={}, robots=(facts.embodiment.name,), **vars(facts))
     if missing := [name for name in (*HASHED, MANIFEST) if not (folder / name).is_file()]:
         raise CheckpointError(f"checkpoint {folder} lacks {', '.join(missing)}; copy or download it again")
     digests = _check_manifest(folder, verify)
     config = _parse(folder / CONFIG, config_from_dict)
     robot = _parse(folder / EMBODIMENT, embodiment_from_dict)
-    if embodiment is not None and robot.name != embodiment:
-        raise CheckpointError(f"checkpoint {folder} was trained for embodiment '{robot.name}', not '{embodiment}'")
+    others = [match[1] for name in digests if (match := _OTHER.fullmatch(name))]
+    robots = (robot.name, *others)
+    if embodiment is not None and embodiment not in robots:
+        trained = ", ".join(f"'{name}'" for name in robots)
+        raise CheckpointError(f"checkpoint {folder} was trained for embodiment {trained}, not '{embodiment}'")
+    if embodiment in others:
+        robot = _parse(folder / _other_file(embodiment), embodiment_from_dict)
     statistics = load_metadata(folder / METADATA, robot.tag)
     check_parts(config, robot, statistics)
     prompt = prompt_tokenizer(load_tokenizer(folder / TOKENIZER), config)
     card = read_json(folder / CARD) if (folder / CARD).is_file() else {}
     weights = open_weight_file(folder / WEIGHTS)
-    return Checkpoint(folder, config, robot, statistics, prompt, card, total_digest(digests), weights)
+    return Checkpoint(folder, config, robot, statistics, prompt, card, total_digest(digests), weights, robots=robots)
 
 
 def is_released(folder: Path) -> bool:
@@ -212,16 +232,34 @@ def check_parts(config: ModelConfig, embodiment: Embodiment, statistics: Statist
 def _check_manifest(folder: Path, verify: bool) -> dict[str, str]:
     manifest = read_json(folder / MANIFEST)
     recorded = manifest.get("sha256") if isinstance(manifest, dict) else None
-    if not isinstance(recorded, dict) or set(recorded) != set(HASHED):
-        raise CheckpointError(f"{folder / MANIFEST} does not list the sha256 of {', '.join(HASHED)}")
+    others = sorted(set(recorded) - set(HASHED)) if isinstance(recorded, dict) else []
+    if not isinstance(recorded, dict) or not set(HASHED) <= set(recorded) or not all(map(_OTHER.fullmatch, others)):
+        raise CheckpointError(
+            f"{folder / MANIFEST} does not list the sha256 of {', '.join(HASHED)} and of robots alone"
+        )
+    if missing := [name for name in others if not (folder / name).is_file()]:
+        raise CheckpointError(f"checkpoint {folder} lacks {', '.join(missing)}; copy or download it again")
     digests = {
-        name: file_digest(folder / name) if verify or name != WEIGHTS else str(recorded[name]) for name in HASHED
+        name: file_digest(folder / name) if verify or name != WEIGHTS else str(recorded[name]) for name in recorded
     }
-    if damaged := [name for name in HASHED if digests[name] != recorded[name]]:
+    if damaged := [name for name in recorded if digests[name] != recorded[name]]:
         raise CheckpointError(
             f"checkpoint {folder} is damaged: {', '.join(damaged)} differs from its manifest; copy or download it again"
         )
     return digests
+
+
+def _check_names(robots: Sequence[Embodiment]) -> None:
+    for what, names in (("names", [robot.name for robot in robots]), ("tags", [robot.tag for robot in robots])):
+        if len(set(names)) != len(names):
+            raise CheckpointError(f"robots of one checkpoint need {what} of their own, got {', '.join(names)}")
+    for robot in robots[1:]:
+        if not _OTHER.fullmatch(_other_file(robot.name)):
+            raise CheckpointError(f"'{robot.name}' cannot be the name of a file; use letters, digits, '_', '-' and '.'")
+
+
+def _other_file(name: str | None) -> str:
+    return f"embodiments/{name}.json"
 
 
 def _parse(path: Path, build: Any) -> Any:

@@ -4,9 +4,8 @@
 Defaults are those of the public fine-tuning script of GR00T N1: the language model stays, all else learns.
 """
 
-import json
 import math
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,7 +16,6 @@ from numpy.typing import NDArray
 from gr00t_policy.core.embodiment import Embodiment, load_embodiment
 from gr00t_policy.core.errors import ConfigError, DatasetError
 from gr00t_policy.data.dataset_statistics import statistics_of
-from gr00t_policy.data.durable import write_json
 from gr00t_policy.data.fitting import open_for, robot_in_dataset
 from gr00t_policy.data.published_images import picture_transform
 from gr00t_policy.data.reader import LeRobotDataset
@@ -27,22 +25,11 @@ from gr00t_policy.model.checkpoint import Checkpoint, check_parts, load_checkpoi
 from gr00t_policy.model.config import ModelConfig
 from gr00t_policy.training.batches import DemonstrationBatches, Prompts
 from gr00t_policy.training.config import LoopConfig, StageConfig
-from gr00t_policy.training.loop import RESUME, TrainingRun
+from gr00t_policy.training.embodiment_slots import with_slot
+from gr00t_policy.training.loop import TrainingRun
 from gr00t_policy.training.processes import main_first
-from gr00t_policy.training.run_folder import cached_frames, save_result, train_with_progress
+from gr00t_policy.training.run_folder import cached_frames, claim, save_result, train_with_progress
 from gr00t_policy.training.statistics import widened
-
-NEW_ROBOT = "new_embodiment"  # the slot that GR00T N1 keeps for robots it does not know
-_CONFIG = "finetune_config.json"
-_MAY_DIFFER = {
-    "out",
-    "threads",
-    "device",
-    "mixed_precision",
-    "save_every",
-    "accumulate",
-    "tensorboard",
-}  # without making it another run
 
 
 @dataclass(frozen=True)
@@ -117,6 +104,8 @@ class FinetuneConfig:
     """cpu or cuda."""
     mixed_precision: bool | None = None
     """Compute in bfloat16, weights in float32; default: on cuda."""
+    shard: bool = False
+    """Each process keeps a part of weights, gradients and moments instead of a copy (FSDP), under accelerate launch."""
     tensorboard: bool = False
     """Write the log for TensorBoard too, to <out>/tensorboard."""
 
@@ -167,6 +156,7 @@ class FinetuneConfig:
             device=self.device,
             mixed_precision=self.device == "cuda" if self.mixed_precision is None else self.mixed_precision,
             accumulate=self.accumulate,
+            shard=self.shard,
             save_every=self.save_every,
             tensorboard=self.tensorboard,
         )
@@ -185,7 +175,7 @@ def run(config: FinetuneConfig) -> int:
     check_parts(network, robot, statistics)
     with main_first(config.device) as is_main:
         if is_main:
-            _claim(config)
+            claim(config.out, config.recipe, asdict(config))
         batches = _batches(config, init, network, robot, statistics, dataset, learnt)
     model = init.load_weights()
     model.config = network
@@ -197,15 +187,6 @@ def run(config: FinetuneConfig) -> int:
         held_out = f" --episodes {' '.join(map(str, config.hold_out))}" if config.hold_out else ""
         print(f"see what it does: gr00t eval --open-loop {config.dataset} --checkpoint {checkpoint}{held_out}")
     return 0
-
-
-def with_slot(config: ModelConfig, robot: str, slot: str = "") -> ModelConfig:
-    """The network with a weight slot for ``robot``: that of embodiment ``slot``, its own, or the one for new robots.
-
-    Raises ConfigError naming the slots there are.
-    """
-    name = slot or (robot if robot in config.embodiment_slots else NEW_ROBOT)
-    return replace(config, embodiment_slots={**config.embodiment_slots, robot: config.slot(name)})
 
 
 def training_card(
@@ -234,21 +215,6 @@ def _learnt_from(dataset: LeRobotDataset, held_out: tuple[int, ...]) -> list[int
     if not learnt:
         raise ConfigError(f"all {len(numbers)} episodes are held out; leave at least one to learn from")
     return learnt
-
-
-def _claim(config: FinetuneConfig) -> None:
-    """The folder is this run's. Raises ConfigError when it holds another one: weights must not carry over what was held out."""
-    path = config.out / _CONFIG
-    chosen = json.loads(json.dumps(asdict(config), default=str))
-    if (config.out / RESUME).is_file() and path.is_file():
-        before = json.loads(path.read_text())
-        differing = [key for key in chosen if key not in _MAY_DIFFER and before.get(key) != chosen[key]]
-        if differing:
-            raise ConfigError(
-                f"{config.out} holds a run with another {', '.join(differing)}; use another --out, or remove it"
-            )
-    config.out.mkdir(parents=True, exist_ok=True)
-    write_json(path, chosen)
 
 
 def _batches(

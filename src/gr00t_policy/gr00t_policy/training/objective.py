@@ -20,11 +20,18 @@ class Objective(nn.Module):
         self._mixed_precision = mixed_precision
 
     def forward(
-        self, demonstrations: Tensors | None, looks: Tensors | None, scenes: Tensors | None, aux_weight: float
+        self,
+        demonstrations: Tensors | None,
+        looks: Tensors | None,
+        scenes: Tensors | None,
+        aux_weight: float,
+        shares: tuple[float, float] = (1.0, 1.0),
     ) -> dict[str, Tensor]:
         """``total`` () to minimise; for the log, without gradient, ``flow``, ``find`` and ``find_scenes`` where known.
 
         demonstrations: batch of ``Vla.loss``; looks, scenes: pictures, sentences and places as ``Vla.aux_loss`` wants them.
+        shares: what the demonstrations' flow and localisation losses count for, when they are a part of a step whose parts
+        hold different numbers of valid actions and labels.
         """
         shown: dict[str, Tensor] = {}
         total = next(self.model.parameters()).new_zeros(())
@@ -32,8 +39,9 @@ class Objective(nn.Module):
             device = demonstrations["state"].device.type
             with torch.autocast(device, torch.bfloat16, enabled=self._mixed_precision):
                 losses = self.model.loss(demonstrations)
-            total = losses["loss_flow"] + aux_weight * losses["loss_aux"]
-            shown["flow"] = losses["loss_flow"].detach()
+            flow, aux = shares
+            total = flow * losses["loss_flow"] + aux_weight * aux * losses["loss_aux"]
+            shown["flow"] = flow * losses["loss_flow"].detach()
             if bool(demonstrations["aux_mask"].any()):
                 shown["find"] = losses["aux_distance"].detach()
         for name, batch in (("find", looks), ("find_scenes", scenes)):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What every run leaves in its folder, and the progress it shows: decoded pictures, log, checkpoint, loss curve."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,15 +10,46 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from tokenizers import Tokenizer
 
 from gr00t_policy.core.embodiment import Embodiment
+from gr00t_policy.core.errors import ConfigError
+from gr00t_policy.data.durable import write_json
 from gr00t_policy.data.frame_cache import FrameCache, build_frame_cache
 from gr00t_policy.data.reader import LeRobotDataset
 from gr00t_policy.data.statistics import Statistics
 from gr00t_policy.data.transforms import PictureTransform
 from gr00t_policy.model.checkpoint import save_checkpoint
 from gr00t_policy.training.curve import draw_curve
-from gr00t_policy.training.loop import TrainingRun
+from gr00t_policy.training.loop import RESUME, TrainingRun
 
 CHECKPOINT = "checkpoint"
+# Options that may change when a run is continued, without making it another run.
+_MAY_DIFFER = {
+    "out",
+    "threads",
+    "device",
+    "mixed_precision",
+    "save_every",
+    "accumulate",
+    "shard",
+    "tensorboard",
+    "workers",
+    "worker_processes",
+}
+
+
+def claim(out: Path, recipe: str, options: dict[str, Any]) -> None:
+    """The folder is this run's from now on; ``options`` are kept in it.
+
+    Raises ConfigError when it holds another run: weights must not carry over what was held out.
+    """
+    path = out / f"{recipe}_config.json"
+    chosen = json.loads(json.dumps(options, default=str))
+    if (out / RESUME).is_file() and path.is_file():
+        before = json.loads(path.read_text())
+        differing = [key for key in chosen if key not in _MAY_DIFFER and before.get(key) != chosen[key]]
+        if differing:
+            raise ConfigError(f"{out} holds a run with another {', '.join(differing)}; use another --out, or remove it")
+    out.mkdir(parents=True, exist_ok=True)
+    write_json(path, chosen)
 
 
 def cached_frames(
@@ -46,16 +78,31 @@ def train_with_progress(training: TrainingRun) -> None:
 
 
 def save_result(
-    training: TrainingRun, embodiment: Embodiment, statistics: Statistics, tokenizer: Tokenizer, card: dict[str, Any]
+    training: TrainingRun,
+    embodiment: Embodiment,
+    statistics: Statistics,
+    tokenizer: Tokenizer,
+    card: dict[str, Any],
+    others: Sequence[tuple[Embodiment, Statistics]] = (),
 ) -> Path:
-    """Write ``<out>/checkpoint`` and ``<out>/loss.png`` in the main process; returns the checkpoint's folder."""
+    """Write ``<out>/checkpoint`` and ``<out>/loss.png`` in the main process; returns the checkpoint's folder.
+
+    others: further robots of the network. All processes must call it: a sharded network is gathered from all.
+    """
     out = training.config.out
+    if not (training.is_main or training.sharded):
+        return out / CHECKPOINT
+    model = training.result()
     if not training.is_main:
         return out / CHECKPOINT
-    save_checkpoint(out / CHECKPOINT, training.result(), embodiment, statistics, tokenizer, card)
+    card = {**card, "processes": training.processes, "waited_for_data": round(training.waited_share, 4)}
+    save_checkpoint(out / CHECKPOINT, model, embodiment, statistics, tokenizer, card, others=others)
     draw_curve(out / "log.jsonl", out / "loss.png")
     minutes = training.seconds / 60
-    print(f"{out / CHECKPOINT}: {training.step} steps in {minutes:.0f} min; curve in {out / 'loss.png'}")
+    print(
+        f"{out / CHECKPOINT}: {training.step} steps in {minutes:.0f} min, {100 * training.waited_share:.1f} % of it waiting "
+        f"for data; curve in {out / 'loss.png'}"
+    )
     return out / CHECKPOINT
 
 

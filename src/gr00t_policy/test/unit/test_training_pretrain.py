@@ -1,0 +1,264 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Training from a mixture: every robot in its own slot and units, any number of processes, any stop, the same run."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from sample_data import small_robot
+from small_checkpoint import save_small_checkpoint
+from two_robots import SENTENCES, write_two_robots
+
+from gr00t_policy.core.errors import CheckpointError, ConfigError, DatasetError
+from gr00t_policy.data.mixture import Mixture, open_mixture
+from gr00t_policy.data.mixture_config import load_mixture_config
+from gr00t_policy.data.mixture_reader import Chance, MixtureReader
+from gr00t_policy.data.mixture_sampler import SamplerConfig
+from gr00t_policy.data.mixture_statistics import mixture_statistics
+from gr00t_policy.data.transforms import ImageTransform, StateActionTransform
+from gr00t_policy.model.checkpoint import load_checkpoint
+from gr00t_policy.model.tokenizer import Prompt
+from gr00t_policy.training import posttrain, pretrain
+from gr00t_policy.training.batches import Batch, Prompts, streams
+from gr00t_policy.training.loop import TrainingRun
+from gr00t_policy.training.mixture_batches import MixtureBatches, RobotInBatch
+from gr00t_policy.training.mixture_run import robots_of
+from gr00t_policy.training.posttrain import PosttrainConfig
+from gr00t_policy.training.pretrain import PretrainConfig
+
+SAMPLER = SamplerConfig(seed=3, block=8, frames_per_visit=2)
+_WORKER = """
+import sys
+from pathlib import Path
+from gr00t_policy.training import pretrain
+from gr00t_policy.training.pretrain import PretrainConfig
+mixture, init, out = map(Path, sys.argv[1:])
+for name, shard in (("two", False), ("sharded", True)):
+    pretrain.run(
+        PretrainConfig(
+            mixture=mixture, init=init, out=out / name, shard=shard, steps=4, batch=4, accumulate=1, lr=1e-3, threads=1,
+            save_every=2, block=8, aux_weight=0.0, ema_decay=0.9,
+        )
+    )
+"""
+
+
+@pytest.fixture(scope="module")
+def pyramid(tmp_path_factory) -> Path:
+    torch.set_num_threads(1)
+    return write_two_robots(tmp_path_factory.mktemp("pyramid"))
+
+
+@pytest.fixture(scope="module")
+def mixture(pyramid) -> Mixture:
+    return open_mixture(load_mixture_config(pyramid))
+
+
+@pytest.fixture(scope="module")
+def start(pyramid, tmp_path_factory) -> PretrainConfig:
+    """From a small network, steps of four pictures."""
+    folder = tmp_path_factory.mktemp("start")
+    return PretrainConfig(
+        mixture=pyramid, init=save_small_checkpoint(folder / "init"), out=folder / "whole", steps=4, batch=4, lr=1e-3,
+        threads=1, save_every=2, block=8, ema_decay=0.9,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def whole(start) -> PretrainConfig:
+    pretrain.run(start)
+    return start
+
+
+def batches_of(mixture: Mixture, **options) -> MixtureBatches:
+    class OneToken:
+        def encode(self, instruction: str, views: int = 1) -> Prompt:
+            return Prompt(np.array([len(instruction)]), np.array([1]))
+
+    _, merged = mixture_statistics(mixture)
+    robots = {
+        tag: RobotInBatch(StateActionTransform(robot, merged[tag], 64, 32), slot)
+        for slot, (tag, robot) in enumerate(robots_of(mixture).items())
+    }
+    reader = MixtureReader(mixture, 16, ImageTransform(28, 0.9), chance=Chance(3))
+    return MixtureBatches(reader, SAMPLER, robots, Prompts(OneToken()), **options)
+
+
+def steps_of(batches: MixtureBatches, first: int, count: int, places: range, samples: int = 2) -> list[Batch]:
+    drawn = [batches.draw(streams(3, step, 0, places=places), samples) for step in range(first, first + count)]
+    batches.close()
+    return drawn
+
+
+def curve(out: Path) -> list[dict[str, float]]:
+    return [json.loads(line) for line in (out / "log.jsonl").open()]
+
+
+def assert_the_same(one: Path, other: Path) -> None:
+    for a, b in zip(curve(one), curve(other), strict=True):
+        assert (a["step"], a["flow"]) == (b["step"], pytest.approx(b["flow"], rel=1e-4))
+        assert a["gradient"] == pytest.approx(b["gradient"], rel=1e-3)
+    expected = load_checkpoint(one / "checkpoint").load_weights().state_dict()
+    for name, value in load_checkpoint(other / "checkpoint").load_weights().state_dict().items():
+        torch.testing.assert_close(value, expected[name], rtol=2e-2, atol=1e-3, msg=name)
+
+
+def test_robots_stand_side_by_side_each_with_its_own_statistics_padding_and_slot(mixture):
+    batches = batches_of(mixture, batch=16)
+    (batch,) = steps_of(batches, 0, 1, range(16))
+    _, merged = mixture_statistics(mixture)
+    robots = robots_of(mixture)
+    slots = batch["embodiment_id"]
+    assert set(slots) == {0, 1}
+    for slot, (tag, robot) in enumerate(robots.items()):
+        rows = np.flatnonzero(slots == slot)
+        own = StateActionTransform(robot, merged[tag], 64, 32)
+        assert (batch["action_mask"][rows][:, :, ~own.action_mask] == 0).all(), "padding is never trained"
+        assert (np.abs(batch["action"][rows]) <= 1 + 1e-6).all(), "normalised by its own extremes"
+        assert (batch["state"][rows][:, 0, ~own.state_mask] == 0).all()
+        sentence = len(SENTENCES[slot])
+        assert (batch["input_ids"][rows // 2, 0] == sentence).all(), "a sentence stays with its picture"
+    known = batch["aux_mask"].any(axis=1)
+    np.testing.assert_array_equal(known, slots[::2] == 0, "one dataset says where things are")
+    assert batch["pixel_values"].shape == (16, 1, 3, 28, 28)
+
+
+def test_what_is_drawn_does_not_depend_on_how_many_draw_or_where_they_were_stopped(mixture):
+    whole = steps_of(batches_of(mixture, batch=6), 0, 4, range(6))
+    halves = [
+        steps_of(batches_of(mixture, batch=6, process=p, processes=2), 0, 4, range(3 * p, 3 * p + 3)) for p in (0, 1)
+    ]
+    stopped = batches_of(mixture, batch=6, process=1, processes=2)
+    steps_of(stopped, 0, 2, range(3, 6))
+    resumed = batches_of(mixture, batch=6)
+    resumed.resume(stopped.state())
+    later = steps_of(resumed, 2, 2, range(6))
+    for step, batch in enumerate(whole):
+        for key, value in batch.items():
+            np.testing.assert_array_equal(np.concatenate([half[step][key] for half in halves]), value, key)
+            if step >= 2:
+                np.testing.assert_array_equal(later[step - 2][key], value, key)
+    with pytest.raises(ConfigError, match="read in batches of 6, now of 8"):
+        batches_of(mixture, batch=8).resume(stopped.state())
+
+
+def test_pretraining_leaves_a_checkpoint_for_every_robot(pyramid, mixture, tmp_path, capsys):
+    config = PretrainConfig(
+        mixture=pyramid, out=tmp_path / "run", image_size=56, steps=2, batch=2, samples_per_image=2, aux_weight=1.0,
+        threads=1, block=8, tensorboard=True,
+    )  # fmt: skip
+    pretrain.run(config)
+    said = capsys.readouterr().out
+    assert "% of it waiting for data" in said and "2 sentences, the longest takes" in said
+    folder = tmp_path / "run" / "checkpoint"
+    first, other = load_checkpoint(folder), load_checkpoint(folder, "small")
+    assert first.robots == ("gr1", "small") and first.hash == other.hash
+    assert (first.embodiment.rate_hz, other.embodiment.rate_hz) == (20.0, 10.0)
+    assert first.slot != other.slot and first.config.slot("new_embodiment") not in (first.slot, other.slot)
+    _, merged = mixture_statistics(mixture)
+    np.testing.assert_allclose(other.statistics.action["waist"].max, merged["small"].action["waist"].max)
+    other.load_head()
+    assert first.prompt.encode(SENTENCES[1]).attention_mask.sum() < 40
+    assert {"flow", "waiting", "find"} <= set(curve(tmp_path / "run")[-1])
+    with pytest.raises(CheckpointError, match="for embodiment 'gr1', 'small', not 'h1'"):
+        load_checkpoint(folder, "h1")
+    (folder / "embodiments" / "small.json").unlink()
+    with pytest.raises(CheckpointError, match=r"lacks embodiments/small.json"):
+        load_checkpoint(folder)
+
+
+def test_two_processes_and_a_sharded_network_learn_what_one_process_learns(whole, tmp_path):
+    program = tmp_path / "worker.py"
+    program.write_text(_WORKER)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", str(program)]
+    done = subprocess.run(
+        [*command, str(whole.mixture), str(whole.init), str(tmp_path)], env={**os.environ, "OMP_NUM_THREADS": "1"},
+        check=False, capture_output=True, text=True, timeout=280,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    for name in ("two", "sharded"):
+        assert load_checkpoint(tmp_path / name / "checkpoint").card["processes"] == 2
+        assert_the_same(whole.out, tmp_path / name)
+
+
+def test_parts_one_after_the_other_learn_what_the_whole_step_learns(whole, tmp_path):
+    pretrain.run(replace(whole, out=tmp_path / "parts", accumulate=2))
+    assert_the_same(whole.out, tmp_path / "parts")
+
+
+def test_a_killed_run_goes_on_to_the_same_losses_and_weights(whole, tmp_path, monkeypatch):
+    class KilledError(Exception):
+        pass
+
+    one_step = TrainingRun._optimise
+
+    def until_three(self, *arguments):
+        if self.step == 3:  # after the resume point at 2 and another step
+            raise KilledError
+        return one_step(self, *arguments)
+
+    config = replace(whole, out=tmp_path / "cut")
+    with monkeypatch.context() as patched, pytest.raises(KilledError):
+        patched.setattr(TrainingRun, "_optimise", until_three)
+        pretrain.run(config)
+    with pytest.raises(ConfigError, match="holds a run with another batch"):
+        pretrain.run(replace(config, batch=8))
+    pretrain.run(config)
+    expected = load_checkpoint(whole.out / "checkpoint").load_weights().state_dict()
+    for name, value in load_checkpoint(config.out / "checkpoint").load_weights().state_dict().items():
+        torch.testing.assert_close(value, expected[name], rtol=1e-3, atol=1e-5, msg=name)
+
+
+def test_posttraining_takes_one_robot_of_many_with_new_or_kept_statistics(whole, pyramid, tmp_path):
+    init = whole.out / "checkpoint"
+    config = PosttrainConfig(
+        datasets=(pyramid.parent / "cans",), init=init, embodiment=str(pyramid.parent / "small.yaml"), out=tmp_path / "one",
+        steps=1, batch=2, threads=1, block=8, statistics="kept",
+    )  # fmt: skip
+    posttrain.run(config)
+    before, after = load_checkpoint(init, "small"), load_checkpoint(tmp_path / "one" / "checkpoint")
+    assert after.robots == ("small",) and after.slot == before.slot
+    np.testing.assert_array_equal(after.statistics.state["waist"].mean, before.statistics.state["waist"].mean)
+    weights = [one.load_weights().backbone.language.state_dict() for one in (before, after)]
+    for name, value in weights[0].items():
+        assert torch.equal(weights[1][name], value), f"the language model stays: {name}"
+    with pytest.raises(ConfigError, match="no statistics of 'small' to keep; it has those of gr1"):
+        posttrain.run(replace(config, init=whole.init, out=tmp_path / "none"))
+
+
+def test_sentences_that_would_lose_their_end_are_refused(pyramid, tmp_path):
+    short = save_small_checkpoint(tmp_path / "short")
+    path = pyramid.parent / "cans"
+    tasks = (path / "meta" / "tasks.jsonl").read_text()
+    long = tmp_path / "cans"
+    _copy(path, long)
+    (long / "meta" / "tasks.jsonl").write_text(tasks.replace("red can", "xylophone zzyzx quartz vexed jukebox"))
+    config = PosttrainConfig(
+        datasets=(long,), init=short, embodiment=str(pyramid.parent / "small.yaml"), out=tmp_path / "run", steps=1
+    )
+    with pytest.raises(ConfigError, match=r"'pick up the xylophone.*' takes \d+ tokens, the network reads 24"):
+        posttrain.run(config)
+
+
+def _copy(source: Path, target: Path) -> None:
+    import shutil
+
+    shutil.copytree(source, target)
+
+
+def test_robots_that_share_a_tag_but_not_their_joints_are_refused(tmp_path):
+    import yaml
+
+    from gr00t_policy.core.embodiment import embodiment_to_dict
+
+    path = write_two_robots(tmp_path)
+    other = replace(small_robot(rate_hz=10.0), name="tiny_arm", tag="gr1")
+    (tmp_path / "small.yaml").write_text(yaml.safe_dump(embodiment_to_dict(other)))
+    with pytest.raises((ConfigError, DatasetError), match="tag 'gr1'|embodiment 'gr1'|embodiment tag"):
+        robots_of(open_mixture(load_mixture_config(path)))
