@@ -185,10 +185,8 @@ class TrainingRun:
         own = torch.zeros(len(drawn), 2, dtype=torch.float64)
         for row, (demonstrations, *_) in zip(own, drawn, strict=True):
             if demonstrations is not None:
-                known = (
-                    demonstrations["aux_mask"].unflatten(-1, (-1, 2)).amin(dim=-1)
-                )  # points, as the localiser counts
-                row[0], row[1] = demonstrations["action_mask"].sum(), known.sum()
+                points = demonstrations["aux_mask"].unflatten(-1, (-1, 2)).amin(dim=-1)  # as the localiser counts
+                row[0], row[1] = demonstrations["action_mask"].sum(), points.sum()
         total = self._processes.reduce(own.sum(dim=0).to(self._device), "sum").cpu()
         counts = torch.where(total > 0, own * self._shares / total.clamp(min=1), 1.0)
         return [(float(flow), float(aux)) for flow, aux in counts]

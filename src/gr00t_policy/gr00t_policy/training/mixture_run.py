@@ -36,6 +36,7 @@ from gr00t_policy.training.sentences import Longest, check_sentences, sentences_
 from gr00t_policy.training.statistics import widened
 
 _STATISTICS = "statistics.json"
+_PLACES = ("out", "mixture", "datasets", "init", "tokenizer", "embodiment")  # of this machine, not of the run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,7 +185,7 @@ def mixture_run(
         train_with_progress(training)
     finally:
         batches.close()
-    card = training_card(config, recipe, mixture, learner, training) | about
+    card = training_card(config, recipe, mixture, learner, training) | {"frozen": list(frozen), **about}
     first, *others = ((robot, learner.statistics[tag]) for tag, robot in learner.robots.items())
     save_result(training, *first, learner.tokenizer, card, others)
     return 0
@@ -193,6 +194,7 @@ def mixture_run(
 def begun(config: MixtureRunConfig, recipe: str) -> None:
     """Before anything is read: threads, and the folder is this run's. Raises ConfigError when it is another's."""
     torch.set_num_threads(config.threads)
+    config.loop(recipe, ())  # raises before anything is read
     with main_first(config.device) as is_main:
         if is_main:
             claim(config.out, recipe, asdict(config))
@@ -233,7 +235,7 @@ def training_card(
         "parameters": sum(p.numel() for p in learner.model.parameters()),
         "trained_parameters": sum(p.numel() for p in learner.model.parameters() if p.requires_grad),
         "minutes": round(training.seconds / 60, 1),
-        "config": {key: value for key, value in asdict(config).items() if not isinstance(value, Path | tuple)},
+        "config": {key: value for key, value in asdict(config).items() if key not in _PLACES},
     }
 
 

@@ -181,7 +181,7 @@ def test_memory_stays_within_its_bound_however_long_the_stream_runs(mixture):
         overhead = 2 * 2 * 4 * reader.sample_bytes + 500_000  # each worker's own visit, twice; objects
         assert max(peaks) < stream.memory_bound_bytes + overhead
         assert stream.memory_bound_bytes == 2 * 64 * reader.sample_bytes + 3000
-        assert reader.sample_bytes == 3 * HEIGHT * WIDTH + 4 * 6 * 9 + 8
+        assert reader.sample_bytes == 3 * HEIGHT * WIDTH + 4 * 6 * 9 + 8 + 4 * 4
         assert max(peaks) > 64 * reader.sample_bytes  # it does read ahead
     assert reader._held <= 3000
 

@@ -3,6 +3,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -12,10 +13,10 @@ import numpy as np
 import pytest
 import torch
 from sample_data import small_robot
-from small_checkpoint import save_small_checkpoint
+from small_checkpoint import save_small_checkpoint, small_config
 from two_robots import SENTENCES, write_two_robots
 
-from gr00t_policy.core.errors import CheckpointError, ConfigError, DatasetError
+from gr00t_policy.core.errors import CheckpointError, ConfigError
 from gr00t_policy.data.mixture import Mixture, open_mixture
 from gr00t_policy.data.mixture_config import load_mixture_config
 from gr00t_policy.data.mixture_reader import Chance, MixtureReader
@@ -26,8 +27,9 @@ from gr00t_policy.model.checkpoint import load_checkpoint
 from gr00t_policy.model.tokenizer import Prompt
 from gr00t_policy.training import posttrain, pretrain
 from gr00t_policy.training.batches import Batch, Prompts, streams
+from gr00t_policy.training.embodiment_slots import with_slots
 from gr00t_policy.training.loop import TrainingRun
-from gr00t_policy.training.mixture_batches import MixtureBatches, RobotInBatch
+from gr00t_policy.training.mixture_batches import MixtureBatches, Reading, RobotInBatch
 from gr00t_policy.training.mixture_run import robots_of
 from gr00t_policy.training.posttrain import PosttrainConfig
 from gr00t_policy.training.pretrain import PretrainConfig
@@ -39,7 +41,7 @@ from pathlib import Path
 from gr00t_policy.training import pretrain
 from gr00t_policy.training.pretrain import PretrainConfig
 mixture, init, out = map(Path, sys.argv[1:])
-for name, shard in (("two", False), ("sharded", True)):
+for name, shard in (("two", False), ("sharded", True), ("cut", True)):
     pretrain.run(
         PretrainConfig(
             mixture=mixture, init=init, out=out / name, shard=shard, steps=4, batch=4, accumulate=1, lr=1e-3, threads=1,
@@ -100,13 +102,10 @@ def curve(out: Path) -> list[dict[str, float]]:
     return [json.loads(line) for line in (out / "log.jsonl").open()]
 
 
-def assert_the_same(one: Path, other: Path) -> None:
+def assert_same_curve(one: Path, other: Path) -> None:
     for a, b in zip(curve(one), curve(other), strict=True):
         assert (a["step"], a["flow"]) == (b["step"], pytest.approx(b["flow"], rel=1e-4))
         assert a["gradient"] == pytest.approx(b["gradient"], rel=1e-3)
-    expected = load_checkpoint(one / "checkpoint").load_weights().state_dict()
-    for name, value in load_checkpoint(other / "checkpoint").load_weights().state_dict().items():
-        torch.testing.assert_close(value, expected[name], rtol=2e-2, atol=1e-3, msg=name)
 
 
 def test_robots_stand_side_by_side_each_with_its_own_statistics_padding_and_slot(mixture):
@@ -136,7 +135,7 @@ def test_what_is_drawn_does_not_depend_on_how_many_draw_or_where_they_were_stopp
     ]
     stopped = batches_of(mixture, batch=6, process=1, processes=2)
     steps_of(stopped, 0, 2, range(3, 6))
-    resumed = batches_of(mixture, batch=6)
+    resumed = batches_of(mixture, batch=6, reading=Reading(workers=1, processes=True))
     resumed.resume(stopped.state())
     later = steps_of(resumed, 2, 2, range(6))
     for step, batch in enumerate(whole):
@@ -173,7 +172,34 @@ def test_pretraining_leaves_a_checkpoint_for_every_robot(pyramid, mixture, tmp_p
         load_checkpoint(folder)
 
 
-def test_two_processes_and_a_sharded_network_learn_what_one_process_learns(whole, tmp_path):
+def killed_after_three(config: PretrainConfig, monkeypatch) -> None:
+    """A run that ends in its fourth step, past its resume point at 2."""
+
+    class KilledError(Exception):
+        pass
+
+    one_step = TrainingRun._optimise
+
+    def until_three(self, *arguments):
+        if self.step == 3:
+            raise KilledError
+        return one_step(self, *arguments)
+
+    with monkeypatch.context() as patched, pytest.raises(KilledError):
+        patched.setattr(TrainingRun, "_optimise", until_three)
+        pretrain.run(config)
+
+
+def assert_same_weights(one: Path, other: Path, *, rtol: float, atol: float) -> None:
+    expected = load_checkpoint(one / "checkpoint").load_weights().state_dict()
+    for name, value in load_checkpoint(other / "checkpoint").load_weights().state_dict().items():
+        torch.testing.assert_close(value, expected[name], rtol=rtol, atol=atol, msg=name)
+
+
+def test_two_processes_and_a_sharded_network_learn_what_one_process_learns(whole, tmp_path, monkeypatch):
+    killed_after_three(
+        replace(whole, out=tmp_path / "cut"), monkeypatch
+    )  # alone and whole; goes on shared out and sharded
     program = tmp_path / "worker.py"
     program.write_text(_WORKER)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", str(program)]
@@ -182,37 +208,26 @@ def test_two_processes_and_a_sharded_network_learn_what_one_process_learns(whole
         check=False, capture_output=True, text=True, timeout=280,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
-    for name in ("two", "sharded"):
+    for name in ("two", "sharded", "cut"):
         assert load_checkpoint(tmp_path / name / "checkpoint").card["processes"] == 2
-        assert_the_same(whole.out, tmp_path / name)
+        assert_same_weights(whole.out, tmp_path / name, rtol=2e-2, atol=1e-3)
+    for name in ("two", "sharded"):
+        assert_same_curve(whole.out, tmp_path / name)
 
 
 def test_parts_one_after_the_other_learn_what_the_whole_step_learns(whole, tmp_path):
     pretrain.run(replace(whole, out=tmp_path / "parts", accumulate=2))
-    assert_the_same(whole.out, tmp_path / "parts")
+    assert_same_curve(whole.out, tmp_path / "parts")
+    assert_same_weights(whole.out, tmp_path / "parts", rtol=2e-2, atol=1e-3)
 
 
-def test_a_killed_run_goes_on_to_the_same_losses_and_weights(whole, tmp_path, monkeypatch):
-    class KilledError(Exception):
-        pass
-
-    one_step = TrainingRun._optimise
-
-    def until_three(self, *arguments):
-        if self.step == 3:  # after the resume point at 2 and another step
-            raise KilledError
-        return one_step(self, *arguments)
-
+def test_a_killed_run_goes_on_to_the_same_weights_and_refuses_to_become_another(whole, tmp_path, monkeypatch):
     config = replace(whole, out=tmp_path / "cut")
-    with monkeypatch.context() as patched, pytest.raises(KilledError):
-        patched.setattr(TrainingRun, "_optimise", until_three)
-        pretrain.run(config)
+    killed_after_three(config, monkeypatch)
     with pytest.raises(ConfigError, match="holds a run with another batch"):
         pretrain.run(replace(config, batch=8))
     pretrain.run(config)
-    expected = load_checkpoint(whole.out / "checkpoint").load_weights().state_dict()
-    for name, value in load_checkpoint(config.out / "checkpoint").load_weights().state_dict().items():
-        torch.testing.assert_close(value, expected[name], rtol=1e-3, atol=1e-5, msg=name)
+    assert_same_weights(whole.out, config.out, rtol=1e-3, atol=1e-5)
 
 
 def test_posttraining_takes_one_robot_of_many_with_new_or_kept_statistics(whole, pyramid, tmp_path):
@@ -237,7 +252,7 @@ def test_sentences_that_would_lose_their_end_are_refused(pyramid, tmp_path):
     path = pyramid.parent / "cans"
     tasks = (path / "meta" / "tasks.jsonl").read_text()
     long = tmp_path / "cans"
-    _copy(path, long)
+    shutil.copytree(path, long)
     (long / "meta" / "tasks.jsonl").write_text(tasks.replace("red can", "xylophone zzyzx quartz vexed jukebox"))
     config = PosttrainConfig(
         datasets=(long,), init=short, embodiment=str(pyramid.parent / "small.yaml"), out=tmp_path / "run", steps=1
@@ -246,19 +261,16 @@ def test_sentences_that_would_lose_their_end_are_refused(pyramid, tmp_path):
         posttrain.run(config)
 
 
-def _copy(source: Path, target: Path) -> None:
-    import shutil
+def test_robots_that_share_a_tag_but_not_their_joints_are_refused(mixture):
+    first, second = mixture.parts
+    mixed = Mixture(mixture.config, (first, replace(second, robot=replace(second.robot, tag="gr1"))))
+    with pytest.raises(ConfigError, match="'gr1' and 'small' .* both have the tag 'gr1' and move other joints"):
+        robots_of(mixed)
 
-    shutil.copytree(source, target)
 
-
-def test_robots_that_share_a_tag_but_not_their_joints_are_refused(tmp_path):
-    import yaml
-
-    from gr00t_policy.core.embodiment import embodiment_to_dict
-
-    path = write_two_robots(tmp_path)
-    other = replace(small_robot(rate_hz=10.0), name="tiny_arm", tag="gr1")
-    (tmp_path / "small.yaml").write_text(yaml.safe_dump(embodiment_to_dict(other)))
-    with pytest.raises((ConfigError, DatasetError), match="tag 'gr1'|embodiment 'gr1'|embodiment tag"):
-        robots_of(open_mixture(load_mixture_config(path)))
+def test_more_robots_than_weight_slots_are_refused_and_the_slot_for_new_ones_stays_free():
+    robots = [small_robot(name=name) for name in "abc"]
+    slots = with_slots(small_config(), robots[:2]).embodiment_slots
+    assert slots == {"gr1": 0, "new_embodiment": 3, "a": 1, "b": 2}
+    with pytest.raises(ConfigError, match="4 weight slots, taken by gr1, new_embodiment, a, b; none is left for 'c'"):
+        with_slots(small_config(), robots)
