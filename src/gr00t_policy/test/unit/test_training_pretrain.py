@@ -44,7 +44,7 @@ mixture, init, out = map(Path, sys.argv[1:])
 for name, shard in (("two", False), ("sharded", True), ("cut", True)):
     pretrain.run(
         PretrainConfig(
-            mixture=mixture, init=init, out=out / name, shard=shard, steps=4, batch=4, accumulate=1, lr=1e-3, threads=1,
+            mixture=mixture, init=init, out=out / name, shard=shard, steps=4, batch=4, accumulate=1 + shard, lr=1e-3, threads=1,
             save_every=2, block=8, aux_weight=0.0, ema_decay=0.9,
         )
     )
