@@ -68,6 +68,20 @@ VERBS = (
         "from demonstrations to a Diffusion Policy, to compare with",
         marker="--recipe diffusion_policy",
     ),
+    Verb(
+        ("train",),
+        "gr00t_policy.training.pretrain",
+        "PretrainConfig",
+        "one network from a mixture of datasets and robots, streamed",
+        marker="--recipe pretrain",
+    ),
+    Verb(
+        ("train",),
+        "gr00t_policy.training.posttrain",
+        "PosttrainConfig",
+        "from a pre-trained checkpoint of ours to one for a single robot",
+        marker="--recipe posttrain",
+    ),
     Verb(("eval",), "gr00t_sim.evaluate", "EvalConfig", "success rates of a checkpoint in the simulator, without ROS"),
     Verb(
         ("eval",),

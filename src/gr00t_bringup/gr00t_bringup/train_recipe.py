@@ -87,7 +87,8 @@ class TrainVerbConfig:
 
     recipe: str = "tiny"
     """tiny (the shipped checkpoint, hours on two cores), demonstrations (the same without still scenes), smoke (minutes, to
-    try the path), or finetune or diffusion_policy, which have options of their own: `gr00t train --recipe finetune --help`."""
+    try the path), or pretrain, posttrain, finetune, diffusion_policy, which have options of their own:
+    `gr00t train --recipe finetune --help`."""
     budget: float = 1.0
     """Share of the recipe's steps to take, in every stage."""
     out: Path | None = None
@@ -111,7 +112,7 @@ class TrainVerbConfig:
     def __post_init__(self) -> None:
         if self.recipe not in RECIPES:
             raise ConfigError(
-                f"unknown recipe '{self.recipe}'; known: {', '.join(RECIPES)}, finetune, diffusion_policy"
+                f"unknown recipe '{self.recipe}'; known: {', '.join(RECIPES)}, pretrain, posttrain, finetune, diffusion_policy"
             )
         if self.budget <= 0:
             raise ConfigError(f"budget is a share of the recipe's steps and must be above 0, got {self.budget}")

@@ -30,6 +30,8 @@ def checkpoint_report(
     try:
         made_for = robot or None if is_released(folder) else None
         checkpoint = load_checkpoint(folder, made_for, tokenizer=tokenizer, verify=verify)
+        if config is not None and config.name in checkpoint.robots[1:]:
+            checkpoint = load_checkpoint(folder, config.name, verify=False)
     except Gr00tError as error:
         report.problems.append(Problem("damage", folder.name, str(error)))
         _weights(report, folder, details=details)
@@ -110,9 +112,12 @@ def _facts(checkpoint: Checkpoint, *, verified: bool) -> list[tuple[str, str]]:
     config, robot = checkpoint.config, checkpoint.embodiment
     head, duration_s = config.head, config.head.horizon / robot.rate_hz
     state, action = (robot.encoded_width(side) for side in ("state", "action"))
+    others = [name for name in checkpoint.robots if name != robot.name]
+    also = [("also for", f"{', '.join(others)} (see with --robot NAME)")] if others else []
     cameras = ", ".join(f"{c.name} {c.width}x{c.height} at {c.rate_hz:g} Hz" for c in robot.cameras)
     return [
         ("embodiment", f"{robot.name}, weight slot {checkpoint.slot} of {head.embodiments}"),
+        *also,
         (
             "acts",
             f"{head.horizon} steps at {robot.rate_hz:g} Hz = {duration_s:.2f} s a chunk, {head.steps} Euler steps",
@@ -179,6 +184,7 @@ def _data(checkpoint: Checkpoint) -> dict[str, Any]:
     return {
         "hash": checkpoint.hash,
         "embodiment": robot.name,
+        "robots": list(checkpoint.robots),
         "weight_slot": checkpoint.slot,
         "projector_index": robot.projector_index,
         "rate_hz": robot.rate_hz,

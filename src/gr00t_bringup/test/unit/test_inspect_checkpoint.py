@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Inspecting a checkpoint: what it holds, each difference to a robot by name, each damage; no torch, no weight read."""
 
+import hashlib
 import json
 import shutil
 import subprocess
@@ -220,3 +221,22 @@ def test_what_is_none_of_the_three_is_wrong_use_and_what_lies_below_is_named(fol
     assert "there is nothing at" in capsys.readouterr().err
     assert main(["inspect", str(folder / "model.safetensors")]) == 2
     assert f"give its folder {folder}" in capsys.readouterr().err
+
+
+def test_a_checkpoint_of_several_robots_names_them_and_shows_each(folder, tmp_path):
+    spare = json.loads((folder / "embodiment.json").read_text()) | {"name": "gr1_spare", "tag": "gr1"}
+    spare["joints"][0]["effort_nm"] = 1.0
+    (folder / "embodiments").mkdir()
+    file = folder / "embodiments" / "gr1_spare.json"
+    file.write_text(json.dumps(spare))
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["sha256"]["embodiments/gr1_spare.json"] = hashlib.sha256(file.read_bytes()).hexdigest()
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    assert ("also for", "gr1_spare (see with --robot NAME)") in checkpoint_report(folder).facts
+    robot = tmp_path / "gr1_spare.yaml"
+    robot.write_text(yaml.safe_dump(spare))
+    shown = checkpoint_report(folder, str(robot))
+    assert shown.data["embodiment"] == "gr1_spare" and shown.data["robots"] == ["gr1", "gr1_spare"]
+    file.write_text("{}")
+    damaged = checkpoint_report(folder)
+    assert any("embodiments/gr1_spare.json" in problem.detail for problem in damaged.problems)

@@ -69,7 +69,7 @@ def save_diffusion_checkpoint(
     SentencePrompt(tokenizer, model.config.sentence)  # raises when it does not fit
     write: Callable[[Path], None] = lambda path: save_weights(model, path)  # noqa: E731
     config = diffusion_config_to_dict(model.config)
-    return write_folder(folder, config, embodiment, statistics, tokenizer, card, write)
+    return write_folder(folder, config, [(embodiment, statistics)], tokenizer, card, write)
 
 
 def load_diffusion_checkpoint(

@@ -33,12 +33,20 @@ class NoiseObjective(StepObjective):
             raise ConfigError(f"a Diffusion Policy is trained as a whole; frozen names {', '.join(parts)}")
         return ()
 
+    def empty(self) -> DiffusionPolicy:
+        return DiffusionPolicy(self.model.config)
+
     def draw_times(self, count: int, rng: np.random.Generator) -> Tensor:
         """Diffusion steps."""
         return draw_steps(count, self.model.config.schedule.train_steps, rng)
 
     def forward(
-        self, demonstrations: Tensors | None, looks: Tensors | None, scenes: Tensors | None, aux_weight: float
+        self,
+        demonstrations: Tensors | None,
+        looks: Tensors | None,
+        scenes: Tensors | None,
+        aux_weight: float,
+        shares: tuple[float, float] = (1.0, 1.0),
     ) -> dict[str, Tensor]:
         """demonstrations: batch of ``DiffusionPolicy.loss``. Raises ConfigError when asked to learn localisation."""
         if demonstrations is None or looks is not None or scenes is not None:
@@ -46,5 +54,5 @@ class NoiseObjective(StepObjective):
                 "a Diffusion Policy learns from demonstrations alone; its stages have images_per_step only"
             )
         with torch.autocast(demonstrations["state"].device.type, torch.bfloat16, enabled=self._mixed_precision):
-            loss = self.model.loss(demonstrations)
+            loss = shares[0] * self.model.loss(demonstrations)
         return {"total": loss, "noise": loss.detach()}

@@ -33,8 +33,6 @@ from gr00t_policy.training.run_claim import claim
 from gr00t_policy.training.run_folder import cached_frames, save_result, train_with_progress
 from gr00t_policy.training.statistics import widened
 
-_CONFIG = "diffusion_policy_config.json"
-
 
 @dataclass(frozen=True)
 class DiffusionTrainConfig:
@@ -135,7 +133,7 @@ def run(config: DiffusionTrainConfig) -> int:
     prompt = SentencePrompt(tokenizer, network.sentence)
     with main_first(config.device) as is_main:
         if is_main:
-            claim(config.out, _CONFIG, config)
+            claim(config.out, config.recipe, config)
         batches = _batches(config, network, robot, statistics, prompt, datasets)
     model = build_diffusion_policy(network, config.seed)
     training = TrainingRun(config.loop(), model, batches, objective=NoiseObjective)

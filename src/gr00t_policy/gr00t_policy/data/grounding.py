@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from gr00t_policy.core.errors import DatasetError
 from gr00t_policy.data.durable import write_json
 
+GOAL_UV = "goal_uv"  # column of demonstrations: (4,) places of object and goal in the picture, (u, v) in [0, 1] each
 _VERSION = 2
 _AGAIN = "make it again with: gr00t sim scenes"
 

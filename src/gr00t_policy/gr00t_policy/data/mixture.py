@@ -101,6 +101,8 @@ def _open(entry: MixtureEntry) -> MixturePart:
         raise type(error)(f"{where}: {error}") from error
     _require_same_robot(where, robot, dataset)
     count = len(dataset.episodes)
+    if count == 0:
+        raise DatasetError(f"{where}: {entry.path} has no episodes; record some, or remove it from the mixture")
     unknown = [episode for episode in entry.hold_out if episode >= count]
     if unknown:
         raise ConfigError(f"{where} has no episode {unknown[0]} to hold out; it has 0 to {count - 1}")

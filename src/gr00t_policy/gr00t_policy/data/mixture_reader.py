@@ -11,18 +11,40 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gr00t_policy.core.errors import ConfigError
+from gr00t_policy.data.grounding import GOAL_UV
 from gr00t_policy.data.mixture import Mixture, MixturePart
 from gr00t_policy.data.mixture_sampler import Visit
 from gr00t_policy.data.reader import Episode
 from gr00t_policy.data.transforms import PictureTransform
 from gr00t_policy.data.valid_rows import valid_rows
 
+_UNKNOWN = np.full(4, np.nan, np.float32)
+_PICTURES = 5  # which of a sample's random numbers these are; ``training`` has others
+
+
+@dataclass(frozen=True)
+class Chance:
+    """What happens to a sample's pictures by chance, by random numbers of its own (seed, sample): the same for any reader.
+
+    jitter: strength of colour changes relative to GR00T N1's, beside the random cut. max_image_age_frames: the picture is up
+    to this many frames older than the joint state, as on a robot whose pictures arrive late.
+    """
+
+    seed: int
+    jitter: float = 1.0
+    max_image_age_frames: int = 0
+
+    def __post_init__(self) -> None:
+        if self.seed < 0 or self.jitter < 0 or self.max_image_age_frames < 0:
+            raise ConfigError(f"seed, jitter and max_image_age_frames must not be negative: {self}")
+
 
 @dataclass(frozen=True)
 class MixtureSample:
     """state: (J,) and actions: (T, J) [rad] in the order of the robot's policy joints; images: camera -> (H, W, 3) uint8 RGB.
 
-    valid: (T,) False from the first action on that is not to be imitated.
+    valid: (T,) False from the first action on that is not to be imitated. goal_uv: (4,) where in the picture object and goal
+    are, (u, v) each in [0, 1], NaN where the dataset does not say.
     """
 
     dataset: str
@@ -34,6 +56,7 @@ class MixtureSample:
     actions: NDArray[np.float32]
     valid: NDArray[np.bool_]
     images: dict[str, NDArray[np.uint8]]
+    goal_uv: NDArray[np.float32]
 
     @property
     def nbytes(self) -> int:
@@ -41,6 +64,7 @@ class MixtureSample:
             self.state.nbytes
             + self.actions.nbytes
             + self.valid.nbytes
+            + self.goal_uv.nbytes
             + sum(image.nbytes for image in self.images.values())
         )
 
@@ -48,7 +72,8 @@ class MixtureSample:
 class MixtureReader:
     """Reads visits. Keeps the rows of the episodes used last, at most ``cache_bytes`` of them; videos are opened anew.
 
-    picture: how pictures are cut and resized (its ``view``), None = as recorded. Beyond the end of an episode the last
+    picture: how pictures are cut and resized (its ``view``), None = as recorded. chance: also cut and coloured at random for
+    the network (needs ``picture``), None = whole. Beyond the end of an episode the last
     action is repeated, and actions that are differences are 0, as in GR00T N1.
     """
 
@@ -58,11 +83,14 @@ class MixtureReader:
         horizon: int = 16,
         picture: PictureTransform | None = None,
         cache_bytes: int = 64_000_000,
+        chance: Chance | None = None,
     ) -> None:
         if horizon < 1 or cache_bytes < 0:
             raise ConfigError(f"horizon must be at least 1 and cache_bytes at least 0, got {horizon} and {cache_bytes}")
         self.mixture, self.horizon, self.cache_bytes = mixture, horizon, cache_bytes
-        self._picture = picture
+        if chance is not None and picture is None:
+            raise ConfigError("pictures are cut at random for a network; say how it wants them (picture)")
+        self._picture, self._chance = picture, chance
         self._lock = threading.Lock()
         self._rows: OrderedDict[tuple[int, int], Episode] = OrderedDict()
         self._held = 0
@@ -84,8 +112,11 @@ class MixtureReader:
         """One sample for each frame of the visit, in its order. Raises DatasetError naming the file."""
         part = self.mixture.parts[visit.part]
         episode = self._episode(visit.part, visit.episode)
-        pictures = {camera: self._pictures(part, visit, camera) for camera in self._cameras(part)}
+        rngs = self._rngs(visit)
+        shown = self._shown(visit, rngs)
+        pictures = {camera: self._pictures(part, visit, camera, shown, rngs) for camera in self._cameras(part)}
         differences, valid = self._differences(part), valid_rows(episode)
+        places = episode.extras.get(GOAL_UV)
         samples = []
         for number, frame in enumerate(visit.frames):
             steps = np.arange(frame, frame + self.horizon)
@@ -103,14 +134,40 @@ class MixtureReader:
                     actions=actions,
                     valid=np.logical_and.accumulate(valid[inside]),
                     images={camera: frames[number] for camera, frames in pictures.items()},
+                    goal_uv=_UNKNOWN if places is None else places[shown[number]].astype(np.float32),
                 )
             )
         return samples
 
-    def _pictures(self, part: MixturePart, visit: Visit, camera: str) -> Sequence[NDArray[np.uint8]]:
-        frames = part.dataset.frames(visit.episode, camera, visit.frames)
+    def _rngs(self, visit: Visit) -> list[np.random.Generator]:
+        """One for each frame; none without chance."""
+        if self._chance is None:
+            return []
+        return [np.random.default_rng([self._chance.seed, visit.block, place, _PICTURES]) for place in visit.places]
+
+    def _shown(self, visit: Visit, rngs: Sequence[np.random.Generator]) -> tuple[int, ...]:
+        """The frames whose pictures are used."""
+        if self._chance is None or self._chance.max_image_age_frames == 0:
+            return visit.frames
+        oldest = self._chance.max_image_age_frames
+        ages = [int(rng.integers(oldest + 1)) for rng in rngs]
+        return tuple(max(frame - age, 0) for frame, age in zip(visit.frames, ages, strict=True))
+
+    def _pictures(
+        self,
+        part: MixturePart,
+        visit: Visit,
+        camera: str,
+        shown: tuple[int, ...],
+        rngs: Sequence[np.random.Generator],
+    ) -> Sequence[NDArray[np.uint8]]:
+        frames = part.dataset.frames(visit.episode, camera, shown)
         view = (lambda frame: frame.copy()) if self._picture is None else self._picture.view
-        return [np.asarray(view(frame)) for frame in frames]  # apart, so that one can be let go before the others
+        views = [np.asarray(view(frame)) for frame in frames]  # apart, so that one can be let go before the others
+        if self._chance is None or self._picture is None:
+            return views
+        jitter, cut = self._chance.jitter, self._picture.augmented
+        return [cut(one[None], rng, jitter)[0] for one, rng in zip(views, rngs, strict=True)]
 
     def _episode(self, part: int, index: int) -> Episode:
         key = part, index
@@ -132,7 +189,12 @@ class MixtureReader:
         joints = len(part.robot.policy_joints)
         sizes = [part.dataset.cameras[camera] for camera in self._cameras(part)]
         shown = sizes if self._picture is None else [self._picture.view_size(*size) for size in sizes]
-        return 4 * joints * (1 + self.horizon) + self.horizon + sum(3 * height * width for height, width in shown)
+        return (
+            _UNKNOWN.nbytes
+            + 4 * joints * (1 + self.horizon)
+            + self.horizon
+            + sum(3 * height * width for height, width in shown)
+        )
 
     @staticmethod
     def _cameras(part: MixturePart) -> list[str]:

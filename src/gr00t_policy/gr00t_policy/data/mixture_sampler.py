@@ -6,7 +6,7 @@ one episode, chosen by the shares of the mixture, and some frames of it; then th
 samples are independent; with more, a video is opened and decoded once for several of them.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +40,31 @@ DEFAULT_SAMPLER = SamplerConfig()
 
 
 @dataclass(frozen=True)
+class Share:
+    """Which samples of a stream are this process's: in runs of ``run``, every ``of``-th run, from run ``number`` on."""
+
+    run: int = 1
+    number: int = 0
+    of: int = 1
+
+    def __post_init__(self) -> None:
+        if self.run < 1 or not 0 <= self.number < self.of:
+            raise ConfigError(f"a share needs a run of at least 1 and a number in 0 to {self.of - 1}: {self}")
+
+    def wants(self, sample: int) -> bool:
+        return sample // self.run % self.of == self.number
+
+    def first_from(self, sample: int) -> int:
+        """The first sample of this share that is number ``sample`` or later."""
+        run = sample // self.run
+        before = (self.number - run) % self.of
+        return (run + before) * self.run if before else sample
+
+
+EVERY_SAMPLE = Share()
+
+
+@dataclass(frozen=True)
 class Visit:
     """Frames of one episode. part: of the mixture; episode: its number in the dataset; places: in the block, one per frame."""
 
@@ -47,6 +72,15 @@ class Visit:
     episode: int
     frames: tuple[int, ...]
     places: tuple[int, ...]
+    block: int = 0
+
+    def kept(self, size: int, first: int, share: Share) -> "Visit":
+        """What of it is ``share``'s and sample number ``first`` or later, in blocks of ``size``; maybe nothing."""
+        numbers = [self.block * size + place for place in self.places]
+        keep = [number >= first and share.wants(number) for number in numbers]
+        frames = tuple(frame for frame, kept in zip(self.frames, keep, strict=True) if kept)
+        places = tuple(place for place, kept in zip(self.places, keep, strict=True) if kept)
+        return replace(self, frames=frames, places=places)
 
 
 class MixtureSampler:
@@ -71,7 +105,7 @@ class MixtureSampler:
             place = _chosen(self._episodes[part], row[1])
             opened = self.mixture.parts[part]
             frames = (row[2:] * opened.lengths[place]).astype(int)  # below the length, since chances are below 1
-            visits.append(Visit(part, int(opened.episodes[place]), tuple(frames.tolist()), tuple(own.tolist())))
+            visits.append(Visit(part, int(opened.episodes[place]), tuple(frames.tolist()), tuple(own.tolist()), block))
         return sorted(visits, key=lambda visit: min(visit.places))
 
 

@@ -13,13 +13,22 @@ from typing import Any, Self
 from gr00t_policy.core.errors import ConfigError
 from gr00t_policy.data.json_file import shown
 from gr00t_policy.data.mixture_reader import MixtureReader, MixtureSample
-from gr00t_policy.data.mixture_sampler import DEFAULT_SAMPLER, MixtureSampler, SamplerConfig, Visit
+from gr00t_policy.data.mixture_sampler import (
+    DEFAULT_SAMPLER,
+    EVERY_SAMPLE,
+    MixtureSampler,
+    SamplerConfig,
+    Share,
+)
 
 _BLOCKS = 2  # the one that is given out, and the next
 
 
 class SampleStream:
-    """An endless iterator. Close it, or use it as a context: its threads end with it."""
+    """An endless iterator. Close it, or use it as a context: its threads end with it.
+
+    share: the samples that are given; the others are neither read nor decoded.
+    """
 
     def __init__(
         self,
@@ -27,12 +36,14 @@ class SampleStream:
         config: SamplerConfig = DEFAULT_SAMPLER,
         position: int = 0,
         workers: int = 2,
+        share: Share = EVERY_SAMPLE,
     ) -> None:
         if workers < 1 or position < 0:
             raise ConfigError(f"workers must be at least 1 and position at least 0, got {workers} and {position}")
         self._reader = reader
         self._sampler = MixtureSampler(reader.mixture, config)
-        self._position = position
+        self._share = share
+        self._position = share.first_from(position)
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="samples")
         self._blocks: dict[int, dict[int, _Place]] = {}
 
@@ -59,12 +70,12 @@ class SampleStream:
         block, place = divmod(self._position, self._sampler.config.block)
         for ahead in range(block, block + _BLOCKS):
             if ahead not in self._blocks:
-                self._blocks[ahead] = self._submitted(ahead, first=place if ahead == block else 0)
+                self._blocks[ahead] = self._submitted(ahead)
         sample = self._blocks[block][place].take()
         del self._blocks[block][place]
-        self._position += 1
-        if place + 1 == self._sampler.config.block:
-            del self._blocks[block]
+        self._position = self._share.first_from(self._position + 1)
+        for done in [number for number in self._blocks if number < self._position // self._sampler.config.block]:
+            del self._blocks[done]
         return sample
 
     def close(self) -> None:
@@ -78,11 +89,11 @@ class SampleStream:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _submitted(self, block: int, first: int) -> "dict[int, _Place]":
-        """Every place of the block from ``first`` on, being read."""
+    def _submitted(self, block: int) -> "dict[int, _Place]":
+        """Every place of the block that is still wanted, being read."""
         places = {}
         for visit in self._sampler.visits(block):
-            wanted = _from(visit, first)
+            wanted = visit.kept(self._sampler.config.block, self._position, self._share)
             if wanted.places:
                 future = self._pool.submit(self._reader.read, wanted)
                 places.update({place: _Place(future, number) for number, place in enumerate(wanted.places)})
@@ -116,10 +127,3 @@ class _Place:
 
     def take(self) -> MixtureSample:
         return self._future.result()[self._number]
-
-
-def _from(visit: Visit, first: int) -> Visit:
-    """What of a visit lies at place ``first`` or later."""
-    kept = [(frame, place) for frame, place in zip(visit.frames, visit.places, strict=True) if place >= first]
-    frames, places = zip(*kept, strict=True) if kept else ((), ())
-    return Visit(visit.part, visit.episode, tuple(frames), tuple(places))

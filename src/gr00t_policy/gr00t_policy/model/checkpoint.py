@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """A checkpoint of a GR00T network: everything it knows, checked before a weight is read. Reading facts needs no torch.
 
-Ours: see ``checkpoint_folder``. NVIDIA's, as released: see ``released_checkpoint``; served behind the same interface.
+Ours, of one robot or several: see ``checkpoint_folder``. NVIDIA's, as released: see ``released_checkpoint``; served behind
+the same interface.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,7 +44,8 @@ class Checkpoint:
 
     prompt: builds prompts for this network. card: how it was trained. hash: sha256 hex of everything but the card; of a
     released folder see ``released_checkpoint``. weights: its files. report: of a released folder, what its configuration
-    holds that is not understood and what was filled in; None for ours.
+    holds that is not understood and what was filled in; None for ours. robots: names of all that it was trained for, the one
+    it was saved for first; each can be loaded.
     """
 
     folder: Path
@@ -54,6 +57,7 @@ class Checkpoint:
     hash: str
     weights: WeightFiles
     report: ReleaseReport | None = None
+    robots: tuple[str, ...] = ()
 
     @property
     def slot(self) -> int:
@@ -114,21 +118,24 @@ def save_checkpoint(
     card: dict[str, Any],
     *,
     dtype: str = "bfloat16",
+    others: Sequence[tuple[Embodiment, Statistics]] = (),
 ) -> str:
     """Write a checkpoint beside ``folder`` and put it in its place when it is whole. Returns its hash.
 
-    tokenizer: as trained, not a prompt's copy. dtype: of the stored weights. Raises CheckpointError when the parts do not
+    tokenizer: as trained, not a prompt's copy. dtype: of the stored weights. others: further robots of the network, each under
+    a name and a tag of its own. Raises CheckpointError when the parts do not
     belong together, or when there is no room; then what was in ``folder`` stays.
     """
     from gr00t_policy.model.weights import save_weights
 
-    check_parts(model.config, embodiment, statistics)
+    robots = ((embodiment, statistics), *others)
+    for robot, its_statistics in robots:
+        check_parts(model.config, robot, its_statistics)
     prompt_tokenizer(tokenizer, model.config)  # raises when it does not fit
     return write_folder(
         folder,
         config_to_dict(model.config),
-        embodiment,
-        statistics,
+        robots,
         tokenizer,
         card,
         lambda path: save_weights(model, path, dtype=dtype),
@@ -144,7 +151,7 @@ def load_checkpoint(
 ) -> Checkpoint:
     """Read and check everything but the weights' values.
 
-    embodiment: name the caller needs, None = whichever it is (of a released folder: gr1). tokenizer: folder of Eagle-2
+    embodiment: name the caller needs, None = the one it was saved for (of a released folder: gr1). tokenizer: folder of Eagle-2
     or SmolLM2 tokenizer files, used only for a released folder, None = they lie in it. verify: compare the weights with
     the manifest too; False believes it there, for a quick look at a large file. Raises CheckpointError: no folder,
     a file missing or damaged (named), parts that contradict each other, another embodiment; EmbodimentError: a released
@@ -156,7 +163,7 @@ def load_checkpoint(
     if is_released(folder):
         facts = read_released(folder, embodiment or "gr1", Path(tokenizer) if tokenizer else None)
         check_parts(facts.config, facts.embodiment, facts.statistics)
-        return Checkpoint(folder, card={}, **vars(facts))
+        return Checkpoint(folder, card={}, robots=(facts.embodiment.name,), **vars(facts))
     content = read_folder(folder, config_from_dict, embodiment, verify=verify)
     config: ModelConfig = content.config
     check_parts(config, content.embodiment, content.statistics)
@@ -170,6 +177,7 @@ def load_checkpoint(
         content.card,
         content.hash,
         content.weights,
+        robots=content.robots,
     )
 
 

@@ -3,11 +3,13 @@
 
 model.safetensors, config.json (the network's configuration in full), embodiment.json, experiment_cfg/metadata.json
 (statistics), tokenizer.json, manifest.json (sha256 of the files above), training_card.json (for people: not part of the
-hash). What kind of network it is stands in config.json under ``model_type``; GR00T networks of ours have no such entry.
+hash). A network of several robots has the others in embodiments/<name>.json, also in the manifest, and their statistics in
+metadata.json. What kind of network it is stands in config.json under ``model_type``; GR00T networks of ours have no such entry.
 """
 
+import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -32,11 +34,16 @@ HASHED = (CONFIG, EMBODIMENT, METADATA, WEIGHTS, TOKENIZER)
 MODEL_TYPE = "model_type"
 DIFFUSION_POLICY = "diffusion_policy"
 Config = TypeVar("Config")
+Robot = tuple[Embodiment, Statistics]
+_OTHER = re.compile(r"embodiments/([\w.-]+)\.json")
 
 
 @dataclass(frozen=True)
 class FolderContent:
-    """What a folder holds, checked but for whether the parts belong together. config: of the network, as it was parsed."""
+    """What a folder holds, checked but for whether the parts belong together.
+
+    config: of the network, as it was parsed. robots: names of all that it was trained for, the one it was saved for first.
+    """
 
     config: Any
     embodiment: Embodiment
@@ -45,6 +52,7 @@ class FolderContent:
     card: dict[str, Any]
     hash: str
     weights: WeightFiles
+    robots: tuple[str, ...]
 
 
 def model_type(folder: Path) -> str:
@@ -59,27 +67,33 @@ def model_type(folder: Path) -> str:
 def write_folder(
     folder: Path,
     config: dict[str, Any],
-    embodiment: Embodiment,
-    statistics: Statistics,
+    robots: Sequence[Robot],
     tokenizer: Tokenizer,
     card: dict[str, Any],
     write_weights: Callable[[Path], None],
 ) -> str:
     """Write a checkpoint beside ``folder`` and put it in its place when it is whole. Returns its hash.
 
-    Raises CheckpointError when there is no room; then what was in ``folder`` stays.
+    robots: the one it is saved for, then others, each under a name and a tag of its own. Raises CheckpointError when they
+    have not, and when there is no room; then what was in ``folder`` stays.
     """
+    first, *others = [robot for robot, _ in robots]
+    _check_names([first, *others])
     aside = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(aside, ignore_errors=True)
     try:
         aside.mkdir(parents=True)
         write_json(aside / CONFIG, config)
-        write_json(aside / EMBODIMENT, embodiment_to_dict(embodiment))
-        save_metadata(aside / METADATA, statistics)
+        write_json(aside / EMBODIMENT, embodiment_to_dict(first))
+        for robot in others:
+            write_json(aside / _other_file(robot.name), embodiment_to_dict(robot))
+        for _, statistics in robots:
+            save_metadata(aside / METADATA, statistics)
         (aside / TOKENIZER).write_text(tokenizer.to_str(pretty=True) + "\n", encoding="utf-8")
         write_weights(aside / WEIGHTS)
         write_json(aside / CARD, card)
-        digests = {name: file_digest(aside / name) for name in HASHED}
+        hashed = (*HASHED, *(_other_file(robot.name) for robot in others))
+        digests = {name: file_digest(aside / name) for name in hashed}
         write_json(aside / MANIFEST, {"sha256": digests})
         flush(aside / WEIGHTS)
     except (OSError, SafetensorError) as error:
@@ -105,8 +119,13 @@ def read_folder(
     digests = _check_manifest(folder, verify)
     config = _parse(folder / CONFIG, parse_config)
     robot = _parse(folder / EMBODIMENT, embodiment_from_dict)
-    if embodiment is not None and robot.name != embodiment:
-        raise CheckpointError(f"checkpoint {folder} was trained for embodiment '{robot.name}', not '{embodiment}'")
+    others = [match[1] for name in digests if (match := _OTHER.fullmatch(name))]
+    robots = (robot.name, *others)
+    if embodiment is not None and embodiment not in robots:
+        trained = ", ".join(f"'{name}'" for name in robots)
+        raise CheckpointError(f"checkpoint {folder} was trained for embodiment {trained}, not '{embodiment}'")
+    if embodiment in others:
+        robot = _parse(folder / _other_file(embodiment), embodiment_from_dict)
     return FolderContent(
         config=config,
         embodiment=robot,
@@ -115,6 +134,7 @@ def read_folder(
         card=read_json(folder / CARD) if (folder / CARD).is_file() else {},
         hash=total_digest(digests),
         weights=open_weight_file(folder / WEIGHTS),
+        robots=robots,
     )
 
 
@@ -136,16 +156,34 @@ def check_statistics(embodiment: Embodiment, statistics: Statistics) -> None:
 def _check_manifest(folder: Path, verify: bool) -> dict[str, str]:
     manifest = read_json(folder / MANIFEST)
     recorded = manifest.get("sha256") if isinstance(manifest, dict) else None
-    if not isinstance(recorded, dict) or set(recorded) != set(HASHED):
-        raise CheckpointError(f"{folder / MANIFEST} does not list the sha256 of {', '.join(HASHED)}")
+    others = sorted(set(recorded) - set(HASHED)) if isinstance(recorded, dict) else []
+    if not isinstance(recorded, dict) or not set(HASHED) <= set(recorded) or not all(map(_OTHER.fullmatch, others)):
+        raise CheckpointError(
+            f"{folder / MANIFEST} does not list the sha256 of {', '.join(HASHED)} and of robots alone"
+        )
+    if missing := [name for name in others if not (folder / name).is_file()]:
+        raise CheckpointError(f"checkpoint {folder} lacks {', '.join(missing)}; copy or download it again")
     digests = {
-        name: file_digest(folder / name) if verify or name != WEIGHTS else str(recorded[name]) for name in HASHED
+        name: file_digest(folder / name) if verify or name != WEIGHTS else str(recorded[name]) for name in recorded
     }
-    if damaged := [name for name in HASHED if digests[name] != recorded[name]]:
+    if damaged := [name for name in recorded if digests[name] != recorded[name]]:
         raise CheckpointError(
             f"checkpoint {folder} is damaged: {', '.join(damaged)} differs from its manifest; copy or download it again"
         )
     return digests
+
+
+def _check_names(robots: Sequence[Embodiment]) -> None:
+    for what, names in (("names", [robot.name for robot in robots]), ("tags", [robot.tag for robot in robots])):
+        if len(set(names)) != len(names):
+            raise CheckpointError(f"robots of one checkpoint need {what} of their own, got {', '.join(names)}")
+    for robot in robots[1:]:
+        if not _OTHER.fullmatch(_other_file(robot.name)):
+            raise CheckpointError(f"'{robot.name}' cannot be the name of a file; use letters, digits, '_', '-' and '.'")
+
+
+def _other_file(name: str | None) -> str:
+    return f"embodiments/{name}.json"
 
 
 def _parse(path: Path, build: Callable[[Any], Config]) -> Config:

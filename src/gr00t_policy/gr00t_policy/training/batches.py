@@ -3,13 +3,14 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gr00t_policy.core.errors import DatasetError
 from gr00t_policy.data.frame_cache import FrameCache
-from gr00t_policy.data.grounding import GroundingSet
+from gr00t_policy.data.grounding import GOAL_UV, GroundingSet
 from gr00t_policy.data.reader import Episode
 from gr00t_policy.data.transforms import ColourJitter, PictureTransform, StateActionTransform, to_network
 from gr00t_policy.data.valid_rows import valid_rows
@@ -17,7 +18,6 @@ from gr00t_policy.model.tokenizer import Prompt, PromptTokenizer
 
 Batch = dict[str, NDArray]
 Streams = Sequence[np.random.Generator]  # one for each picture of a batch
-GOAL_UV = "goal_uv"
 _RECOVERY_ROWS = 24  # 1.2 s after a disturbance it is decided how to get back
 
 
@@ -45,6 +45,20 @@ class Prompts:
             ids[row, length - len(prompt.input_ids) :] = prompt.input_ids  # padding is on the left
             masks[row, length - len(prompt.input_ids) :] = prompt.attention_mask
         return ids, masks
+
+
+class Source(Protocol):
+    """Where the loop takes demonstrations from."""
+
+    def draw(self, rngs: Streams, samples: int) -> Batch:
+        """See ``DemonstrationBatches.draw``. rngs: of consecutive places of a step, never of the same place twice."""
+        ...
+
+    def state(self) -> dict[str, Any]:
+        """Plain data from which ``resume`` goes on; empty when what is drawn is a matter of ``rngs`` alone."""
+        ...
+
+    def resume(self, state: dict[str, Any]) -> None: ...
 
 
 def streams(*key: int, places: Iterable[int]) -> list[np.random.Generator]:
@@ -127,6 +141,12 @@ class DemonstrationBatches:
             "action_mask": (np.concatenate(masks)[..., None] & self._dims).astype(np.float32),
             "embodiment_id": np.full(len(joints), self._slot),
         }
+
+    def state(self) -> dict[str, Any]:
+        return {}
+
+    def resume(self, state: dict[str, Any]) -> None:
+        """Nothing to do: random numbers alone say what is drawn."""
 
     def draw_looks(self, rngs: Streams) -> Batch:
         """Pictures, sentences and localisation labels alone, as ``GroundingBatches`` gives them."""

@@ -65,6 +65,8 @@ class LoopConfig:
     """Compute in bfloat16 where torch's autocast does; weights stay float32."""
     accumulate: int = 1
     """Parts in which a process takes its share of a step, one after the other: less memory, the same pictures."""
+    shard: bool = False
+    """Each process keeps a part of weights, gradients and moments instead of a copy (FSDP): for networks that do not fit."""
     save_every: int = 500
     """Steps between resume points."""
     tensorboard: bool = False

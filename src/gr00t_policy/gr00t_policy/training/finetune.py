@@ -5,7 +5,7 @@ Defaults are those of the public fine-tuning script of GR00T N1: the language mo
 """
 
 import math
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,14 +25,12 @@ from gr00t_policy.model.checkpoint import Checkpoint, check_parts, load_checkpoi
 from gr00t_policy.model.config import ModelConfig
 from gr00t_policy.training.batches import DemonstrationBatches, Prompts
 from gr00t_policy.training.config import LoopConfig, StageConfig
+from gr00t_policy.training.embodiment_slots import with_slot
 from gr00t_policy.training.loop import TrainingRun
 from gr00t_policy.training.processes import main_first
 from gr00t_policy.training.run_claim import claim
 from gr00t_policy.training.run_folder import cached_frames, save_result, train_with_progress
 from gr00t_policy.training.statistics import widened
-
-NEW_ROBOT = "new_embodiment"  # the slot that GR00T N1 keeps for robots it does not know
-_CONFIG = "finetune_config.json"
 
 
 @dataclass(frozen=True)
@@ -107,6 +105,8 @@ class FinetuneConfig:
     """cpu or cuda."""
     mixed_precision: bool | None = None
     """Compute in bfloat16, weights in float32; default: on cuda."""
+    shard: bool = False
+    """Each process keeps a part of weights, gradients and moments instead of a copy (FSDP), under accelerate launch."""
     tensorboard: bool = False
     """Write the log for TensorBoard too, to <out>/tensorboard."""
 
@@ -157,6 +157,7 @@ class FinetuneConfig:
             device=self.device,
             mixed_precision=self.device == "cuda" if self.mixed_precision is None else self.mixed_precision,
             accumulate=self.accumulate,
+            shard=self.shard,
             save_every=self.save_every,
             tensorboard=self.tensorboard,
         )
@@ -175,7 +176,7 @@ def run(config: FinetuneConfig) -> int:
     check_parts(network, robot, statistics)
     with main_first(config.device) as is_main:
         if is_main:
-            claim(config.out, _CONFIG, config)
+            claim(config.out, config.recipe, config)
         batches = _batches(config, init, network, robot, statistics, dataset, learnt)
     model = init.load_weights()
     model.config = network
@@ -187,15 +188,6 @@ def run(config: FinetuneConfig) -> int:
         held_out = f" --episodes {' '.join(map(str, config.hold_out))}" if config.hold_out else ""
         print(f"see what it does: gr00t eval --open-loop {config.dataset} --checkpoint {checkpoint}{held_out}")
     return 0
-
-
-def with_slot(config: ModelConfig, robot: str, slot: str = "") -> ModelConfig:
-    """The network with a weight slot for ``robot``: that of embodiment ``slot``, its own, or the one for new robots.
-
-    Raises ConfigError naming the slots there are.
-    """
-    name = slot or (robot if robot in config.embodiment_slots else NEW_ROBOT)
-    return replace(config, embodiment_slots={**config.embodiment_slots, robot: config.slot(name)})
 
 
 def training_card(

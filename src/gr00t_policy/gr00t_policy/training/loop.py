@@ -2,37 +2,40 @@
 """The optimisation loop: stages, learning-rate schedule, averaged weights, log, resume. Knows tensors and batches only.
 
 One process, or several under ``accelerate launch``: each takes its share of every step's pictures. A picture is drawn, cut
-and noised by random numbers of its own (seed, step, its place in the step), so the shares do not change what is drawn. A share's
-loss is the mean over its own valid numbers, and dropout is drawn per share: where recordings have invalid rows, or the
-network has dropout, the shares still differ in weight and in what is dropped.
+and noised by random numbers of its own (seed, step, its place in the step), so the shares do not change what is drawn. A
+demonstration's loss counts by its valid numbers among those of the whole step, so the shares do not change what is minimised.
+Dropout is drawn per share: a network with dropout drops other values in other shares.
 """
 
 import contextlib
 import copy
+import json
 import math
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 import torch
+from accelerate import DistributedType
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from gr00t_policy.core.errors import CheckpointError, ConfigError
-from gr00t_policy.training.batches import Batch, DemonstrationBatches, GroundingBatches, Streams, streams
+from gr00t_policy.training.batches import Batch, DemonstrationBatches, GroundingBatches, Source, Streams, streams
 from gr00t_policy.training.config import LoopConfig, StageConfig
 from gr00t_policy.training.objective import Objective, StepObjective
 from gr00t_policy.training.processes import accelerator
 from gr00t_policy.training.run_log import RunLog
+from gr00t_policy.training.sharding import fill, gathered, gradients_stay, shard, spread_like, whole
 
 Report = Callable[[dict[str, Any]], None]
 Network = TypeVar("Network", bound=nn.Module)
 RESUME = "resume.safetensors"
 _LOG_EVERY = 20
-_LOGGED = ("gradient", "rate")  # beside what the objective shows
+_LOGGED = ("gradient", "rate", "waiting")  # beside what the objective shows
 _CHECK_EVERY = 100  # steps between looks at episodes that are not learnt from
 _CHECK_PICTURES = 32
 
@@ -41,34 +44,39 @@ class TrainingRun(Generic[Network]):
     """State of a run that can be stopped at any step and continued from its folder, which all processes must share.
 
     held_out: draws from episodes that are not learnt from; its loss is logged as ``flow_held_out``, or under another name
-    than ``flow`` where the objective has one. objective: makes of the network what is minimised.
+    than ``flow`` where the objective has one. objective: makes of the network what is minimised. sharded: each process has
+    a part of the network, by the config's word or because accelerate launch was told to use FSDP.
     """
 
     def __init__(
         self,
         config: LoopConfig,
         model: Network,
-        demonstrations: DemonstrationBatches,
+        demonstrations: Source,
         scenes: GroundingBatches | None = None,
-        held_out: DemonstrationBatches | None = None,
+        held_out: Source | None = None,
         objective: Callable[..., StepObjective] = Objective,
     ) -> None:
         self._processes = accelerator(config.device)
         self._device = self._processes.device
-        self.config, self.model = config, model.to(self._device)
+        self.sharded = config.shard or self._processes.distributed_type == DistributedType.FSDP
+        self.config, self.model = config, model if self.sharded else model.to(self._device)
         self._demonstrations, self._scenes, self._held_out = demonstrations, scenes, held_out
         self._shares = self._processes.num_processes * config.accumulate
         _check_shares(config, self._shares)
         self._plain = objective(model, mixed_precision=config.mixed_precision)
         self._logged = (*self._plain.shown, *_LOGGED)
         self._frozen = self._plain.freeze(config.frozen)
+        if self.sharded:
+            shard(self._plain, self._device.type, self._processes.num_processes)
         self.average = {name: value.detach().clone() for name, value in self._averaged().items()}
         self._optimiser = torch.optim.AdamW(
             _groups(self._plain, config.weight_decay), lr=1e-4, betas=config.betas, fused=True
         )
-        self._objective = self._processes.prepare(self._plain)
+        self._objective = self._plain if self.sharded else self._processes.prepare(self._plain)
         self.step = 0
         self.seconds = 0.0
+        self.waited_s = 0.0
         self._resume()
 
     @property
@@ -81,11 +89,30 @@ class TrainingRun(Generic[Network]):
         return sum(stage.steps for stage in self.config.stages.values())
 
     def result(self) -> Network:
-        """The network on the CPU: with the averaged weights where there are any, else the last ones."""
-        model = copy.deepcopy(self.model).cpu()
-        if self.average:
-            model.load_state_dict({name: value.cpu() for name, value in self.average.items()})
-        return model.eval()
+        """The network on the CPU: with the averaged weights where there are any, else the last ones.
+
+        Where the network is sharded all processes must ask, and only the main one gets values.
+        """
+        values = self.average or self.model.state_dict()
+        if not self.sharded:
+            model = copy.deepcopy(self.model).cpu()
+            model.load_state_dict({name: value.cpu() for name, value in values.items()})
+            return model.eval()
+        known = gathered(values, keep=self.is_main)
+        filled: Any = self._plain.empty()  # of the kind of ``self.model``
+        if self.is_main:
+            filled.load_state_dict(known)
+        return filled.eval()
+
+    @property
+    def waited_share(self) -> float:
+        """Share of the time of training in which the main process waited for its next pictures."""
+        return self.waited_s / self.seconds if self.seconds else 0.0
+
+    @property
+    def processes(self) -> int:
+        """How many train together."""
+        return int(self._processes.num_processes)
 
     def run(self, report: Report) -> None:
         """All remaining steps; in the main process ``report`` gets a dictionary every 20 steps."""
@@ -94,16 +121,19 @@ class TrainingRun(Generic[Network]):
         recent: list[dict[str, float]] = []
         while self.step < self.total_steps:
             name, stage, inside = self._stage()
+            began, waited_s = time.monotonic(), self.waited_s
             recent.append(self._optimise(stage, inside))
+            recent[-1]["waiting"] = (self.waited_s - waited_s) / (time.monotonic() - began)
             self.step += 1
             self.seconds = before + time.monotonic() - started
             last = self.step == self.total_steps
             if self.step % _LOG_EVERY == 0 or last:
                 means = self._means_of_all(recent)
                 line = {"step": self.step, "stage": name, "seconds": round(self.seconds, 1), **means}
+                due = self.step % _CHECK_EVERY == 0 or last
+                if self._held_out is not None and due and (self.is_main or self.sharded):  # sharded: all or none
+                    line[f"{self._plain.shown[0]}_held_out"] = self._check(self._held_out)
                 if log is not None:
-                    if self._held_out is not None and (self.step % _CHECK_EVERY == 0 or last):
-                        line[f"{self._plain.shown[0]}_held_out"] = self._check(self._held_out)
                     log.add(line)
                     report(line)
                 recent = []
@@ -126,14 +156,16 @@ class TrainingRun(Generic[Network]):
             module.eval()
         shown: list[dict[str, float]] = []
         first = self._processes.process_index * self.config.accumulate
-        for share in range(first, first + self.config.accumulate):
-            last = share == first + self.config.accumulate - 1
-            with contextlib.nullcontext() if last else self._processes.no_sync(self._objective):
-                torch.manual_seed(_dropout_seed(self.config.seed, self.step, share))
-                values = self._objective(*self._drawn(stage, share), stage.aux_weight)
-                self._processes.backward(values.pop("total") / self.config.accumulate)
+        began = time.monotonic()
+        drawn = [self._drawn(stage, share) for share in range(first, first + self.config.accumulate)]
+        self.waited_s += time.monotonic() - began
+        for number, (batches, counts) in enumerate(zip(drawn, self._counts(drawn), strict=True)):
+            with self._alone(last=number == len(drawn) - 1):
+                torch.manual_seed(_dropout_seed(self.config.seed, self.step, first + number))
+                values = self._objective(*batches, stage.aux_weight, counts)
+                (values.pop("total") / self.config.accumulate).backward()
             shown.append({name: float(value) for name, value in values.items()})
-        norm = self._processes.clip_grad_norm_(self.model.parameters(), self.config.gradient_clip)
+        norm = whole(torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.gradient_clip))
         self._optimiser.step()
         self._optimiser.zero_grad(set_to_none=True)
         # a short run must not be dominated by its first weights
@@ -142,6 +174,23 @@ class TrainingRun(Generic[Network]):
             for name, value in self._averaged().items():
                 self.average[name].lerp_(value, 1 - decay) if value.is_floating_point() else None
         return {**_means(shown), "gradient": float(norm), "rate": _rate(stage, inside)}
+
+    def _alone(self, *, last: bool) -> contextlib.AbstractContextManager[None]:
+        """Gradients of all but the last part of a step stay in this process."""
+        if self.sharded:
+            return gradients_stay(self._objective, stay=not last)
+        return contextlib.nullcontext() if last else self._processes.no_sync(self._objective)
+
+    def _counts(self, drawn: Sequence[list[dict[str, Tensor] | None]]) -> list[tuple[float, float]]:
+        """What flow and localisation of each of this process's parts count for: their valid numbers over the mean part's."""
+        own = torch.zeros(len(drawn), 2, dtype=torch.float64)
+        for row, (demonstrations, *_) in zip(own, drawn, strict=True):
+            if demonstrations is not None:
+                points = demonstrations["aux_mask"].unflatten(-1, (-1, 2)).amin(dim=-1)  # as the localiser counts
+                row[0], row[1] = demonstrations["action_mask"].sum(), points.sum()
+        total = self._processes.reduce(own.sum(dim=0).to(self._device), "sum").cpu()
+        counts = torch.where(total > 0, own * self._shares / total.clamp(min=1), 1.0)
+        return [(float(flow), float(aux)) for flow, aux in counts]
 
     def _means_of_all(self, recent: Sequence[dict[str, float]]) -> dict[str, float]:
         """Of each logged value over the steps and processes that have it."""
@@ -157,11 +206,11 @@ class TrainingRun(Generic[Network]):
         return self.model.state_dict() if self.config.ema_decay else {}
 
     @torch.no_grad()
-    def _check(self, held_out: DemonstrationBatches) -> float:
+    def _check(self, held_out: Source) -> float:
         """Loss on the same pictures, noise and times each time."""
         self.model.eval()
         batch = self._noised(held_out, streams(self.config.seed, places=range(_CHECK_PICTURES)), 1)
-        return float(self._plain(batch, None, None, 0.0)["total"])
+        return float(self._plain(batch, None, None, 0.0)[self._plain.shown[0]])
 
     def _drawn(self, stage: StageConfig, share: int) -> list[dict[str, Tensor] | None]:
         """One share of the step's demonstrations, of its looks at them, and of its still scenes."""
@@ -174,13 +223,14 @@ class TrainingRun(Generic[Network]):
         if stage.images_per_step:
             demonstrations = self._noised(self._demonstrations, rngs(stage.images_per_step, 0), stage.samples_per_image)
         if stage.looks_per_step:
+            assert isinstance(self._demonstrations, DemonstrationBatches)
             looks = self._tensors(self._demonstrations.draw_looks(rngs(stage.looks_per_step, 1)))
         if stage.scenes_per_step:
             assert self._scenes is not None
             scenes = self._tensors(self._scenes.draw(rngs(stage.scenes_per_step, 2)))
         return [demonstrations, looks, scenes]
 
-    def _noised(self, source: DemonstrationBatches, rngs: Streams, samples: int) -> dict[str, Tensor]:
+    def _noised(self, source: Source, rngs: Streams, samples: int) -> dict[str, Tensor]:
         """A batch of demonstrations at random noise and times."""
         batch = source.draw(rngs, samples)
         shape = (samples, *batch["action"].shape[1:])
@@ -193,18 +243,20 @@ class TrainingRun(Generic[Network]):
 
     def _save(self) -> None:
         """Resume point: tensors in one safetensors file, replaced in one move. Written by one process, awaited by all."""
+        state = {f"model.{name}": value for name, value in self.model.state_dict().items()}
+        state |= {f"average.{name}": value for name, value in self.average.items()}
+        for index, moments in self._optimiser.state_dict()["state"].items():
+            state |= {f"optimiser.{index}.{key}": value for key, value in moments.items()}
+        tensors = gathered(state, keep=self.is_main)  # all processes take part
         if self.is_main:
-            self._write()
+            self._write(tensors)
         self._processes.wait_for_everyone()
 
-    def _write(self) -> None:
-        tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()}
-        tensors |= {f"average.{name}": value for name, value in self.average.items()}
-        for index, state in self._optimiser.state_dict()["state"].items():
-            tensors |= {f"optimiser.{index}.{key}": value for key, value in state.items()}
+    def _write(self, tensors: dict[str, Tensor]) -> None:
         path = self.config.out / RESUME
         aside = path.with_suffix(".part")
-        metadata = {"step": str(self.step), "seconds": str(self.seconds)}
+        metadata = {"step": str(self.step), "seconds": str(self.seconds), "waited_s": str(self.waited_s)}
+        metadata["source"] = json.dumps(self._demonstrations.state())
         try:
             save_file({name: value.contiguous().cpu() for name, value in tensors.items()}, aside, metadata=metadata)
         except (OSError, SafetensorError) as error:
@@ -220,18 +272,21 @@ class TrainingRun(Generic[Network]):
         if not path.is_file():
             return
         try:
-            tensors = load_file(path, device=str(self._device))
-            self.step, self.seconds = read_progress(path)
-            self.model.load_state_dict(_under("model.", tensors))
-            self.average = _under("average.", tensors)
+            tensors = load_file(path, device="cpu" if self.sharded else str(self._device))
+            progress = read_progress(path)
+            fill(self.model.state_dict(), _under("model.", tensors))
+            fill(self.average, _under("average.", tensors))
         except (SafetensorError, RuntimeError, KeyError, ValueError) as error:
             raise CheckpointError(
                 f"{path} does not continue this run ({error}); remove it to start again, or use another out folder"
             ) from error
+        self.step, self.seconds, self.waited_s = progress.step, progress.seconds, progress.waited_s
+        self._demonstrations.resume(progress.source)
+        parameters = [one for group in self._optimiser.param_groups for one in group["params"]]
         states: dict[int, dict[str, Tensor]] = {}
         for name, value in _under("optimiser.", tensors).items():
             index, key = name.split(".", 1)
-            states.setdefault(int(index), {})[key] = value
+            states.setdefault(int(index), {})[key] = spread_like(value, parameters[int(index)])
         self._optimiser.load_state_dict({**self._optimiser.state_dict(), "state": states})
 
 
@@ -256,13 +311,22 @@ def _means(values: Sequence[dict[str, float]]) -> dict[str, float]:
     return {key: float(np.mean([item[key] for item in values if key in item])) for key in keys}
 
 
-def read_progress(path: Path) -> tuple[int, float]:
-    """(steps done, seconds spent) of a resume point."""
+class Progress(NamedTuple):
+    """How far a run was at a resume point. source: state of where its demonstrations come from."""
+
+    step: int
+    seconds: float
+    waited_s: float
+    source: dict[str, Any]
+
+
+def read_progress(path: Path) -> Progress:
     from safetensors import safe_open
 
     with safe_open(path, framework="numpy") as file:
         metadata = file.metadata()
-    return int(metadata["step"]), float(metadata["seconds"])
+    source = json.loads(metadata.get("source", "{}"))
+    return Progress(int(metadata["step"]), float(metadata["seconds"]), float(metadata.get("waited_s", 0.0)), source)
 
 
 def _groups(objective: StepObjective, weight_decay: float) -> list[dict[str, Any]]:

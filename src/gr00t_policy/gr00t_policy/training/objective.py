@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from gr00t_policy.model.flow import sample_time
-from gr00t_policy.model.vla import Vla
+from gr00t_policy.model.vla import Vla, empty_vla
 from gr00t_policy.training.tuning import freeze
 
 Tensors = Mapping[str, Tensor]
@@ -34,14 +34,27 @@ class StepObjective(nn.Module, ABC):
         """Take the parameters of ``parts`` out of training; the modules of these parts. Raises ConfigError."""
 
     @abstractmethod
+    def empty(self) -> nn.Module:
+        """A network like ``model`` on the CPU, to be filled."""
+
+    @abstractmethod
     def draw_times(self, count: int, rng: np.random.Generator) -> Tensor:
         """(count,) times at which action samples are noised: what ``forward`` finds as ``t``."""
 
     @abstractmethod
     def forward(
-        self, demonstrations: Tensors | None, looks: Tensors | None, scenes: Tensors | None, aux_weight: float
+        self,
+        demonstrations: Tensors | None,
+        looks: Tensors | None,
+        scenes: Tensors | None,
+        aux_weight: float,
+        shares: tuple[float, float] = (1.0, 1.0),
     ) -> dict[str, Tensor]:
-        """``total`` () to minimise, and for the log, without gradient, those of ``shown`` that are known."""
+        """``total`` () to minimise, and for the log, without gradient, those of ``shown`` that are known.
+
+        shares: what the demonstrations' losses of actions and of places count for, when they are a part of a step whose
+        parts hold different numbers of valid actions and labels.
+        """
 
 
 class Objective(StepObjective):
@@ -61,13 +74,21 @@ class Objective(StepObjective):
     def freeze(self, parts: Sequence[str]) -> tuple[nn.Module, ...]:
         return freeze(self.model, parts)
 
+    def empty(self) -> Vla:
+        return empty_vla(self.model.config)
+
     def draw_times(self, count: int, rng: np.random.Generator) -> Tensor:
         """Flow times: 0 is noise, 1 is action."""
         head = self.model.config.head
         return sample_time(count, alpha=head.beta_alpha, beta=head.beta_beta, s=head.noise_s, rng=rng).clamp(min=0)
 
     def forward(
-        self, demonstrations: Tensors | None, looks: Tensors | None, scenes: Tensors | None, aux_weight: float
+        self,
+        demonstrations: Tensors | None,
+        looks: Tensors | None,
+        scenes: Tensors | None,
+        aux_weight: float,
+        shares: tuple[float, float] = (1.0, 1.0),
     ) -> dict[str, Tensor]:
         """demonstrations: batch of ``Vla.loss``; looks, scenes: pictures, sentences and places as ``Vla.aux_loss`` wants
         them.
@@ -77,8 +98,9 @@ class Objective(StepObjective):
         if demonstrations is not None:
             with self._autocast(demonstrations["state"]):
                 losses = self.model.loss(demonstrations)
-            total = losses["loss_flow"] + aux_weight * losses["loss_aux"]
-            shown["flow"] = losses["loss_flow"].detach()
+            flow, aux = shares
+            total = flow * losses["loss_flow"] + aux_weight * aux * losses["loss_aux"]
+            shown["flow"] = flow * losses["loss_flow"].detach()
             if bool(demonstrations["aux_mask"].any()):
                 shown["find"] = losses["aux_distance"].detach()
         for name, batch in (("find", looks), ("find_scenes", scenes)):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A run folder belongs to one run: its configuration lies in it, and a run with another one is not continued there."""
+"""A run folder belongs to one run: its options lie in it, and a run with other ones is not continued there."""
 
 import json
 from dataclasses import asdict
@@ -10,6 +10,7 @@ from gr00t_policy.core.errors import ConfigError
 from gr00t_policy.data.durable import write_json
 from gr00t_policy.training.loop import RESUME
 
+# Options that may change when a run is continued, without making it another run.
 _MAY_DIFFER = {
     "out",
     "threads",
@@ -17,16 +18,19 @@ _MAY_DIFFER = {
     "mixed_precision",
     "save_every",
     "accumulate",
+    "shard",
     "tensorboard",
-}  # without making it another run
+    "workers",
+    "worker_processes",
+}
 
 
-def claim(out: Path, name: str, config: Any) -> None:
-    """The folder is this run's: ``config``, a dataclass, is written into it as ``name``.
+def claim(out: Path, recipe: str, config: Any) -> None:
+    """The folder is this run's from now on; its options, a dataclass, are kept in it.
 
-    Raises ConfigError when it holds another one: weights must not carry over what was held out.
+    Raises ConfigError when it holds another run: weights must not carry over what was held out.
     """
-    path = out / name
+    path = out / f"{recipe}_config.json"
     chosen = json.loads(json.dumps(asdict(config), default=str))
     if (out / RESUME).is_file() and path.is_file():
         before = json.loads(path.read_text())

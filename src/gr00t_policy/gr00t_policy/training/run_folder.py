@@ -55,15 +55,23 @@ def save_result(
 ) -> Path:
     """Write ``<out>/checkpoint`` and ``<out>/loss.png`` in the main process; returns the checkpoint's folder.
 
-    save: writes the network; called as ``save_checkpoint`` is.
+    save: writes the network; called as ``save_checkpoint`` is. All processes must call it: a sharded network is gathered
+    from all.
     """
     out = training.config.out
+    if not (training.is_main or training.sharded):
+        return out / CHECKPOINT
+    model = training.result()
     if not training.is_main:
         return out / CHECKPOINT
-    save(out / CHECKPOINT, training.result(), embodiment, statistics, tokenizer, card)
+    card = {**card, "processes": training.processes, "waited_for_data": round(training.waited_share, 4)}
+    save(out / CHECKPOINT, model, embodiment, statistics, tokenizer, card)
     draw_curve(out / "log.jsonl", out / "loss.png")
     minutes = training.seconds / 60
-    print(f"{out / CHECKPOINT}: {training.step} steps in {minutes:.0f} min; curve in {out / 'loss.png'}")
+    print(
+        f"{out / CHECKPOINT}: {training.step} steps in {minutes:.0f} min, {100 * training.waited_share:.1f} % of it waiting "
+        f"for data; curve in {out / 'loss.png'}"
+    )
     return out / CHECKPOINT
 
 

@@ -19,7 +19,7 @@ from gr00t_policy.data.layout import Layout
 from gr00t_policy.data.mixture import Mixture, open_mixture
 from gr00t_policy.data.mixture_config import mixture_config_from_dict
 from gr00t_policy.data.mixture_reader import MixtureReader, MixtureSample
-from gr00t_policy.data.mixture_sampler import MixtureSampler, SamplerConfig, Visit
+from gr00t_policy.data.mixture_sampler import MixtureSampler, SamplerConfig, Share, Visit
 from gr00t_policy.data.sample_stream import SampleStream, resumed_position
 from gr00t_policy.data.writer import LeRobotWriter
 
@@ -181,7 +181,7 @@ def test_memory_stays_within_its_bound_however_long_the_stream_runs(mixture):
         overhead = 2 * 2 * 4 * reader.sample_bytes + 500_000  # each worker's own visit, twice; objects
         assert max(peaks) < stream.memory_bound_bytes + overhead
         assert stream.memory_bound_bytes == 2 * 64 * reader.sample_bytes + 3000
-        assert reader.sample_bytes == 3 * HEIGHT * WIDTH + 4 * 6 * 9 + 8
+        assert reader.sample_bytes == 3 * HEIGHT * WIDTH + 4 * 6 * 9 + 8 + 4 * 4
         assert max(peaks) > 64 * reader.sample_bytes  # it does read ahead
     assert reader._held <= 3000
 
@@ -225,3 +225,32 @@ def test_worker_processes_give_the_same_samples_and_resume_exactly(mixture):
     assert signal.getsignal(signal.SIGCHLD) == signal.SIG_DFL, "who starts other programs must not run torch's handler"
     assert [len(batch) for batch in batches] == [10] * 4
     assert all(map(same, expected[5:], [sample for batch in batches for sample in batch]))
+
+
+def test_after_a_file_that_cannot_be_read_the_loader_stays_before_it(tmp_path):
+    from gr00t_policy.training.mixture_loader import MixtureLoader
+
+    mixture = write_mixture(tmp_path)
+    Layout(tmp_path / "b").video(0, "observation.images.head").write_bytes(b"no video")
+    first = next(number for number, part in enumerate(_draws(mixture, 64)) if part == 1)
+    loader = MixtureLoader(MixtureReader(mixture), CONFIG, batch_size=1, workers=1)
+    assert len(list(islice(loader, first))) == first
+    for _ in range(2):
+        with pytest.raises(DatasetError, match="not a readable video"):
+            next(loader)
+        assert loader.position == first, "nothing is left out"
+    loader.close()
+
+
+@pytest.mark.parametrize("of", [2, 3])
+def test_shares_of_a_stream_together_are_the_stream_and_read_nothing_twice(mixture, of):
+    run, expected = 5, taken(mixture, 60)
+    reader = MixtureReader(mixture, horizon=8)
+    for number in range(of):
+        share = Share(run, number, of)
+        wanted = [place for place in range(60) if share.wants(place)]
+        with SampleStream(reader, CONFIG, 0, 2, share) as stream:
+            assert all(map(same, islice(stream, len(wanted)), [expected[place] for place in wanted]))
+            assert stream.position == share.first_from(60)
+    with pytest.raises(ConfigError, match="number in 0 to 1"):
+        Share(5, 2, 2)

@@ -75,8 +75,8 @@ def assert_the_same(one: Path, other: Path) -> None:
 
 
 def launch(processes: int, config: FinetuneConfig, out: Path, steps: int) -> None:
-    command = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", str(processes)]
-    command += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"]
+    # not accelerate launch: on CPUs it starts one process, whatever --num_processes says, unless there is MPI
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)]
     program = out.parent / "worker.py"
     program.write_text(_WORKER)
     words = [str(config.dataset), str(config.init), str(out), str(steps)]
@@ -89,6 +89,7 @@ def launch(processes: int, config: FinetuneConfig, out: Path, steps: int) -> Non
 
 def test_two_processes_learn_what_one_learns(whole, tmp_path):
     launch(2, whole, tmp_path / "two", steps=4)
+    assert load_checkpoint(tmp_path / "two" / "checkpoint").card["processes"] == 2
     assert_the_same(whole.out, tmp_path / "two")
 
 
