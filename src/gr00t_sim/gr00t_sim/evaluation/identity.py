@@ -14,7 +14,21 @@ from gr00t_sim.evaluation.episode import EpisodeSettings
 
 # What decides how an episode goes; the rest (experts, ROS, training, reports) may change without making results old.
 _CODE = {
-    "gr00t_policy": ("baseline", "core", "data", "embodiments", "model", "runtime"),
+    "gr00t_policy": (
+        "baseline/backend.py",
+        "baseline/checkpoint.py",
+        "baseline/config.py",
+        "baseline/diffusion.py",
+        "baseline/eye.py",
+        "baseline/network.py",
+        "baseline/sentence_prompt.py",
+        "baseline/unet.py",
+        "core",
+        "data",
+        "embodiments",
+        "model",
+        "runtime",
+    ),
     "gr00t_sim": (
         "appearance.py",
         "assets.py",
