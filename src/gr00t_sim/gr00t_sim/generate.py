@@ -1,29 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """Demonstrations of the scripted expert as a LeRobot dataset: ``gr00t sim generate``. One process a core, resumable."""
 
-import json
-import multiprocessing
-import shutil
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-import numpy as np
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
-from gr00t_policy.core.errors import ConfigError, DatasetError
-from gr00t_policy.data.merge import merge_datasets
-from gr00t_policy.data.writer import LeRobotWriter
+from gr00t_policy.core.errors import ConfigError
+from gr00t_policy.data.durable import write_json
 from gr00t_sim.checkpoint_policy import load_policy
-from gr00t_sim.demonstration import Demonstration, Demonstrator
-from gr00t_sim.robot import HEAD_CAMERA
+from gr00t_sim.demonstration import Demonstrator
+from gr00t_sim.jobs.runner import local_runner
+from gr00t_sim.production.outcome import SeedOutcome, kept_episode
+from gr00t_sim.production.produce import Order, produce
 from gr00t_sim.rollout import PolicyDriver
 from gr00t_sim.simulation import TabletopSim
 from gr00t_sim.tasks.registry import make_task
 
-VALID = "valid"
-GOAL_UV = "goal_uv"
+_MOST_TRIES_PER_EPISODE = 20  # an expert that fails so often is broken
 
 
 @dataclass(frozen=True)
@@ -58,119 +51,43 @@ class GenerateConfig:
 
 def run(config: GenerateConfig) -> int:
     """Generate, merge, report. Returns the exit code."""
-    started = time.monotonic()
     out = config.folder
     if (out / "meta" / "info.json").is_file():
         print(f"{out} exists and is complete; remove it to generate again")
         return 0
-    shards = out.with_name(f".{out.name}.shards")
-    _claim(shards, config.task)
+    order = Order(
+        title=f"demonstrating {config.task}",
+        out=out,
+        first_seed=config.seed,
+        wanted=config.episodes,
+        most_tries=_MOST_TRIES_PER_EPISODE * config.episodes,
+        made_with={"task": config.task, "policy": "" if config.policy is None else str(config.policy.resolve())},
+        if_too_few="look at what the task's expert does: `gr00t sim play`",
+    )
     workers = min(config.workers, config.episodes)
-    attempts = generate_shards(config, shards, workers)
-    dataset = merge_datasets([shards / f"{index}" for index in range(workers)], out)
-    shutil.rmtree(shards)
-    summary = {
-        "task": config.task,
-        "episodes": len(dataset.episodes),
-        "attempts": attempts,
-        "frames": sum(entry.length for entry in dataset.episodes),
-        "seconds": round(time.monotonic() - started, 1),
-    }
+    summary = {"task": config.task} | produce(
+        order, partial(demonstrate, config.task, config.policy), local_runner(workers)
+    )
     print(f"{out}: {summary['episodes']} episodes, {summary['frames']} frames in {summary['seconds']} s")
     if config.json is not None:
-        config.json.parent.mkdir(parents=True, exist_ok=True)
-        config.json.write_text(json.dumps(summary, indent=2))
+        write_json(config.json, summary)
     return 0
 
 
-def _claim(shards: Path, task: str) -> None:
-    """The unfinished parts are this task's. Raises DatasetError when they are another's."""
-    note = shards / "task.txt"
-    before = note.read_text().strip() if note.is_file() else task
-    if before != task:
-        raise DatasetError(
-            f"{shards} holds unfinished demonstrations of '{before}', not '{task}'; remove it or use another --out"
-        )
-    shards.mkdir(parents=True, exist_ok=True)
-    note.write_text(task + "\n")
+_made: dict[tuple[str, Path | None], tuple[Demonstrator, PolicyDriver | None]] = {}
 
 
-def generate_shards(config: GenerateConfig, folder: Path, workers: int) -> int:
-    """Run the worker processes with a progress bar; returns how many episodes were tried."""
-    share = [config.episodes // workers + (index < config.episodes % workers) for index in range(workers)]
-    context = multiprocessing.get_context("spawn")  # a forked GL context does not work
-    results: multiprocessing.Queue = context.Queue()
-    processes = [
-        context.Process(target=_work, args=(config, folder / f"{index}", index, workers, share[index], results))
-        for index in range(workers)
-    ]
-    for process in processes:
-        process.start()
-    kept = tried = 0
-    with Progress(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn()
-    ) as bar:
-        row = bar.add_task(f"demonstrating {config.task}", total=config.episodes)
-        finished = 0
-        while finished < workers:
-            message = results.get()
-            if isinstance(message, str):
-                raise RuntimeError(message)
-            if message is None:
-                finished += 1
-                continue
-            kept, tried = kept + message, tried + 1
-            bar.update(row, completed=kept)
-    for process in processes:
-        process.join()
-    return tried
-
-
-def _work(
-    config: GenerateConfig, folder: Path, index: int, workers: int, wanted: int, results: "multiprocessing.Queue"
-) -> None:
-    try:
-        record_episodes(config.task, folder, wanted, config.seed + index, workers, results.put, config.policy)
-        results.put(None)
-    except BaseException as error:  # a dead worker must not leave the parent waiting
-        results.put(f"worker {index}: {type(error).__name__}: {error}")
-        raise
-
-
-def record_episodes(
-    task: str,
-    folder: Path,
-    wanted: int,
-    first_seed: int,
-    seed_stride: int,
-    report: Callable[[bool], object],
-    policy: Path | None = None,
-) -> None:
-    """Append successful demonstrations to ``folder`` until it holds ``wanted``; failures are tried and dropped."""
-    sim = TabletopSim(task)
-    demonstrator = Demonstrator(sim)
-    driver = PolicyDriver(sim, load_policy(policy)) if policy is not None else None
-    with LeRobotWriter(folder, sim.embodiment) as writer:
-        seed = first_seed if writer.last_info is None else int(writer.last_info["seed"]) + seed_stride
-        for _ in range(writer.num_episodes):
-            report(True)
-        while writer.num_episodes < wanted:
-            record = demonstrator.run(seed, driver)
-            if record.success:
-                add_to(writer, record)
-            report(record.success)
-            seed += seed_stride
-        writer.finish()
-    sim.close()
-
-
-def add_to(writer: LeRobotWriter, record: Demonstration) -> None:
-    """Append one demonstration with its validity flags and localisation labels."""
-    writer.add_episode(
-        np.stack(record.states),
-        np.stack(record.actions),
-        {HEAD_CAMERA: np.stack(record.images)},
-        record.sentence,
-        extra={VALID: np.array(record.valid, dtype=np.float32)[:, None], GOAL_UV: np.stack(record.uv)},
-        episode_info={"seed": record.seed, "success": record.success},
+def demonstrate(task: str, policy: Path | None, seed: int) -> SeedOutcome:
+    """In a worker process: the expert's demonstration of one seed; simulator and policy are made for the first one."""
+    if (task, policy) not in _made:
+        sim = TabletopSim(task)
+        driver = None if policy is None else PolicyDriver(sim, load_policy(policy))
+        _made[task, policy] = (Demonstrator(sim), driver)
+    demonstrator, driver = _made[task, policy]
+    made = demonstrator.run(seed, driver)
+    sim = demonstrator.sim
+    return (
+        kept_episode(made, task, sim.embodiment)
+        if made.success
+        else SeedOutcome(seed, "not solved", sim.task_state().detail)
     )
