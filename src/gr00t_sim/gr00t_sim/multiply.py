@@ -58,7 +58,8 @@ class MultiplyConfig:
     workers: int = 2
     """Processes; one a core."""
     cluster: str | None = None
-    """Address of a Ray cluster to work on instead, 'auto': the one that runs here, else one for this run on loopback."""
+    """Work on a Ray cluster instead: its address, 'auto' for the one that this machine belongs to, or 'local' for one of
+    ``workers`` that listens on loopback and ends with the run."""
     json: Path | None = None
     """Write a summary here."""
 

@@ -14,6 +14,7 @@ from gr00t_sim.jobs.workers import MAX_DEATHS, WorkerError
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 
+LOCAL = "local"
 _LOOPBACK = "127.0.0.1"
 
 
@@ -25,7 +26,7 @@ def run_jobs_on_ray(
     finished: Callable[[Result], object],
     died: Callable[[Sequence[Job]], object] = lambda _: None,
 ) -> None:
-    """As ``run_jobs``, on the cluster at ``address``; 'auto': the one that runs here, else one of ``workers`` on loopback.
+    """As ``run_jobs``, on the cluster at ``address``; 'auto': the one that runs here; LOCAL: one of ``workers``, for this run.
 
     Dead workers are replaced without a word: ``died`` is never told. Raises ConfigError when ray is not installed or the
     cluster is not there, WorkerError when workers die again and again.
@@ -54,31 +55,53 @@ def _do(work: Callable[[Job], Result], job: Job) -> Result:
 def _result(ray: Any, reference: Any, job: Any) -> Any:
     try:
         return ray.get(reference)
-    except ray.exceptions.RayTaskError as error:
-        raise error.cause from error
     except ray.exceptions.WorkerCrashedError as error:
         raise WorkerError(
             f"Ray's workers died {MAX_DEATHS} times while this ran: {job}; finished episodes are kept"
         ) from error
+    except ray.exceptions.RayError as error:
+        cause = getattr(error, "cause", error)
+        if isinstance(cause, ray.exceptions.RayError):
+            first_line = str(cause).strip().splitlines()[0]
+            raise WorkerError(
+                f"the cluster could not do it: {first_line}; every machine of it needs this suite, of the same version"
+            ) from error
+        raise cause from error
 
 
 @contextmanager
 def _cluster(address: str, workers: int) -> Iterator[Any]:
     if importlib.util.find_spec("ray") is None:
-        raise ConfigError(
-            "--cluster needs ray, which is not installed; `pip install --require-hashes -r requirements/cluster.txt`"
-        )
+        raise ConfigError("--cluster needs ray, which is not installed here; docs/multiplication.md says how to get it")
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # nobody is told of what runs here
     import ray
 
-    quiet = {"logging_level": logging.ERROR, "log_to_driver": False}
+    quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
     try:
-        ray.init(address=address, **quiet)
+        if address == LOCAL:
+            with _addresses_stay_on_loopback():
+                ray.init(num_cpus=workers, include_dashboard=False, _node_ip_address=_LOOPBACK, **quiet)
+        else:
+            ray.init(address=address, **quiet)
     except ConnectionError as error:
-        if address != "auto":
-            raise ConfigError(f"there is no Ray cluster at {address}: {error}; `ray start --head` makes one") from error
-        ray.init(num_cpus=workers, include_dashboard=False, _node_ip_address=_LOOPBACK, **quiet)
+        raise ConfigError(
+            f"there is no Ray cluster at '{address}' ({error}); `ray start --head` makes one, --cluster {LOCAL} one for this run"
+        ) from error
     try:
         yield ray
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def _addresses_stay_on_loopback() -> Iterator[None]:
+    """On Linux, Ray replaces the loopback address it is given by the machine's own and listens to the whole network."""
+    from ray._private import services
+
+    resolve, own = services.resolve_ip_for_localhost, services.get_node_ip_address
+    services.resolve_ip_for_localhost = lambda host: host
+    services.get_node_ip_address = lambda *_, **__: _LOOPBACK
+    try:
+        yield
+    finally:
+        services.resolve_ip_for_localhost, services.get_node_ip_address = resolve, own

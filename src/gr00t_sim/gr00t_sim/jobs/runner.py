@@ -38,5 +38,5 @@ def local_runner(workers: int) -> Runner:
 
 
 def make_runner(workers: int, cluster: str | None) -> Runner:
-    """Processes here, or the Ray cluster at an address; 'auto': the one that runs here, else one of ``workers`` on loopback."""
+    """Processes here, or a Ray cluster: the one at an address, 'auto' the one that runs here, 'local' one of ``workers``."""
     return local_runner(workers) if cluster is None else partial(run_jobs_on_ray, cluster, workers)

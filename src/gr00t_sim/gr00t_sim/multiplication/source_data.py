@@ -45,8 +45,6 @@ def read_source(folder: Path, embodiment: Embodiment, task: str | None = None) -
         raise DatasetError(f"{folder} is of robot '{robot}', the simulator has '{embodiment.name}'")
     if abs(dataset.fps * PERIOD_S - 1) > 1e-6:
         raise DatasetError(f"{folder} has {dataset.fps:g} rows a second, the simulator replays {1 / PERIOD_S:g}")
-    if not dataset.episodes:
-        raise DatasetError(f"{folder} holds no episode; record at least one, see `gr00t sim generate`")
     found = _task_of(dataset, task)
     return found, [_episode(dataset, entry) for entry in dataset.episodes]
 
