@@ -47,6 +47,21 @@ def carried_over(source: Place, new: Place, folds: int) -> Array:
     return motion
 
 
+def facing(place: Place, towards: Place) -> Place:
+    """The same position with the yaw of the way to another place."""
+    way = towards.position - place.position
+    return Place(place.position, float(np.arctan2(way[1], way[0])))
+
+
+def stretched(poses: Array, by: Array) -> Array:
+    """Poses (N, 4, 4) shifted by a vector (3,), each by as much of it as it is far along the path: the first by nothing."""
+    steps = np.linalg.norm(np.diff(poses[:, :3, 3], axis=0), axis=1)
+    along = np.concatenate([[0.0], np.cumsum(steps)])
+    longer = poses.copy()
+    longer[:, :3, 3] += (along / max(along[-1], 1e-9))[:, None] * by
+    return longer
+
+
 def matrix(position: Array, rotation: Array) -> Array:
     """Pose (4, 4) from position (3,) and rotation (3, 3)."""
     pose = np.eye(4)

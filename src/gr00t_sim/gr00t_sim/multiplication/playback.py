@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gr00t_sim.multiplication.geometry import Place, bridge, bridge_steps, carried_over
+from gr00t_sim.multiplication.geometry import Place, bridge, bridge_steps, carried_over, facing, stretched
 from gr00t_sim.multiplication.segmentation import Segment
 from gr00t_sim.multiplication.subtasks import PlannedSubtask
 
@@ -100,13 +100,11 @@ class Playback:
 
     def _lay_out(self, number: int) -> None:
         subtask, segment = self._subtasks[number], self._segments[number]
-        motion = np.eye(4)
-        if subtask.body is not None and segment.start is not None:
-            motion = carried_over(segment.start, self._place_of(subtask.body), self._folds_of(subtask.body))
         hands = dict(zip(subtask.hands, segment.subtask.hands, strict=True))
-        carried = {side: motion @ segment.motions[theirs].poses for side, theirs in hands.items()}
-        if not len(carried[subtask.hands[0]]):
+        if not len(segment.motions[hands[subtask.hands[0]]]):
             return
+        shown_poses = {side: segment.motions[theirs].poses for side, theirs in hands.items()}
+        carried = {side: self._carried(subtask, segment, poses) for side, poses in shown_poses.items()}
         steps = max(
             bridge_steps(self._last[side].pose, poses[0], _MOST_M, _MOST_RAD, self._least)
             for side, poses in carried.items()
@@ -121,3 +119,19 @@ class Playback:
                 HandCommand(pose, joints, bool(valid))
                 for pose, joints, valid in zip(poses, shown.fingers, shown.valid, strict=True)
             ]
+
+    def _carried(self, subtask: PlannedSubtask, segment: Segment, poses: Array) -> Array:
+        """Poses (N, 4, 4) of the source, moved with the subtask's reference."""
+        if subtask.body is None or segment.start is None:
+            return poses
+        here = self._place_of(subtask.body)
+        if subtask.way_to is None or segment.goes_to is None:
+            return carried_over(segment.start, here, self._folds_of(subtask.body)) @ poses
+        goal = self._place_of(subtask.way_to)
+        moved = carried_over(facing(segment.start, segment.goes_to), facing(here, goal), 1) @ poses
+        if not subtask.stretched:
+            return moved
+        way, shown = goal.position - here.position, segment.goes_to.position - segment.start.position
+        longer_m = float(np.linalg.norm(way[:2]) - np.linalg.norm(shown[:2]))
+        along = np.array([*way[:2], 0.0]) / max(float(np.linalg.norm(way[:2])), 1e-9)
+        return stretched(moved, longer_m * along)

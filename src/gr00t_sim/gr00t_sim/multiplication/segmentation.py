@@ -36,12 +36,16 @@ class HandMotion:
 
 @dataclass(frozen=True)
 class Segment:
-    """The part of a demonstration that shows one subtask. start: where its reference stood as it began; None: the world."""
+    """The part of a demonstration that shows one subtask. start: where its reference stood as it began; None: the world.
+
+    goes_to: where the end of its way stood then, if it is turned with a way.
+    """
 
     subtask: PlannedSubtask
     first_row: int
     motions: dict[str, HandMotion]
     start: Place | None
+    goes_to: Place | None = None
 
 
 def boundaries(trace: Trace) -> list[tuple[int, int]]:
@@ -66,6 +70,9 @@ def _end(subtask: PlannedSubtask, trace: Trace, first: int) -> int:
     if subtask.until == "touched":
         assert subtask.body is not None
         return _first_true(trace.touching[hand, subtask.body], first, f"the {hand} hand never touched {subtask.body}")
+    if subtask.until == "parted":
+        touched = np.flatnonzero(trace.touching[hand, subtask.object])
+        return max(first, int(touched[-1]) + 1) if len(touched) else first
     if subtask.until == "lifted":
         return _lifted(trace, subtask, hand, first)
     if subtask.until == "released":

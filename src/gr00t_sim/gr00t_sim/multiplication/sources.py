@@ -8,7 +8,7 @@ from gr00t_policy.core.errors import DatasetError
 from gr00t_sim.multiplication.geometry import Place
 from gr00t_sim.multiplication.segmentation import HandMotion, Segment, SegmentationError, boundaries
 from gr00t_sim.multiplication.source_data import RecordedEpisode
-from gr00t_sim.multiplication.subtasks import PlannedSubtask
+from gr00t_sim.multiplication.subtasks import PlannedSubtask, bodies_of
 from gr00t_sim.multiplication.trace import Trace, place_now, replay
 from gr00t_sim.multiplication.wrists import Wrists
 from gr00t_sim.simulation import TabletopSim
@@ -44,8 +44,10 @@ def cut(trace: Trace, episode: RecordedEpisode, wrists: Wrists, shapes: tuple[st
             )
             for hand in subtask.hands
         }
-        start = None if subtask.body is None else trace.places[subtask.body][min(first, len(trace) - 1)]
-        segments.append(Segment(subtask, first, motions, start))
+        row = min(first, len(trace) - 1)
+        start = None if subtask.body is None else trace.places[subtask.body][row]
+        goes_to = None if subtask.way_to is None else trace.places[subtask.way_to][row]
+        segments.append(Segment(subtask, first, motions, start, goes_to))
     layout = {body: places[0] for body, places in trace.places.items()}
     return Source(episode.index, tuple(segments), layout, shapes)
 
@@ -80,8 +82,7 @@ def prepare(
 
 def layout_now(sim: TabletopSim, subtasks: tuple[PlannedSubtask, ...]) -> dict[str, Place]:
     """Where the references and objects of a plan stand."""
-    bodies = {body for one in subtasks for body in (one.body, one.object) if body is not None}
-    return {body: place_now(sim, body) for body in sorted(bodies)}
+    return {body: place_now(sim, body) for body in bodies_of(subtasks)}
 
 
 def shapes_of(sim: TabletopSim, subtasks: tuple[PlannedSubtask, ...]) -> tuple[str, ...]:

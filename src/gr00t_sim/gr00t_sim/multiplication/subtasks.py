@@ -5,6 +5,7 @@ A subtask of one hand runs as soon as that hand is free (parallel); one with ``a
 subtask, whichever hand does it (sequential); one of both hands starts and goes on in step (coordinated).
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,20 +15,26 @@ from gr00t_sim.tasks.place_task import PlaceTask
 from gr00t_sim.tasks.registry import TASKS
 from gr00t_sim.tasks.task import Task, TaskError
 
-Signal = Literal["lifted", "released", "clear", "touched", "end"]
+Signal = Literal["lifted", "released", "clear", "touched", "parted", "end"]
 """lifted: the goal's object is most of the way up; released: the hand has let go of it; clear: the hand is well away from
-it; touched: the hand is in contact with the reference; end: of the demonstration."""
+it; touched: the hand is in contact with the reference; parted: for the last time; end: of the demonstration."""
 
 
 @dataclass(frozen=True)
 class Subtask:
-    """One piece of a hand's work. reference: 'object' or 'target' of the goal, a body of the furniture, or None (the world)."""
+    """One piece of a hand's work. reference: 'object' or 'target' of the goal, a body of the furniture, or None (the world).
+
+    to_target: the motion is turned with the way from the reference to the target, not with the reference. stretched: it is
+    also made longer or shorter with that way.
+    """
 
     name: str
     hand: Literal["goal", "other", "both"]
     reference: str | None
     until: Signal
     after: str | None = None
+    to_target: bool = False
+    stretched: bool = False
 
 
 _PICK_AND_PLACE = (
@@ -42,8 +49,9 @@ SUBTASKS: dict[str, tuple[Subtask, ...]] = {
     "open_drawer": (Subtask("pull", "goal", DRAWER_HANDLE, "end"),),
     "close_drawer": (Subtask("push", "goal", DRAWER_HANDLE, "end"),),
     "push_to_zone": (
-        Subtask("reach", "goal", "object", "touched"),
-        Subtask("push", "goal", "target", "end"),
+        Subtask("reach", "goal", "object", "touched", to_target=True),
+        Subtask("push", "goal", "object", "parted", to_target=True, stretched=True),
+        Subtask("leave", "goal", None, "end"),
     ),
     **{
         name: _PICK_AND_PLACE for name, task in TASKS.items() if issubclass(task, PlaceTask) and name != "put_in_drawer"
@@ -54,7 +62,10 @@ SUBTASKS: dict[str, tuple[Subtask, ...]] = {
 
 @dataclass(frozen=True)
 class PlannedSubtask:
-    """A subtask in one scene. body: its reference; object: its goal's; after: the number of the one it waits for."""
+    """A subtask in one scene. body: its reference; object: its goal's; after: the number of the one it waits for.
+
+    way_to: the body that the way leads to with which the motion is turned, and stretched if so.
+    """
 
     name: str
     hands: tuple[str, ...]
@@ -62,6 +73,8 @@ class PlannedSubtask:
     object: str
     until: Signal
     after: int | None
+    way_to: str | None = None
+    stretched: bool = False
 
 
 def subtasks_of(task: str) -> tuple[Subtask, ...]:
@@ -72,6 +85,11 @@ def subtasks_of(task: str) -> tuple[Subtask, ...]:
             f"described are {', '.join(sorted(SUBTASKS))}"
         )
     return SUBTASKS[task]
+
+
+def bodies_of(subtasks: Iterable[PlannedSubtask]) -> list[str]:
+    """All that stands somewhere and matters to a plan: references, goals' objects, ends of ways."""
+    return sorted({body for one in subtasks for body in (one.body, one.object, one.way_to) if body is not None})
 
 
 def plan(task: Task) -> tuple[PlannedSubtask, ...]:
@@ -85,5 +103,8 @@ def plan(task: Task) -> tuple[PlannedSubtask, ...]:
             body = {"object": goal.object, "target": goal.target}.get(subtask.reference or "", subtask.reference)
             earlier = [number for number, one in enumerate(planned) if one.name == subtask.after]
             after = earlier[-1] if earlier else None
-            planned.append(PlannedSubtask(subtask.name, hands, body, goal.object, subtask.until, after))
+            way_to = goal.target if subtask.to_target else None
+            planned.append(
+                PlannedSubtask(subtask.name, hands, body, goal.object, subtask.until, after, way_to, subtask.stretched)
+            )
     return tuple(planned)

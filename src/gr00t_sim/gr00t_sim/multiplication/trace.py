@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from gr00t_sim.multiplication.geometry import Place
 from gr00t_sim.multiplication.source_data import RecordedEpisode
-from gr00t_sim.multiplication.subtasks import PlannedSubtask, plan
+from gr00t_sim.multiplication.subtasks import PlannedSubtask, bodies_of, plan
 from gr00t_sim.recording import PERIOD_S, policy_index
 from gr00t_sim.robot import SIDES
 from gr00t_sim.simulation import TabletopSim
@@ -46,7 +46,7 @@ def replay(sim: TabletopSim, episode: RecordedEpisode) -> Trace:
     start[index] = episode.states[0]
     sim.place_joints(start)
     subtasks = plan(sim.task)
-    bodies = sorted({body for one in subtasks for body in (one.body, one.object) if body is not None})
+    bodies = bodies_of(subtasks)
     places: dict[str, list[Place]] = {body: [] for body in bodies}
     touching: dict[tuple[str, str], list[bool]] = {(side, body): [] for side in SIDES for body in bodies}
     points: dict[str, list[NDArray[np.float64]]] = {side: [] for side in SIDES}

@@ -13,7 +13,9 @@ from gr00t_sim.multiplication.geometry import (
     bridge,
     bridge_steps,
     carried_over,
+    facing,
     matrix,
+    stretched,
     turn_between,
 )
 
@@ -78,3 +80,21 @@ def test_a_bridge_is_evenly_spaced_and_no_step_is_longer_than_allowed():
     assert lengths[0] <= 0.02 + 1e-9 and turns[0] <= 0.1 + 1e-9
     assert bridge_steps(start, end, 10.0, 10.0, least=4) == 4
     assert bridge_steps(start, start, 0.02, 0.1, least=4) == 0
+
+
+def test_a_way_seen_from_its_start_leads_the_same_way_in_both_scenes():
+    for source, new in CASES:
+        ends = [Place(place.position + RNG.normal(size=3), 0.0) for place in (source, new)]
+        ahead = [as_matrix(facing(place, end)) for place, end in zip((source, new), ends, strict=True)]
+        for frame, end in zip(ahead, ends, strict=True):
+            seen = np.linalg.inv(frame) @ [*end.position, 1]
+            assert seen[0] > 0 and seen[1] == pytest.approx(0, abs=1e-9)
+
+
+def test_a_stretched_path_begins_where_it_began_and_ends_further_by_what_was_asked():
+    by = np.array([0.1, -0.2, 0.0])
+    longer = stretched(POSES, by)
+    np.testing.assert_array_equal(longer[0], POSES[0])
+    np.testing.assert_allclose(longer[-1, :3, 3], POSES[-1, :3, 3] + by)
+    np.testing.assert_array_equal(longer[:, :3, :3], POSES[:, :3, :3])
+    np.testing.assert_array_equal(stretched(POSES, np.zeros(3)), POSES)
