@@ -133,11 +133,11 @@ class _Player:
         return not self.failure
 
     def _disturbed(self, commands: dict[str, HandCommand]) -> dict[str, NDArray[np.float64]]:
-        """Poses with noise added, the same to both hands, so that what they hold together is not torn."""
-        poses = {side: command.pose.copy() for side, command in commands.items()}
+        """Poses with noise added where hands move, the same to both, so that what they hold together is not torn."""
         noise = self._rng.normal(size=3) * self._noise_m
-        for pose in poses.values():
-            pose[:3, 3] += noise
+        poses = {side: command.pose.copy() for side, command in commands.items()}
+        for side, command in commands.items():
+            poses[side][:3, 3] += 0.0 if command.holds else noise
         return poses
 
     def _out_of_reach(self, poses: dict[str, NDArray[np.float64]]) -> bool:

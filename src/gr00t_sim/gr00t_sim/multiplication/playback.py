@@ -7,7 +7,7 @@ they stay in step. A hand with nothing to do holds still.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,11 +24,12 @@ _MOST_M, _MOST_RAD = 0.45 * 0.05, 2.0 * 0.05  # per step of a bridge: the expert
 
 @dataclass(frozen=True)
 class HandCommand:
-    """Where a hand is to be next: grasp-site pose (4, 4), fingers (6,), and whether that is to be imitated."""
+    """Where a hand is to be next: grasp-site pose (4, 4), fingers (6,), whether to imitate that; holds: it waits there."""
 
     pose: Array
     fingers: Array
     valid: bool = True
+    holds: bool = False
 
 
 class Playback:
@@ -71,8 +72,7 @@ class Playback:
         while self._begin():  # a segment may be empty
             self._finish()
         for side, commands in self._running.items():
-            if commands:
-                self._last[side] = commands.pop(0)
+            self._last[side] = commands.pop(0) if commands else replace(self._last[side], valid=True, holds=True)
         return {side: self._last[side] for side in self._waiting}
 
     def _finish(self) -> None:

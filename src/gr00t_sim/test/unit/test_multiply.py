@@ -18,7 +18,7 @@ from gr00t_sim.jobs.ray_workers import LOCAL
 from gr00t_sim.jobs.runner import make_runner
 from gr00t_sim.multiplication.multiplier import MotionSettings, Multiplier
 from gr00t_sim.multiplication.segmentation import SegmentationError, boundaries
-from gr00t_sim.multiplication.selection import choose_source
+from gr00t_sim.multiplication.selection import choose_source, same_hands
 from gr00t_sim.multiplication.source_data import read_source
 from gr00t_sim.multiplication.sources import layout_now, prepare, shapes_of
 from gr00t_sim.multiplication.subtasks import plan, subtasks_of
@@ -231,3 +231,33 @@ def test_every_described_task_is_one_and_the_others_are_refused_with_the_list():
         subtasks_of("close_door")
     described = [name for name in TASKS if name != "close_door"]
     assert all(subtasks_of(name) for name in described)
+
+
+@pytest.mark.parametrize(("task", "shown"), [("lift_box", 0), ("put_in_drawer", 0)])
+def test_what_takes_two_hands_is_multiplied_from_one_demonstration(task, shown, tmp_path):
+    """The box is lifted in step; the drawer is shut once the other hand is clear of it."""
+    sim = TabletopSim(task)
+    with LeRobotWriter(tmp_path / "one", sim.embodiment) as writer:
+        add_to(writer, Demonstrator(sim, STRAIGHT).run(shown), task, {})
+        writer.finish()
+    sources, _ = prepare(sim, read_source(tmp_path / "one", sim.embodiment)[1])
+    multiplier = Multiplier(sim, sources, MotionSettings(ticks_per_picture=1000))
+    seed = next(seed for seed in range(SEED, SEED + 9) if same_hands(sources, multiplier.needs(seed)))
+    attempt = multiplier.run(seed)
+    assert attempt.reason == "", attempt.detail
+    if task == "lift_box":
+        assert sources[0].hands == (("left", "right"),)
+    else:
+        *_, clear, _, shut = sources[0].segments
+        assert clear.subtask.hands != shut.subtask.hands
+        assert shut.first_row == clear.first_row + len(clear.motions[clear.subtask.hands[0]])
+        shutting = shut.subtask.hands[0]
+        moved = np.abs(np.diff(np.array(attempt.demonstration.actions), axis=0)) > 0.02
+        first = {name: int(np.argmax(moved[:, _arm(sim, name)].any(axis=1))) for name in ("left", "right")}
+        assert first[shutting] > first["left" if shutting == "right" else "right"] + 40
+    sim.close()
+
+
+def _arm(sim, side):
+    groups = {joint.name: joint.group for joint in sim.embodiment.joints}
+    return [index for index, name in enumerate(sim.embodiment.policy_joint_names) if groups[name] == f"{side}_arm"]
