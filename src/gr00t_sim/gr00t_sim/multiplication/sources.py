@@ -12,6 +12,7 @@ from gr00t_sim.multiplication.subtasks import PlannedSubtask, bodies_of
 from gr00t_sim.multiplication.trace import Trace, place_now, replay
 from gr00t_sim.multiplication.wrists import Wrists
 from gr00t_sim.simulation import TabletopSim
+from gr00t_sim.tasks.task import TaskError
 
 
 @dataclass(frozen=True)
@@ -65,14 +66,14 @@ def prepare(
     sources: list[Source] = []
     refused: dict[int, str] = {}
     for episode in episodes:
-        trace = replay(sim, episode)
-        if trace.success:
-            try:
+        try:
+            trace = replay(sim, episode)
+            if trace.success:
                 sources.append(cut(trace, episode, wrists, shapes_of(sim, trace.plan)))
-            except SegmentationError as error:
-                refused[episode.index] = str(error)
-        else:
-            refused[episode.index] = f"its replay in scene {episode.seed} ends with: {trace.detail}"
+            else:
+                refused[episode.index] = f"its replay in scene {episode.seed} ends with: {trace.detail}"
+        except (SegmentationError, TaskError) as error:
+            refused[episode.index] = str(error)
         progress()
     if not sources:
         reasons = "; ".join(f"episode {index}: {reason}" for index, reason in refused.items())
