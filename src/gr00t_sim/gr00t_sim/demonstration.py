@@ -73,6 +73,7 @@ class Demonstrator:
             self.sim,
             seed,
             choose,
+            most_ticks=round(self.sim.task.time_limit_s / PERIOD_S),
             ticks_per_picture=self._variety.ticks_per_picture,
             after_success_ticks=self._variety.after_success_ticks,
         )

@@ -46,9 +46,9 @@ Chooser = Callable[[int, bool], Choice | None]
 
 
 def record(
-    sim: TabletopSim, seed: int, choose: Chooser, *, ticks_per_picture: int, after_success_ticks: int
+    sim: TabletopSim, seed: int, choose: Chooser, *, most_ticks: int, ticks_per_picture: int, after_success_ticks: int
 ) -> Demonstration:
-    """Record the episode that has been set up in ``sim``, until the task's time is over or ``after_success_ticks`` past success.
+    """Record the episode that has been set up in ``sim``, for ``most_ticks`` or until ``after_success_ticks`` past success.
 
     ticks_per_picture: rows that share a picture. success: done once and still so at the end.
     """
@@ -56,7 +56,7 @@ def record(
     index = policy_index(sim)
     steps = round(PERIOD_S / sim.timestep_s)
     done_at: int | None = None
-    for tick in range(round(sim.task.time_limit_s / PERIOD_S)):
+    for tick in range(most_ticks):
         if tick % ticks_per_picture == 0:
             image = sim.render()
         state = sim.joint_positions()

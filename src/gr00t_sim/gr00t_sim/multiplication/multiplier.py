@@ -20,6 +20,7 @@ from gr00t_sim.simulation import TabletopSim
 from gr00t_sim.tasks.place_task import is_lifted
 
 _ASTRAY_M, _ASTRAY_PERIODS = 0.05, 20  # commanded against wanted: further and longer than this, it is out of reach
+_MOST_BRIDGE_TICKS = 200  # all bridges of an attempt together
 _SETTLE_PERIODS = 10  # after the last subtask
 _ROUND = (mujoco.mjtGeom.mjGEOM_CYLINDER, mujoco.mjtGeom.mjGEOM_SPHERE)
 
@@ -64,6 +65,7 @@ class Multiplier:
             sim,
             seed,
             player.choose,
+            most_ticks=_MOST_BRIDGE_TICKS + source.rows,  # a person may take longer than an expert is given
             ticks_per_picture=self._settings.ticks_per_picture,
             after_success_ticks=self._settings.after_success_ticks,
         )

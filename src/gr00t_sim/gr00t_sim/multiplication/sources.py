@@ -29,6 +29,11 @@ class Source:
         return tuple(segment.subtask for segment in self.segments)
 
     @property
+    def rows(self) -> int:
+        """How many rows its segments have together, each hand's counted."""
+        return sum(len(motion) for segment in self.segments for motion in segment.motions.values())
+
+    @property
     def hands(self) -> tuple[tuple[str, ...], ...]:
         """Which hands do the subtasks, in order."""
         return tuple(segment.subtask.hands for segment in self.segments)
