@@ -8,7 +8,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 
 compile() { uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate "$@"; }
 
-sets=(ros build runtime sim train teleop dev)
+sets=(ros build runtime sim train teleop dev cluster)
 all=$(mktemp)
 trap 'rm -f "$all"' EXIT
 if [ "${1:-}" != --upgrade ]; then cat "${sets[@]/%/.txt}" 2>/dev/null | grep -o '^[^ ]*==[^ ]*' | sort -u >"$all"; fi

@@ -92,7 +92,7 @@ list_interfaces() { (cd "$root/src/gr00t_msgs" && LC_ALL=C ls msg srv action); }
 
 main() {
     local sets=(build runtime sim train teleop)
-    if [ "${1:-}" = --dev ]; then sets+=(dev); fi
+    if [ "${1:-}" = --dev ]; then sets+=(dev cluster); fi
     mkdir -p "$root/log"
     # Ctrl-C ends what runs in the background too.
     trap 'kill $(jobs -p) 2>/dev/null || true' EXIT

@@ -50,6 +50,12 @@ VERBS = (
     Verb(
         ("sim", "generate"), "gr00t_sim.generate", "GenerateConfig", "write demonstrations of the experts as a dataset"
     ),
+    Verb(
+        ("sim", "multiply"),
+        "gr00t_sim.multiply",
+        "MultiplyConfig",
+        "many demonstrations from a few: their motions carried over to new scenes",
+    ),
     Verb(("sim", "play"), "gr00t_bringup.sim_play", "PlayConfig", "film one episode of a task's expert"),
     Verb(("sim", "experts"), "gr00t_sim.expert_rates", "ExpertsConfig", "how often each task's expert succeeds"),
     Verb(("sim", "scenes"), "gr00t_sim.scenes", "ScenesConfig", "draw still scenes for learning to find what is named"),

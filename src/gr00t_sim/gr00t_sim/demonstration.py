@@ -5,19 +5,17 @@ Frames during a disturbance are recorded but marked invalid: what the hand is ma
 what the expert does afterwards is.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gr00t_sim.experts.registry import make_expert
-from gr00t_sim.projection import project
-from gr00t_sim.robot import HEAD_CAMERA
+from gr00t_sim.recording import PERIOD_S, Choice, Demonstration, record
 from gr00t_sim.rollout import PolicyDriver
 from gr00t_sim.scene import TABLE_TOP_M
 from gr00t_sim.simulation import TabletopSim
 
-PERIOD_S = 0.05
 _OVERLAP_M = 0.003  # a hand that was put deeper into something than any contact presses it
 _RANDOM_START_LOW = np.array([0.24, 0.04, TABLE_TOP_M + 0.10])
 _RANDOM_START_HIGH = np.array([0.46, 0.38, TABLE_TOP_M + 0.30])
@@ -37,20 +35,6 @@ class Variety:
     ticks_per_picture: int = 2  # the planner looks at 10 Hz; the row between repeats the picture
 
 
-@dataclass
-class Demonstration:
-    """Recorded rows at 20 Hz. states/actions (N, 29) policy joints [rad]; uv (N, 4): object and target in the picture."""
-
-    sentence: str
-    seed: int
-    success: bool
-    states: list[NDArray[np.float32]] = field(default_factory=list)
-    actions: list[NDArray[np.float32]] = field(default_factory=list)
-    images: list[NDArray[np.uint8]] = field(default_factory=list)
-    valid: list[bool] = field(default_factory=list)
-    uv: list[NDArray[np.float32]] = field(default_factory=list)
-
-
 class Demonstrator:
     """Owns a simulator and its expert and makes demonstrations, one per seed."""
 
@@ -58,9 +42,6 @@ class Demonstrator:
         self.sim = sim
         self.expert = make_expert(sim, PERIOD_S)
         self._variety = variety or Variety()
-        names = sim.embodiment.joint_names
-        self.policy_index = np.array([names.index(name) for name in sim.embodiment.policy_joint_names])
-        self._steps = round(PERIOD_S / sim.timestep_s)
 
     def run(self, seed: int, driver: PolicyDriver | None = None) -> Demonstration:
         """Record one episode. A ``driver`` moves the robot for a random while somewhere in it; those frames are invalid."""
@@ -70,14 +51,11 @@ class Demonstrator:
         self.expert.restart()
         pushes = self._plan_pushes(rng)
         first, last = self._plan_drive(rng) if driver is not None else (0, 0)
-        record = Demonstration(sentence, seed, False)
-        done_at: int | None = None
         was_driven = False
-        for tick in range(round(self.sim.task.time_limit_s / PERIOD_S)):
-            if tick % self._variety.ticks_per_picture == 0:
-                image = self.sim.render()
-            state = self.sim.joint_positions()
-            driven = first <= tick < last and done_at is None
+
+        def choose(tick: int, done: bool) -> Choice:
+            nonlocal was_driven
+            driven = first <= tick < last and not done
             push = None
             if driver is not None and driven:
                 if not was_driven:
@@ -89,34 +67,20 @@ class Demonstrator:
                 push = next((p for start, end, p in pushes if start <= tick < end), None)
                 chosen = self.expert.act(push)
             was_driven = driven
-            self._append(record, image, state, chosen, valid=not driven and push is None)
-            self.sim.set_targets(chosen, PERIOD_S)
-            self.sim.step_physics(self._steps)
-            if done_at is None and self.sim.task_state().success:
-                done_at = tick
-            if done_at is not None and tick >= done_at + self._variety.after_success_ticks:
-                break
-        record.success = done_at is not None and self.sim.task_state().success
-        return record
+            return Choice(chosen, valid=not driven and push is None)
+
+        return record(
+            self.sim,
+            seed,
+            choose,
+            most_ticks=round(self.sim.task.time_limit_s / PERIOD_S),
+            ticks_per_picture=self._variety.ticks_per_picture,
+            after_success_ticks=self._variety.after_success_ticks,
+        )
 
     def _plan_drive(self, rng: np.random.Generator) -> tuple[int, int]:
         first = int(rng.integers(0, 40)) if rng.random() < 0.5 else 0
         return first, first + int(rng.integers(*self._variety.driven_ticks))
-
-    def _append(
-        self,
-        record: Demonstration,
-        image: NDArray[np.uint8],
-        state: NDArray[np.float64],
-        targets: NDArray[np.float64],
-        *,
-        valid: bool,
-    ) -> None:
-        record.images.append(image)
-        record.states.append(state[self.policy_index].astype(np.float32))
-        record.actions.append(targets[self.policy_index].astype(np.float32))
-        record.valid.append(valid)
-        record.uv.append(goal_uv(self.sim))
 
     def _random_start(self, rng: np.random.Generator) -> None:
         if rng.random() >= self._variety.random_start:
@@ -144,10 +108,3 @@ def random_reach_targets(rng: np.random.Generator) -> tuple[str, NDArray[np.floa
     position = rng.uniform(_RANDOM_START_LOW, _RANDOM_START_HIGH)
     position[1] *= 1 if side == "left" else -1
     return side, position
-
-
-def goal_uv(sim: TabletopSim) -> NDArray[np.float32]:
-    """(4,) picture coordinates of the goal's object and target: the labels of the auxiliary localisation loss."""
-    goal = sim.task.goal_now(sim.model, sim.data)
-    points = (sim.place_of(goal.object), sim.place_of(goal.target))
-    return np.concatenate([project(sim.model, sim.data, HEAD_CAMERA, point) for point in points])

@@ -1,34 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
 """Demonstrations of the scripted expert as a LeRobot dataset: ``gr00t sim generate``. One process a core, resumable."""
 
-import json
-import multiprocessing
-import shutil
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
 from gr00t_policy.core.errors import ConfigError, DatasetError
 from gr00t_policy.data.durable import write_json
-from gr00t_policy.data.merge import merge_datasets
 from gr00t_policy.data.reader import LeRobotDataset
-from gr00t_policy.data.writer import LeRobotWriter
 from gr00t_sim.checkpoint_policy import load_policy
-from gr00t_sim.demonstration import PERIOD_S, Demonstration, Demonstrator, Variety
-from gr00t_sim.generation_rate import Work, cpu_s
+from gr00t_sim.demonstration import PERIOD_S, Demonstrator, Variety
+from gr00t_sim.jobs.runner import local_runner
 from gr00t_sim.looks import looks_named
-from gr00t_sim.robot import HEAD_CAMERA
+from gr00t_sim.production.outcome import SeedOutcome, kept_episode
+from gr00t_sim.production.produce import Order, produce
 from gr00t_sim.rollout import PolicyDriver
 from gr00t_sim.simulation import TabletopSim
 from gr00t_sim.tasks.registry import make_task
 
-VALID = "valid"
-GOAL_UV = "goal_uv"
+_MOST_TRIES_PER_EPISODE = 20  # an expert that fails so often is broken
 
 
 @dataclass(frozen=True)
@@ -80,52 +72,35 @@ class GenerateConfig:
         """What every episode of one dataset has in common, kept with each."""
         return {"looks": self.looks, "picture_hz": self.picture_hz}
 
-
-@dataclass(frozen=True)
-class Report:
-    """Of one episode by a worker. kept: it is in the dataset; tried: in this run."""
-
-    kept: bool
-    tried: bool
+    @property
+    def maker(self) -> "Maker":
+        return Maker(self.task, self.looks, self.variety, self.policy, tuple(self.scene.items()))
 
 
 def run(config: GenerateConfig) -> int:
     """Generate, merge, report. Returns the exit code."""
-    started, cpu_before_s = time.monotonic(), cpu_s()
     out = config.folder
     if (out / "meta" / "info.json").is_file():
         _require_same(out, LeRobotDataset(out).episodes[0].info, config)
         print(f"{out} exists and is complete; remove it to generate again")
         return 0
-    shards = out.with_name(f".{out.name}.shards")
-    _claim(shards, config)
+    driven_by = "" if config.policy is None else str(config.policy.resolve())
+    order = Order(
+        title=f"demonstrating {config.task}",
+        out=out,
+        first_seed=config.seed,
+        wanted=config.episodes,
+        most_tries=_MOST_TRIES_PER_EPISODE * config.episodes,
+        made_with={"task": config.task, "policy": driven_by} | {key: str(value) for key, value in config.scene.items()},
+        if_too_few="look at what the task's expert does: `gr00t sim play`",
+    )
     workers = min(config.workers, config.episodes)
-    made, attempts = generate_shards(config, shards, workers)
-    dataset = merge_datasets([shards / f"{index}" for index in range(workers)], out)
-    shutil.rmtree(shards)
-    work = Work(made, attempts, time.monotonic() - started, cpu_s() - cpu_before_s)
-    frames = sum(entry.length for entry in dataset.episodes)
-    summary = {
-        "task": config.task,
-        **config.scene,
-        "episodes": len(dataset.episodes),
-        "frames": frames,
-        **work.as_dict(),
-    }
-    print(f"{out}: {len(dataset.episodes)} episodes, {frames} frames in {work.seconds:.1f} s; {work}")
+    work, summary = produce(order, partial(demonstrate, config.maker), local_runner(workers))
+    summary = {"task": config.task, **config.scene} | summary
+    print(f"{out}: {summary['episodes']} episodes, {summary['frames']} frames in {work.seconds:.1f} s; {work}")
     if config.json is not None:
-        config.json.parent.mkdir(parents=True, exist_ok=True)
-        config.json.write_text(json.dumps(summary, indent=2))
+        write_json(config.json, summary)
     return 0
-
-
-def _claim(shards: Path, config: GenerateConfig) -> None:
-    """The unfinished parts are to be those of this config. Raises DatasetError when they are of another task or scene."""
-    note = shards / "claim.json"
-    if note.is_file():
-        _require_same(shards, json.loads(note.read_text()), config)
-    shards.mkdir(parents=True, exist_ok=True)
-    write_json(note, {"task": config.task, **config.scene})
 
 
 def _require_same(folder: Path, there: Mapping[str, Any], config: GenerateConfig) -> None:
@@ -139,83 +114,28 @@ def _require_same(folder: Path, there: Mapping[str, Any], config: GenerateConfig
             )
 
 
-def generate_shards(config: GenerateConfig, folder: Path, workers: int) -> tuple[int, int]:
-    """Run the worker processes with a progress bar; returns how many episodes they added and how many they tried."""
-    share = [config.episodes // workers + (index < config.episodes % workers) for index in range(workers)]
-    context = multiprocessing.get_context("spawn")  # a forked GL context does not work
-    results: multiprocessing.Queue = context.Queue()
-    processes = [
-        context.Process(target=_work, args=(config, folder / f"{index}", index, workers, share[index], results))
-        for index in range(workers)
-    ]
-    for process in processes:
-        process.start()
-    kept = added = tried = 0
-    with Progress(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn()
-    ) as bar:
-        row = bar.add_task(f"demonstrating {config.task}", total=config.episodes)
-        finished = 0
-        while finished < workers:
-            message = results.get()
-            if isinstance(message, str):
-                raise RuntimeError(message)
-            if message is None:
-                finished += 1
-                continue
-            kept += message.kept
-            added += message.kept * message.tried
-            tried += message.tried
-            bar.update(row, completed=kept)
-    for process in processes:
-        process.join()
-    return added, tried
+@dataclass(frozen=True)
+class Maker:
+    """All that a demonstration depends on beside its seed."""
+
+    task: str
+    looks: str
+    variety: Variety
+    policy: Path | None
+    scene: tuple[tuple[str, Any], ...]
 
 
-def _work(
-    config: GenerateConfig, folder: Path, index: int, workers: int, wanted: int, results: "multiprocessing.Queue"
-) -> None:
-    try:
-        record_episodes(config, folder, wanted, config.seed + index, workers, results.put)
-        results.put(None)
-    except BaseException as error:  # a dead worker must not leave the parent waiting
-        results.put(f"worker {index}: {type(error).__name__}: {error}")
-        raise
+_made: dict[Maker, tuple[Demonstrator, PolicyDriver | None]] = {}
 
 
-def record_episodes(
-    config: GenerateConfig,
-    folder: Path,
-    wanted: int,
-    first_seed: int,
-    seed_stride: int,
-    report: Callable[[Report], object],
-) -> None:
-    """Append successful demonstrations to ``folder`` until it holds ``wanted``; failures are tried and dropped."""
-    sim = TabletopSim(config.task, looks=config.looks)
-    demonstrator = Demonstrator(sim, config.variety)
-    driver = PolicyDriver(sim, load_policy(config.policy)) if config.policy is not None else None
-    with LeRobotWriter(folder, sim.embodiment) as writer:
-        seed = first_seed if writer.last_info is None else int(writer.last_info["seed"]) + seed_stride
-        for _ in range(writer.num_episodes):
-            report(Report(kept=True, tried=False))
-        while writer.num_episodes < wanted:
-            record = demonstrator.run(seed, driver)
-            if record.success:
-                add_to(writer, record, config.scene)
-            report(Report(kept=record.success, tried=True))
-            seed += seed_stride
-        writer.finish()
-    sim.close()
-
-
-def add_to(writer: LeRobotWriter, record: Demonstration, scene: Mapping[str, Any]) -> None:
-    """Append one demonstration with its validity flags and localisation labels; ``scene`` is kept beside its seed."""
-    writer.add_episode(
-        np.stack(record.states),
-        np.stack(record.actions),
-        {HEAD_CAMERA: np.stack(record.images)},
-        record.sentence,
-        extra={VALID: np.array(record.valid, dtype=np.float32)[:, None], GOAL_UV: np.stack(record.uv)},
-        episode_info={"seed": record.seed, "success": record.success, **scene},
-    )
+def demonstrate(maker: Maker, seed: int) -> SeedOutcome:
+    """In a worker process: the expert's demonstration of one seed; simulator and policy are made for the first one."""
+    if maker not in _made:
+        sim = TabletopSim(maker.task, looks=maker.looks)
+        driver = None if maker.policy is None else PolicyDriver(sim, load_policy(maker.policy))
+        _made[maker] = (Demonstrator(sim, maker.variety), driver)
+    demonstrator, driver = _made[maker]
+    made, sim = demonstrator.run(seed, driver), demonstrator.sim
+    if not made.success:
+        return SeedOutcome(seed, "not solved", sim.task_state().detail)
+    return kept_episode(made, maker.task, sim.embodiment, dict(maker.scene))

@@ -15,9 +15,10 @@ from rich.progress import track
 from gr00t_policy.core.errors import ConfigError
 from gr00t_policy.data.grounding import GroundingFacts, load_grounding, save_grounding
 from gr00t_policy.data.transforms import ImageTransform
-from gr00t_sim.demonstration import goal_uv, random_reach_targets
+from gr00t_sim.demonstration import random_reach_targets
 from gr00t_sim.experts.registry import make_expert
 from gr00t_sim.looks import looks_named, require_looks
+from gr00t_sim.recording import goal_uv
 from gr00t_sim.simulation import TabletopSim
 from gr00t_sim.tasks.registry import TASKS, tasks_named
 from gr00t_sim.tasks.sentences import all_wishes

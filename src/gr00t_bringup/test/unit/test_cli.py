@@ -14,6 +14,7 @@ from gr00t_bringup.cli import EXIT_ERROR, EXIT_OK, VERBS, Verb, _find, main
 _MEASURING = (
     "demo",
     "sim generate",
+    "sim multiply",
     "eval",
     "eval --compare",
     "eval --open-loop",

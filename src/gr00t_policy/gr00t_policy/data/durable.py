@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Files that are there completely or not at all, also after a power cut: written aside, flushed, then renamed."""
 
+import fcntl
 import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 PART = ".part"  # suffix of a file that is being written; such a file may be deleted by whoever finds it
 
@@ -52,6 +53,18 @@ def drop_torn_line(path: Path) -> bool:
         file.truncate(end)
         os.fsync(file.fileno())
     return True
+
+
+def lock(path: Path, refusal: Exception) -> TextIO:
+    """Make and lock the file ``path`` until what is returned is closed. Raises ``refusal`` when another process has it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = path.open("w")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        file.close()
+        raise refusal from error
+    return file
 
 
 def flush(path: Path) -> None:

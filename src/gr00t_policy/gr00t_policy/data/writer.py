@@ -5,7 +5,6 @@ An episode exists once its line is in ``meta/episodes.jsonl``, which is written 
 deleted when the folder is opened again.
 """
 
-import fcntl
 import json
 import logging
 from collections.abc import Mapping
@@ -23,6 +22,7 @@ from gr00t_policy.data.columns import as_column, stored_statistics
 from gr00t_policy.data.durable import (
     append_json_line,
     drop_torn_line,
+    lock,
     write_json,
     written_aside,
 )
@@ -40,6 +40,8 @@ from gr00t_policy.data.layout import (
 from gr00t_policy.data.video import DEFAULT_ENCODING, Frames, VideoEncoding, write_video
 
 _log = logging.getLogger(__name__)
+
+LOCK = ".lock"  # file in the folder that a writer holds
 
 
 class LeRobotWriter:
@@ -65,7 +67,10 @@ class LeRobotWriter:
             image_sizes or {camera.name: (camera.height, camera.width) for camera in embodiment.cameras}
         )
         self._encoding = encoding
-        self._lock = _lock(self.layout.root)
+        self._lock = lock(
+            self.layout.root / LOCK,
+            DatasetError(f"{root} is being written by another process; give each writer its own folder and merge them"),
+        )
         drop_torn_line(self.layout.tasks)
         if drop_torn_line(self.layout.episodes):
             _log.warning("%s: dropped a line that was cut off while being written", self.layout.episodes)
@@ -250,16 +255,3 @@ def _lines(path: Path) -> list[dict[str, Any]]:
         raise DatasetError(
             f"{path} is damaged: {error}; repair that line by hand or write to another folder"
         ) from error
-
-
-def _lock(root: Path) -> Any:
-    root.mkdir(parents=True, exist_ok=True)
-    file = (root / ".lock").open("w")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        file.close()
-        raise DatasetError(
-            f"{root} is being written by another process; give each writer its own folder and merge them"
-        ) from error
-    return file

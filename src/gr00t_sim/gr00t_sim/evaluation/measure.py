@@ -10,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from gr00t_sim.evaluation.episode import EpisodeKey, EpisodeResult, EpisodeRunner, EpisodeSettings
 from gr00t_sim.evaluation.result_folder import ResultFolder
-from gr00t_sim.evaluation.workers import run_jobs
+from gr00t_sim.jobs.workers import run_jobs
 
 
 @dataclass(frozen=True)

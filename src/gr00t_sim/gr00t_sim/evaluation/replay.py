@@ -19,8 +19,8 @@ from gr00t_sim.evaluation.episode import (
     result_to_dict,
 )
 from gr00t_sim.evaluation.measure import runner_for
-from gr00t_sim.evaluation.workers import run_jobs
 from gr00t_sim.film_strip import FILM_EVERY, STRIP_EVERY, Recorder, write_film, write_strip
+from gr00t_sim.jobs.workers import run_jobs
 from gr00t_sim.simulation import TabletopSim
 
 

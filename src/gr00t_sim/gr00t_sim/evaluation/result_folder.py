@@ -4,13 +4,12 @@
 Lines are only ever added, each durable before the next episode counts as done; a kill loses at most the line it cut.
 """
 
-import fcntl
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from gr00t_policy.data.durable import append_json_line, drop_torn_line, write_json
+from gr00t_policy.data.durable import append_json_line, drop_torn_line, lock, write_json
 from gr00t_policy.data.json_file import read_json
 from gr00t_sim.evaluation.episode import EpisodeKey, EpisodeResult, EvaluationError, result_from_dict, result_to_dict
 from gr00t_sim.evaluation.identity import Identity, identity_from_dict, identity_to_dict
@@ -46,14 +45,8 @@ def open_results(folder: Path, identity: Identity, *, fresh: bool = False) -> It
 
     Raises EvaluationError when they were made with something else, are damaged, or another process writes them.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / _LOCK).open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise EvaluationError(
-                f"another evaluation is writing to {folder}; wait for it or use another --out"
-            ) from error
+    refusal = EvaluationError(f"another evaluation is writing to {folder}; wait for it or use another --out")
+    with lock(folder / _LOCK, refusal):
         if fresh:
             (folder / EPISODES).unlink(missing_ok=True)
             (folder / IDENTITY).unlink(missing_ok=True)

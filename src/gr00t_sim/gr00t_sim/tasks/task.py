@@ -71,6 +71,11 @@ class Task(ABC):
     def judge(self, model: mujoco.MjModel, data: mujoco.MjData) -> tuple[bool, float, str]:
         """(success, progress 0..1, detail)."""
 
+    @property
+    def goals(self) -> tuple[Goal, ...]:
+        """All goals of the sentence in the order in which they are to be reached."""
+        return (self.goal,)
+
     def goal_now(self, model: mujoco.MjModel, data: mujoco.MjData) -> Goal:
         """The goal to work at in this state: the next step of a task that has several."""
         return self.goal

@@ -44,6 +44,10 @@ class TwoStep(PlaceTask):
         self._steps = tuple(Goal(name, place, side_of(object_position(data, name))) for name, place in pairs)
         return self._steps[-1]
 
+    @property
+    def goals(self) -> tuple[Goal, ...]:
+        return self._steps
+
     def _want(self, wish: Wish, data: mujoco.MjData) -> None:
         super()._want(wish, data)
         self._spoiled = False

@@ -10,8 +10,7 @@ import time
 
 import pytest
 
-from gr00t_sim.evaluation.episode import EvaluationError
-from gr00t_sim.evaluation.workers import run_jobs
+from gr00t_sim.jobs.workers import WorkerError, run_jobs
 
 
 def test_jobs_of_a_worker_that_was_killed_are_done_again_and_none_is_done_twice():
@@ -48,7 +47,7 @@ def test_the_job_that_was_running_when_its_worker_died_is_told_and_done():
 
 def test_a_job_that_kills_its_worker_every_time_is_an_error_that_names_it():
     results = []
-    with pytest.raises(EvaluationError, match=r"died 3 times while these ran: 7"):
+    with pytest.raises(WorkerError, match=r"died 3 times while these ran: 7"):
         run_jobs([7], os._exit, 1, results.append)
     assert results == []
 

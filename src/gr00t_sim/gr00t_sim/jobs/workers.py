@@ -5,23 +5,28 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from itertools import chain
 from multiprocessing.connection import wait as wait_for_end
 from typing import TypeVar
 
-from gr00t_sim.evaluation.episode import EvaluationError
+from gr00t_policy.core.errors import Gr00tError
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 
-_MAX_DEATHS = 3  # a job that was running in so many deaths is taken for their cause
+MAX_DEATHS = 3  # a job that was running in so many deaths is taken for their cause
+
+
+class WorkerError(Gr00tError):
+    """Worker processes die again and again, or cannot be had."""
 
 
 def run_jobs(
-    jobs: Sequence[Job],
+    jobs: Iterable[Job],
     work: Callable[[Job], Result],
     workers: int,
     finished: Callable[[Result], object],
@@ -29,41 +34,47 @@ def run_jobs(
 ) -> None:
     """``finished(work(job))`` for every job, as they end; ``work`` and jobs travel to spawned processes.
 
+    jobs: asked for the next one only when a worker is free, so it may look at what has finished, and stop.
     died: told the jobs that were running when a worker died; they run again. An error of ``work`` ends it all and is
-    raised here. Raises EvaluationError when workers die again and again.
+    raised here. Raises WorkerError when workers die again and again.
     """
-    waiting = deque(jobs)
+    waiting = iter(jobs)
     deaths: Counter[Job] = Counter()
-    while waiting:
+    while (first := next(waiting, None)) is not None:
+        waiting = chain([first], waiting)
         lost = _until_a_death(waiting, work, workers, finished)
         if lost:
             died(lost)
             deaths.update(lost)
-        if doomed := [str(job) for job in lost if deaths[job] >= _MAX_DEATHS]:
-            raise EvaluationError(
-                f"worker processes died {_MAX_DEATHS} times while these ran: {' | '.join(doomed)}; see the messages above "
+        if doomed := [str(job) for job in lost if deaths[job] >= MAX_DEATHS]:
+            raise WorkerError(
+                f"worker processes died {MAX_DEATHS} times while these ran: {' | '.join(doomed)}; see the messages above "
                 "and the machine's memory, and try fewer --workers; finished episodes are kept"
             )
-        waiting.extend(lost)
+        waiting = chain(lost, waiting)
 
 
 def _until_a_death(
-    waiting: deque[Job], work: Callable[[Job], Result], workers: int, finished: Callable[[Result], object]
+    waiting: Iterator[Job], work: Callable[[Job], Result], workers: int, finished: Callable[[Result], object]
 ) -> list[Job]:
     """Takes jobs from ``waiting`` until none is left or a worker died; returns those that were running then."""
     others = set(multiprocessing.active_children())
     running: dict[Future[Result], Job] = {}
     lost: list[Job] = []
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(workers, len(waiting)), mp_context=context, initializer=_begin_worker) as pool:
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_begin_worker) as pool:
         try:
-            while running or (waiting and not lost):
-                while waiting and not lost and len(running) < workers:  # no more, to know what a dead worker was doing
-                    job = waiting.popleft()
+            while True:
+                while not lost and len(running) < workers:  # no more, to know what a dead worker was doing
+                    job = next(waiting, None)
+                    if job is None:
+                        break
                     try:
                         running[pool.submit(work, job)] = job
                     except BrokenProcessPool:
                         lost.append(job)
+                if not running:
+                    return lost
                 done, _ = wait(running, return_when=FIRST_COMPLETED)
                 for future in done:
                     job = running.pop(future)
@@ -77,7 +88,6 @@ def _until_a_death(
             for child in set(multiprocessing.active_children()) - others:
                 child.terminate()
             raise
-    return lost
 
 
 def _begin_worker() -> None:

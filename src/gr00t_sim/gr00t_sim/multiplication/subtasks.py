@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Of which subtasks each task consists: which hand moves about which thing, until what is seen, and who waits for whom.
+
+A subtask of one hand runs as soon as that hand is free (parallel); one with ``after`` waits for the end of an earlier
+subtask, whichever hand does it (sequential); one of both hands starts and goes on in step (coordinated).
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from gr00t_sim.furniture import DRAWER_HANDLE
+from gr00t_sim.robot import SIDES
+from gr00t_sim.tasks.place_task import PlaceTask
+from gr00t_sim.tasks.registry import TASKS
+from gr00t_sim.tasks.task import Task, TaskError
+
+Signal = Literal["lifted", "released", "clear", "touched", "parted", "end"]
+"""lifted: the goal's object is most of the way up; released: the hand has let go of it; clear: the hand is well away from
+it; touched: the hand is in contact with the reference; parted: for the last time; end: of the demonstration."""
+
+
+@dataclass(frozen=True)
+class Subtask:
+    """One piece of a hand's work. reference: 'object' or 'target' of the goal, a body of the furniture, or None (the world).
+
+    to_target: the motion is turned with the way from the reference to the target, not with the reference. stretched: it is
+    also made longer or shorter with that way.
+    """
+
+    name: str
+    hand: Literal["goal", "other", "both"]
+    reference: str | None
+    until: Signal
+    after: str | None = None
+    to_target: bool = False
+    stretched: bool = False
+
+
+_PICK_AND_PLACE = (
+    Subtask("grasp", "goal", "object", "lifted", after="clear"),  # the second goal's; nothing precedes the first
+    Subtask("place", "goal", "target", "released"),
+    Subtask("clear", "goal", "target", "clear"),
+    Subtask("leave", "goal", None, "end"),
+)
+SUBTASKS: dict[str, tuple[Subtask, ...]] = {
+    "put_in_drawer": (*_PICK_AND_PLACE, Subtask("shut", "other", DRAWER_HANDLE, "end", after="clear")),
+    "lift_box": (Subtask("lift", "both", "object", "end"),),
+    "open_drawer": (Subtask("pull", "goal", DRAWER_HANDLE, "end"),),
+    "close_drawer": (Subtask("push", "goal", DRAWER_HANDLE, "end"),),
+    "push_to_zone": (
+        Subtask("reach", "goal", "object", "touched", to_target=True),
+        Subtask("push", "goal", "object", "parted", to_target=True, stretched=True),
+        Subtask("leave", "goal", None, "end"),
+    ),
+    **{
+        name: _PICK_AND_PLACE for name, task in TASKS.items() if issubclass(task, PlaceTask) and name != "put_in_drawer"
+    },
+}
+"""Task -> its subtasks, once for every goal of it."""
+
+
+@dataclass(frozen=True)
+class PlannedSubtask:
+    """A subtask in one scene. body: its reference; object: its goal's; after: the number of the one it waits for.
+
+    way_to: the body that the way leads to with which the motion is turned, and stretched if so.
+    """
+
+    name: str
+    hands: tuple[str, ...]
+    body: str | None
+    object: str
+    until: Signal
+    after: int | None
+    way_to: str | None = None
+    stretched: bool = False
+
+
+def subtasks_of(task: str) -> tuple[Subtask, ...]:
+    """The subtasks of a task. Raises TaskError when nobody has said of which it consists, naming those that are known."""
+    if task not in SUBTASKS:
+        raise TaskError(
+            f"demonstrations of '{task}' cannot be multiplied: its subtasks are not described; "
+            f"described are {', '.join(sorted(SUBTASKS))}"
+        )
+    return SUBTASKS[task]
+
+
+def bodies_of(subtasks: Iterable[PlannedSubtask]) -> list[str]:
+    """All that stands somewhere and matters to a plan: references, goals' objects, ends of ways."""
+    return sorted({body for one in subtasks for body in (one.body, one.object, one.way_to) if body is not None})
+
+
+def plan(task: Task) -> tuple[PlannedSubtask, ...]:
+    """The subtasks of a task in the scene that it has laid out, in order."""
+    planned: list[PlannedSubtask] = []
+    for goal in task.goals:
+        for subtask in subtasks_of(task.name):
+            hands: tuple[str, ...] = SIDES if subtask.hand == "both" else (goal.side,)
+            if subtask.hand == "other":
+                hands = tuple(side for side in SIDES if side != goal.side)
+            body = {"object": goal.object, "target": goal.target}.get(subtask.reference or "", subtask.reference)
+            earlier = [number for number, one in enumerate(planned) if one.name == subtask.after]
+            after = earlier[-1] if earlier else None
+            way_to = goal.target if subtask.to_target else None
+            planned.append(
+                PlannedSubtask(subtask.name, hands, body, goal.object, subtask.until, after, way_to, subtask.stretched)
+            )
+    return tuple(planned)

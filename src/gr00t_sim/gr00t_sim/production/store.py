@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What came of each seed, on disk: a seed is there once and whole, or not at all, however often the work was cut off.
+
+made_with.json            what every outcome was made with
+kept/000000012/           the episode of seed 12, a dataset of its own
+not_kept.jsonl            the seeds without an episode, and why
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from gr00t_policy.core.errors import DatasetError
+from gr00t_policy.data.durable import append_json_line, drop_torn_line, flush, lock, write_json
+from gr00t_policy.data.json_file import read_json
+from gr00t_policy.data.merge import merge_datasets
+from gr00t_policy.data.reader import LeRobotDataset
+from gr00t_policy.data.writer import LOCK
+from gr00t_sim.production.outcome import SeedOutcome
+
+_MADE_WITH, _KEPT, _NOT_KEPT, _PART = "made_with.json", "kept", "not_kept.jsonl", ".part"
+
+
+class SeedStore:
+    """Outcomes by seed; open it with ``open_store``. ``outcomes`` have no files: those are on disk."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.outcomes: dict[int, SeedOutcome] = {}
+        (folder / _KEPT).mkdir(parents=True, exist_ok=True)
+        for path in sorted((folder / _KEPT).iterdir()):
+            if path.name.endswith(_PART):
+                shutil.rmtree(path)
+            else:
+                self.outcomes[int(path.name)] = SeedOutcome(int(path.name))
+        drop_torn_line(folder / _NOT_KEPT)
+        if (folder / _NOT_KEPT).is_file():
+            for line in (folder / _NOT_KEPT).read_text(encoding="utf-8").splitlines():
+                outcome = SeedOutcome(**json.loads(line))
+                self.outcomes.setdefault(outcome.seed, outcome)
+
+    def add(self, outcome: SeedOutcome) -> None:
+        """Keep an outcome; it survives a kill from then on. A seed that is there already stays as it is."""
+        if outcome.seed in self.outcomes:
+            return
+        if outcome.kept:
+            self._write(outcome)
+        else:
+            line = {"seed": outcome.seed, "reason": outcome.reason, "detail": outcome.detail}
+            append_json_line(self.folder / _NOT_KEPT, {**line, "tried": outcome.tried, "source": outcome.source})
+        self.outcomes[outcome.seed] = SeedOutcome(
+            outcome.seed, outcome.reason, outcome.detail, outcome.tried, outcome.source
+        )
+
+    def merged(self, seeds: list[int], out: Path) -> LeRobotDataset:
+        """The episodes of these seeds, in this order, as the new dataset ``out``. Raises DatasetError when it exists."""
+        return merge_datasets([self._episode(seed) for seed in seeds], out)
+
+    def _episode(self, seed: int) -> Path:
+        return self.folder / _KEPT / f"{seed:09d}"
+
+    def _write(self, outcome: SeedOutcome) -> None:
+        whole = self._episode(outcome.seed)
+        part = whole.with_name(whole.name + _PART)
+        shutil.rmtree(part, ignore_errors=True)
+        for name, content in outcome.files.items():
+            path = part / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+            flush(path)
+        os.replace(part, whole)
+        flush(whole.parent)
+
+
+@contextmanager
+def open_store(folder: Path, made_with: dict[str, str]) -> Iterator[SeedStore]:
+    """The outcomes in a folder, to go on with; new where there are none.
+
+    made_with: what the outcomes depend on beside the seed. Raises DatasetError when those that are there were made with
+    something else, or when another process is at it.
+    """
+    refusal = DatasetError(f"{folder} is being written by another process; wait for it or use another --out")
+    with lock(folder / LOCK, refusal):
+        note = folder / _MADE_WITH
+        if note.is_file():
+            before = read_json(note, DatasetError, "remove the folder and begin again")
+            if before != made_with:
+                names = sorted(set(before) | set(made_with))
+                changed = "; ".join(
+                    f"{name}: {before.get(name)} there, {made_with.get(name)} here"
+                    for name in names
+                    if before.get(name) != made_with.get(name)
+                )
+                raise DatasetError(
+                    f"{folder} holds unfinished episodes made with something else ({changed}); "
+                    "remove it or use another --out"
+                )
+        else:
+            write_json(note, made_with)
+        yield SeedStore(folder)
