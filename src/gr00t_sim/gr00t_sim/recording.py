@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gr00t_policy.data.grounding import GOAL_UV
+from gr00t_policy.data.valid_rows import VALID
 from gr00t_policy.data.writer import LeRobotWriter
 from gr00t_sim.projection import project
 from gr00t_sim.robot import HEAD_CAMERA
 from gr00t_sim.simulation import TabletopSim
 
 PERIOD_S = 0.05
-VALID = "valid"
-GOAL_UV = "goal_uv"
 SIM_TASK = "sim_task"
 
 

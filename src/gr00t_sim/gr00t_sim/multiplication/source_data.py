@@ -12,7 +12,8 @@ from gr00t_policy.core.embodiment import Embodiment
 from gr00t_policy.core.errors import DatasetError
 from gr00t_policy.data.meta import EpisodeEntry
 from gr00t_policy.data.reader import LeRobotDataset
-from gr00t_sim.recording import PERIOD_S, SIM_TASK, VALID
+from gr00t_policy.data.valid_rows import VALID
+from gr00t_sim.recording import PERIOD_S, SIM_TASK
 from gr00t_sim.tasks.registry import TASKS, make_task
 
 

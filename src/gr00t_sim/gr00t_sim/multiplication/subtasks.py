@@ -54,7 +54,9 @@ SUBTASKS: dict[str, tuple[Subtask, ...]] = {
         Subtask("leave", "goal", None, "end"),
     ),
     **{
-        name: _PICK_AND_PLACE for name, task in TASKS.items() if issubclass(task, PlaceTask) and name != "put_in_drawer"
+        name: _PICK_AND_PLACE
+        for name, task in TASKS.items()
+        if issubclass(task, PlaceTask) and name not in ("put_in_drawer", "handover")
     },
 }
 """Task -> its subtasks, once for every goal of it."""
