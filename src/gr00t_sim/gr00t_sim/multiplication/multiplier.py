@@ -32,7 +32,6 @@ class MotionSettings:
     noise_m: float = 0.001
     bridge_steps: int = LEAST_BRIDGE_STEPS
     ticks_per_picture: int = 2
-    after_success_ticks: int = 22
 
 
 @dataclass(frozen=True)
@@ -61,13 +60,14 @@ class Multiplier:
         subtasks = plan(sim.task)
         source = choose_source(self._sources, subtasks, layout_now(sim, subtasks), shapes_of(sim, subtasks), rng)
         player = _Player(sim, self._wrists, subtasks, source, self._settings, rng)
+        most_ticks = _MOST_BRIDGE_TICKS + source.rows  # a person may take longer than an expert is given
         made = record(
             sim,
             seed,
             player.choose,
-            most_ticks=_MOST_BRIDGE_TICKS + source.rows,  # a person may take longer than an expert is given
+            most_ticks=most_ticks,
             ticks_per_picture=self._settings.ticks_per_picture,
-            after_success_ticks=self._settings.after_success_ticks,
+            after_success_ticks=most_ticks,  # played to the end, as the source was
         )
         detail = sim.task_state().detail
         reason = "" if made.success else player.failure or "played to its end without success"
@@ -110,13 +110,13 @@ class _Player:
         self.failure = ""
 
     def choose(self, tick: int, done: bool) -> Choice | None:
-        """The next targets; None when it has failed, or has been over for a while."""
+        """The next targets; None when it has failed, or is over and the referee content or waited for long enough."""
         commands = self._playback.step()
         if not done and not self._as_shown():
             return None
         if self._playback.over:
             self._idle += 1
-            if self._idle > _SETTLE_PERIODS and not done:
+            if self._idle > _SETTLE_PERIODS or self._sim.task_state().success:
                 return None
         poses = self._disturbed(commands)
         fingers = {side: command.fingers for side, command in commands.items()}

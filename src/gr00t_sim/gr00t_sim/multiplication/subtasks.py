@@ -24,8 +24,8 @@ it; touched: the hand is in contact with the reference; parted: for the last tim
 class Subtask:
     """One piece of a hand's work. reference: 'object' or 'target' of the goal, a body of the furniture, or None (the world).
 
-    to_target: the motion is turned with the way from the reference to the target, not with the reference. stretched: it is
-    also made longer or shorter with that way.
+    way_to: 'target' or a body; the motion is turned with the way from the reference to there, not with the reference.
+    stretched: it is also made longer or shorter with that way.
     """
 
     name: str
@@ -33,7 +33,7 @@ class Subtask:
     reference: str | None
     until: Signal
     after: str | None = None
-    to_target: bool = False
+    way_to: str | None = None
     stretched: bool = False
 
 
@@ -47,10 +47,14 @@ SUBTASKS: dict[str, tuple[Subtask, ...]] = {
     "put_in_drawer": (*_PICK_AND_PLACE, Subtask("shut", "other", DRAWER_HANDLE, "end", after="clear")),
     "lift_box": (Subtask("lift", "both", "object", "end"),),
     "open_drawer": (Subtask("pull", "goal", DRAWER_HANDLE, "end"),),
-    "close_drawer": (Subtask("push", "goal", DRAWER_HANDLE, "end"),),
+    "close_drawer": (
+        Subtask("reach", "goal", DRAWER_HANDLE, "touched"),
+        Subtask("push", "goal", DRAWER_HANDLE, "parted", way_to="cabinet", stretched=True),
+        Subtask("leave", "goal", None, "end"),
+    ),
     "push_to_zone": (
-        Subtask("reach", "goal", "object", "touched", to_target=True),
-        Subtask("push", "goal", "object", "parted", to_target=True, stretched=True),
+        Subtask("reach", "goal", "object", "touched", way_to="target"),
+        Subtask("push", "goal", "object", "parted", way_to="target", stretched=True),
         Subtask("leave", "goal", None, "end"),
     ),
     **{
@@ -102,10 +106,12 @@ def plan(task: Task) -> tuple[PlannedSubtask, ...]:
             hands: tuple[str, ...] = SIDES if subtask.hand == "both" else (goal.side,)
             if subtask.hand == "other":
                 hands = tuple(side for side in SIDES if side != goal.side)
-            body = {"object": goal.object, "target": goal.target}.get(subtask.reference or "", subtask.reference)
+            roles = {"object": goal.object, "target": goal.target}
+            body, way_to = (
+                None if name is None else roles.get(name, name) for name in (subtask.reference, subtask.way_to)
+            )
             earlier = [number for number, one in enumerate(planned) if one.name == subtask.after]
             after = earlier[-1] if earlier else None
-            way_to = goal.target if subtask.to_target else None
             planned.append(
                 PlannedSubtask(subtask.name, hands, body, goal.object, subtask.until, after, way_to, subtask.stretched)
             )
