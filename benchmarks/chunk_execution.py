@@ -27,8 +27,8 @@ class Config(experiment.Protocol):
     """Memory of the plan into which chunks are blended; 0 switches to each new chunk as it is."""
 
 
-def main(config: Config) -> None:
-    arms = [
+def arms(config: Config) -> list[experiment.Arm]:
+    return [
         experiment.Arm(
             f"{50 * every} ms, blend {blend:g} s",
             config.checkpoint,
@@ -37,7 +37,10 @@ def main(config: Config) -> None:
         for blend in config.blend_time_s
         for every in config.head_every
     ]
-    results = experiment.run_arms(config, arms)
+
+
+def main(config: Config) -> None:
+    results = experiment.run_arms(config, arms(config))
     rows = iter(results["rows"])
     series = {
         ("plain switching" if blend == 0 else f"blended over {blend:g} s"): [

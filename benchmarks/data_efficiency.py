@@ -28,11 +28,11 @@ class Config(experiment.Protocol):
     """Optimiser steps of Diffusion Policy; ours takes as many in its two stages at the default budget."""
 
 
-def arms_for(config: Config, share: float) -> list[experiment.Arm]:
+def _arms_of_share(config: Config, share: float) -> list[experiment.Arm]:
     count = max(1, round(share * config.demonstrations))
     generate, folders = experiment.demonstrations(config, count)
     data = ("--datasets", *map(str, folders))
-    arms = []
+    made = []
     for name, options in {
         "ours": ("--recipe", "demonstrations", "--budget", str(config.budget), *config.train_options()),
         "ours with still scenes": (
@@ -45,12 +45,16 @@ def arms_for(config: Config, share: float) -> list[experiment.Arm]:
     }.items():  # fmt: skip
         out = config.out / "runs" / f"{name.replace(' ', '_')}_{count}"
         train = ("train", *options, *data, "--out", str(out))
-        arms.append(experiment.Arm(f"{name}, {100 * share:.0f}%", out / "checkpoint", (*generate, train)))
-    return arms
+        made.append(experiment.Arm(f"{name}, {100 * share:.0f}%", out / "checkpoint", (*generate, train)))
+    return made
+
+
+def arms(config: Config) -> list[experiment.Arm]:
+    return [arm for share in config.shares for arm in _arms_of_share(config, share)]
 
 
 def main(config: Config) -> None:
-    results = experiment.run_arms(config, [arm for share in config.shares for arm in arms_for(config, share)])
+    results = experiment.run_arms(config, arms(config))
     series: dict[str, list[tuple[float, float, float, float]]] = {}
     for row in results["rows"]:
         name, share = row["arm"].rsplit(", ", 1)

@@ -73,7 +73,7 @@ def run_arms(protocol: Protocol, arms: Sequence[Arm], languages: Sequence[str] =
     rows = []
     for arm in arms:
         for command in arm.commands:
-            _once(protocol.out, command)
+            once(protocol.out, command)
         rows.append({"arm": arm.name, "tasks": _scores(protocol, arm, languages)})
     return written(protocol, rows)
 
@@ -114,15 +114,7 @@ def _scores(protocol: Protocol, arm: Arm, languages: Sequence[str]) -> dict[str,
     found = {}
     for task in protocol.tasks:
         file = protocol.out / "scores" / f"{arm.name.replace(' ', '_').replace('%', 'pc')}_{task}.json"
-        _once(
-            protocol.out,
-            (
-                "eval", "--checkpoint", str(arm.checkpoint), "--task", task, "--episodes", str(protocol.episodes),
-                "--language", *languages, "--workers", str(protocol.workers), "--film", "None", "--gallery", "0",
-                "--json", str(file), *arm.evaluation,
-            ),
-            made=file,
-        )  # fmt: skip
+        once(protocol.out, evaluation(protocol, arm, task, languages, file), made=file)
         score = json.loads(file.read_text())["tasks"][task]
         entries = {"own": score, **{name: score[name] for name in ("other", "empty") if name in score}}
         found[task] = {
@@ -137,7 +129,16 @@ def _scores(protocol: Protocol, arm: Arm, languages: Sequence[str]) -> dict[str,
     return found
 
 
-def _once(folder: Path, command: Command, made: Path | None = None) -> None:
+def evaluation(protocol: Protocol, arm: Arm, task: str, languages: Sequence[str], scores: Path) -> Command:
+    """The command that evaluates an arm on one task."""
+    return (
+        "eval", "--checkpoint", str(arm.checkpoint), "--task", task, "--episodes", str(protocol.episodes),
+        "--language", *languages, "--workers", str(protocol.workers), "--film", "None", "--gallery", "0",
+        "--json", str(scores), *arm.evaluation,
+    )  # fmt: skip
+
+
+def once(folder: Path, command: Command, made: Path | None = None) -> None:
     """Run ``gr00t`` unless it ran to its end before; its output goes to a log file."""
     done_file = folder / "done.jsonl"
     done = done_file.read_text().splitlines() if done_file.is_file() else []

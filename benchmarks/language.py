@@ -30,8 +30,12 @@ class Config(experiment.Protocol):
     tasks: tuple[str, ...] = tuple(name for name in SUITES["gr1_tabletop"] if has_choice(TASKS[name]().slots))
 
 
+def arms(config: Config) -> list[experiment.Arm]:
+    return [experiment.Arm("checkpoint", config.checkpoint)]
+
+
 def main(config: Config) -> None:
-    results = experiment.run_arms(config, [experiment.Arm("checkpoint", config.checkpoint)], LANGUAGES)
+    results = experiment.run_arms(config, arms(config), LANGUAGES)
     entries: dict[str, dict[str, Any]] = results["rows"][0]["tasks"]
     series = {
         language: [

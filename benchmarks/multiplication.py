@@ -23,7 +23,7 @@ class Config(experiment.Protocol):
     """Demonstrations of each task that there are to begin with."""
 
 
-def main(config: Config) -> None:
+def arms(config: Config) -> list[experiment.Arm]:
     few, sources = experiment.demonstrations(config, config.sources)
     many, whole = experiment.demonstrations(config, config.demonstrations)
     multiplied = [config.out / "data" / f"{task}_multiplied" for task in config.tasks]
@@ -34,7 +34,7 @@ def main(config: Config) -> None:
         )
         for source, out in zip(sources, multiplied, strict=True)
     ]  # fmt: skip
-    arms = []
+    made = []
     for name, commands, folders in (
         (f"{config.sources} demonstrations", few, sources),
         (f"{config.sources}, multiplied to {config.demonstrations}", [*few, *multiply], [*sources, *multiplied]),
@@ -45,8 +45,12 @@ def main(config: Config) -> None:
             "train", "--recipe", "demonstrations", "--budget", str(config.budget), *config.train_options(),
             "--datasets", *map(str, folders), "--out", str(out),
         )  # fmt: skip
-        arms.append(experiment.Arm(name, out / "checkpoint", (*commands, train)))
-    results = experiment.run_arms(config, arms)
+        made.append(experiment.Arm(name, out / "checkpoint", (*commands, train)))
+    return made
+
+
+def main(config: Config) -> None:
+    results = experiment.run_arms(config, arms(config))
     figures.draw_bars(results, "what multiplied demonstrations are worth", config.out / "multiplication.png")
     print(experiment.table(results))
 

@@ -8,12 +8,15 @@ The tasks that are averaged over are left out of the pre-training, demonstration
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import tyro
 
 import experiment
 import figures
 from gr00t_sim.tasks.registry import SUITES
+
+PRETRAINED, FROM_NOTHING = "pre-trained", "from nothing"
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,8 @@ class Config(experiment.Protocol):
     """Share of the recipe's steps for each task, after pre-training and from nothing alike."""
 
 
-def main(config: Config) -> None:
+def arms(config: Config) -> list[experiment.Arm]:
+    """One of each kind for every task, those of a kind one after the other."""
     others = replace(config, tasks=tuple(name for name in SUITES["gr1_tabletop"] if name not in config.tasks))
     generate, folders = experiment.demonstrations(others, config.demonstrations)
     before = config.out / "runs" / "before"
@@ -35,24 +39,31 @@ def main(config: Config) -> None:
         "train", "--recipe", "demonstrations", "--budget", str(config.budget), *config.train_options(),
         "--datasets", *map(str, folders), "--out", str(before),
     )  # fmt: skip
-    rows = []
-    for name, first, start in (
-        ("pre-trained", (*generate, pretrain), ("--initial", str(before / "checkpoint"))),
-        ("from nothing", (), ()),
-    ):
-        parts = []
-        for task in config.tasks:
-            one = replace(config, tasks=(task,))
-            made, own = experiment.demonstrations(one, max(1, round(config.share * config.demonstrations)))
-            out = config.out / "runs" / f"{name.replace(' ', '_')}_{task}"
-            train = (
-                "train", "--recipe", "demonstrations", "--budget", str(config.post_budget), *config.train_options(),
-                "--datasets", *map(str, own), "--out", str(out), *start,
-            )  # fmt: skip
-            arm = experiment.Arm(name, out / "checkpoint", (*first, *made, train))
-            parts.append(experiment.run_arms(one, [arm])["rows"][0])
-        rows.append(experiment.joined(name, parts))
-    results = experiment.written(config, rows)
+    return [
+        _arm(config, task, PRETRAINED, (*generate, pretrain), ("--initial", str(before / "checkpoint")))
+        for task in config.tasks
+    ] + [_arm(config, task, FROM_NOTHING, (), ()) for task in config.tasks]
+
+
+def _arm(
+    config: Config, task: str, name: str, first: tuple[experiment.Command, ...], start: experiment.Command
+) -> experiment.Arm:
+    made, own = experiment.demonstrations(
+        replace(config, tasks=(task,)), max(1, round(config.share * config.demonstrations))
+    )
+    out = config.out / "runs" / f"{name.replace(' ', '_')}_{task}"
+    train = (
+        "train", "--recipe", "demonstrations", "--budget", str(config.post_budget), *config.train_options(),
+        "--datasets", *map(str, own), "--out", str(out), *start,
+    )  # fmt: skip
+    return experiment.Arm(f"{name}, {task}", out / "checkpoint", (*first, *made, train))
+
+
+def main(config: Config) -> None:
+    rows: dict[str, list[dict[str, Any]]] = {PRETRAINED: [], FROM_NOTHING: []}
+    for task, arm in zip(config.tasks * 2, arms(config), strict=True):
+        rows[arm.name.split(",")[0]] += experiment.run_arms(replace(config, tasks=(task,)), [arm])["rows"]
+    results = experiment.written(config, [experiment.joined(name, parts) for name, parts in rows.items()])
     figures.draw_bars(results, f"{100 * config.share:.0f} % of the demonstrations", config.out / "pretraining.png")
     print(experiment.table(results))
 

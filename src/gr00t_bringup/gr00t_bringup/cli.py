@@ -11,7 +11,8 @@ import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from types import FrameType
+from types import FrameType, ModuleType
+from typing import Any
 
 from gr00t_policy.core.errors import Gr00tError
 
@@ -170,8 +171,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(verb: Verb, rest: Sequence[str]) -> int:
-    import tyro
-
     try:
         module = importlib.import_module(verb.module)
     except ModuleNotFoundError as error:
@@ -181,10 +180,26 @@ def _run(verb: Verb, rest: Sequence[str]) -> int:
             file=sys.stderr,
         )
         return EXIT_ERROR
+    return int(module.run(_options(verb, module, rest)))
+
+
+def options_of(command: Sequence[str]) -> Any:
+    """What a command line asks for, as the verb's config, without doing it.
+
+    Raises SystemExit where the options cannot be read, Gr00tError where their values are refused.
+    """
+    verb, rest = _find(command)
+    if verb is None:
+        raise SystemExit(f"there is no verb in: {' '.join(command)}")
+    return _options(verb, importlib.import_module(verb.module), rest)
+
+
+def _options(verb: Verb, module: ModuleType, rest: Sequence[str]) -> Any:
+    import tyro
+
     prog = f"gr00t {' '.join(verb.words)}"
     args = ["--help"] if {"-h", "--help"} & set(rest) else list(rest)  # also when the marker's value is not there yet
-    config = tyro.cli(getattr(module, verb.config), prog=prog, args=args, description=_description(verb))
-    return int(module.run(config))
+    return tyro.cli(getattr(module, verb.config), prog=prog, args=args, description=_description(verb))
 
 
 def _find(typed: Sequence[str]) -> tuple[Verb | None, list[str]]:

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The experiments ask for what the commands can do, and their tables and pictures say what was found."""
+
+import importlib
+import sys
+from pathlib import Path
+
+import pytest
+
+from gr00t_bringup.cli import options_of
+
+FOLDER = Path(__file__).parents[4] / "benchmarks"
+EXPERIMENTS = ("chunk_execution", "data_efficiency", "language", "multiplication", "pretraining")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def benchmarks():
+    sys.path.insert(0, str(FOLDER))
+    yield
+    sys.path.remove(str(FOLDER))
+
+
+def test_every_experiment_of_the_folder_is_tested():
+    programs = {path.stem for path in FOLDER.glob("*.py") if "__main__" in path.read_text()}
+    assert programs == set(EXPERIMENTS)
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_the_commands_of_an_experiment_are_understood(name, tmp_path):
+    experiment, module = importlib.import_module("experiment"), importlib.import_module(name)
+    config = module.Config(out=tmp_path)
+    for arm in module.arms(config):
+        for command in arm.commands:
+            options_of(command)
+        for task in config.tasks:
+            options_of(experiment.evaluation(config, arm, task, ("own",), tmp_path / "scores.json"))
+
+
+@pytest.mark.parametrize("name", ["data_efficiency", "multiplication", "pretraining"])
+def test_an_arm_trains_on_what_it_made_and_evaluates_what_it_trained(name, tmp_path):
+    module = importlib.import_module(name)
+    for arm in module.arms(module.Config(out=tmp_path)):
+        made = {Path(command[command.index("--out") + 1]) for command in arm.commands if command[0] == "sim"}
+        *_, train = arm.commands
+        folders = {
+            Path(word) for word in train[train.index("--datasets") + 1 :] if word.startswith(str(tmp_path / "data"))
+        }
+        assert folders and folders <= made
+        assert arm.checkpoint == Path(train[train.index("--out") + 1]) / "checkpoint"
+
+
+def found(name: str, successes: dict[str, int]) -> dict:
+    return {"arm": name, "tasks": {task: {"own": {"successes": n, "episodes": 10}} for task, n in successes.items()}}
+
+
+def test_rows_are_averaged_over_tasks_and_shown(tmp_path):
+    experiment, figures = importlib.import_module("experiment"), importlib.import_module("figures")
+    protocol = experiment.Protocol(out=tmp_path, tasks=("stack", "lift_box"))
+    parts = [found("ours, stack", {"stack": 4}), found("ours, lift_box", {"lift_box": 10})]
+    results = experiment.written(
+        protocol, [experiment.joined("ours", parts), found("none", {"stack": 0, "lift_box": 0})]
+    )
+    assert [row["average"] for row in results["rows"]] == [0.7, 0.0]
+    low, high = results["rows"][0]["average95"]
+    assert low < 0.7 < high
+    assert "| ours | 40 % | 100 % | 70 % |" in experiment.table(results)
+    figures.draw_bars(results, "title", tmp_path / "bars.png")
+    figures.draw_lines(
+        {"ours": [(10, 0.4, 0.2, 0.6), (100, 0.7, 0.5, 0.9)]}, "data [%]", "title", tmp_path / "lines.png"
+    )
+    assert (tmp_path / "bars.png").stat().st_size > 1000 and (tmp_path / "lines.png").stat().st_size > 1000
+
+
+def test_a_command_that_ran_is_not_run_again_and_one_that_fails_says_so(tmp_path, capsys):
+    experiment = importlib.import_module("experiment")
+    experiment.once(tmp_path, ("--help",))
+    experiment.once(tmp_path, ("--help",))
+    assert capsys.readouterr().out.count("gr00t --help") == 1
+    with pytest.raises(Exception, match="no-such-verb"):
+        experiment.once(tmp_path, ("no-such-verb",))
+    assert "no-such-verb" in (tmp_path / "log.txt").read_text()
+
+
+def test_the_reading_of_data_efficiency_is_about_the_largest_and_smallest_share():
+    module = importlib.import_module("data_efficiency")
+    rates = {"ours, 10%": 0.6, "Diffusion Policy, 10%": 0.1, "ours, 100%": 0.8, "Diffusion Policy, 100%": 0.5}
+    said = module.reading({"rows": [{"arm": arm, "average": rate} for arm, rate in rates.items()]})
+    assert "+30 points" in said and "75 %" in said
