@@ -4,7 +4,6 @@
 Defaults are those of the public fine-tuning script of GR00T N1: the language model stays, all else learns.
 """
 
-import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -24,25 +23,24 @@ from gr00t_policy.data.transforms import StateActionTransform
 from gr00t_policy.model.checkpoint import Checkpoint, check_parts, load_checkpoint
 from gr00t_policy.model.config import ModelConfig
 from gr00t_policy.training.batches import DemonstrationBatches, Prompts
-from gr00t_policy.training.config import LoopConfig, StageConfig
+from gr00t_policy.training.config import LoopConfig
 from gr00t_policy.training.embodiment_slots import with_slot
 from gr00t_policy.training.loop import TrainingRun
+from gr00t_policy.training.n1_options import N1Options
 from gr00t_policy.training.processes import main_first
 from gr00t_policy.training.run_claim import claim
 from gr00t_policy.training.run_folder import cached_frames, save_result, train_with_progress
 from gr00t_policy.training.statistics import widened
 
 
-@dataclass(frozen=True)
-class FinetuneConfig:
-    """What to fine-tune on what. The defaults of everything optional are GR00T N1's own."""
+@dataclass(frozen=True, kw_only=True)
+class FinetuneConfig(N1Options):
+    """What to fine-tune on what."""
 
     dataset: Path
     """LeRobot v2 folder with modality.json."""
     init: Path
     """Checkpoint to start from: ours, or one as NVIDIA released it."""
-    out: Path
-    """Run folder. An interrupted run is continued."""
     recipe: Literal["finetune"] = "finetune"
     """This recipe."""
     hold_out: tuple[int, ...] = ()
@@ -59,20 +57,6 @@ class FinetuneConfig:
     """Optimiser steps."""
     batch: int = 16
     """Pictures per step, of all processes together."""
-    accumulate: int = 1
-    """Parts in which a process takes its share of a step, one after the other: less memory, the same pictures."""
-    samples_per_image: int = 1
-    """Action samples (noise, flow time) that share one encoded picture; more are nearly free."""
-    lr: float = 1e-4
-    """Peak learning rate; half a cosine to 0 after the warm-up."""
-    warmup_ratio: float = 0.05
-    """Share of the steps in which the learning rate rises."""
-    weight_decay: float = 1e-5
-    """Of matrices and tables; biases and norms are not decayed."""
-    betas: tuple[float, float] = (0.95, 0.999)
-    """Decay of AdamW's first and second moment."""
-    gradient_clip: float = 1.0
-    """Greatest norm of the gradient."""
     tune_llm: bool = False
     """Language model."""
     tune_visual: bool = True
@@ -81,86 +65,32 @@ class FinetuneConfig:
     """State and action encoders, action decoder, positions."""
     tune_diffusion_model: bool = True
     """DiT."""
-    jitter: float = 1.0
-    """Strength of colour jitter relative to GR00T N1's."""
-    state_noise_rad: float = 0.0
-    """Standard deviation of noise on the joint states."""
     offset_share: float = 0.0
     """Standard deviation of an offset added to a sample's joint state and actions alike, as a share of each joint's
     recorded range: for a handful of recordings, which otherwise teach their own places by heart."""
     offset_groups: tuple[str, ...] = ()
     """Joint groups to offset: those whose actions are in the units of their states."""
-    max_image_age_frames: int = 0
-    """Pictures are up to this many frames older than the joint state, as on a robot whose pictures arrive late."""
-    min_range_rad: float = 0.0
-    """Joints that move less are normalised as if they moved this much."""
-    ema_decay: float = 0.0
-    """Decay of averaged weights to save instead of the last ones; 0: the last."""
-    seed: int = 42
-    save_every: int = 500
-    """Steps between resume points."""
-    threads: int = 2
-    """Threads that train."""
-    device: str = "cpu"
-    """cpu or cuda."""
-    mixed_precision: bool | None = None
-    """Compute in bfloat16, weights in float32; default: on cuda."""
-    shard: bool = False
-    """Each process keeps a part of weights, gradients and moments instead of a copy (FSDP), under accelerate launch."""
-    tensorboard: bool = False
-    """Write the log for TensorBoard too, to <out>/tensorboard."""
 
     def __post_init__(self) -> None:
-        if self.steps < 1 or self.batch < 1 or self.samples_per_image < 1 or self.lr <= 0:
-            raise ConfigError(f"steps, batch, samples_per_image and lr must be above 0: {self}")
-        if self.save_every < 1 or self.seed < 0 or self.accumulate < 1:
-            raise ConfigError(f"save_every and accumulate must be at least 1 and seed not negative: {self}")
+        super().__post_init__()
         if self.offset_share and not self.offset_groups:
             raise ConfigError(
                 "offset_share needs offset_groups: the joint groups whose actions are in the units of their states"
             )
-        if not 0 <= self.warmup_ratio < 1:
-            raise ConfigError(f"warmup_ratio must lie in [0, 1), got {self.warmup_ratio}")
 
     @property
     def frozen(self) -> tuple[str, ...]:
-        """Names of ``tuning.PARTS``. The auxiliary localiser has no labels here and stays as it is."""
+        """Names of ``tuning.PARTS``; there are no labels here for the auxiliary localiser."""
         tuned = {
             "language": self.tune_llm,
             "vision": self.tune_visual,
             "projector": self.tune_projector,
             "diffusion": self.tune_diffusion_model,
         }
-        return (*(part for part, learns in tuned.items() if not learns), "localiser")
+        return tuple(part for part, learns in tuned.items() if not learns)
 
     def loop(self) -> LoopConfig:
-        stage = StageConfig(
-            steps=self.steps,
-            learning_rate=self.lr,
-            images_per_step=self.batch,
-            samples_per_image=self.samples_per_image,
-            aux_weight=0.0,
-            warmup_steps=max(1, math.ceil(self.warmup_ratio * self.steps)),
-            fall_after_warmup=True,
-            final_share=0.0,
-        )
-        return LoopConfig(
-            out=self.out,
-            stages={"finetune": stage},
-            frozen=self.frozen,
-            betas=self.betas,
-            weight_decay=self.weight_decay,
-            gradient_clip=self.gradient_clip,
-            ema_decay=self.ema_decay,
-            seed=self.seed,
-            threads=self.threads,
-            device=self.device,
-            mixed_precision=self.device == "cuda" if self.mixed_precision is None else self.mixed_precision,
-            accumulate=self.accumulate,
-            shard=self.shard,
-            save_every=self.save_every,
-            tensorboard=self.tensorboard,
-        )
+        return self.loop_of("finetune", self.frozen)
 
 
 def run(config: FinetuneConfig) -> int:

@@ -2,11 +2,9 @@
 """What the recipes on streamed data have in common: their options, and the way from a mixture to a checkpoint."""
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -28,9 +26,10 @@ from gr00t_policy.model.checkpoint import check_parts, save_checkpoint
 from gr00t_policy.model.tokenizer import PromptTokenizer
 from gr00t_policy.model.vla import Vla
 from gr00t_policy.training.batches import Prompts
-from gr00t_policy.training.config import LoopConfig, StageConfig
+from gr00t_policy.training.config import LoopConfig
 from gr00t_policy.training.loop import TrainingRun
 from gr00t_policy.training.mixture_batches import MixtureBatches, Reading, RobotInBatch
+from gr00t_policy.training.n1_options import N1Options
 from gr00t_policy.training.processes import accelerator, main_first
 from gr00t_policy.training.run_claim import claim
 from gr00t_policy.training.run_folder import save_result, train_with_progress
@@ -42,41 +41,11 @@ _PLACES = ("out", "mixture", "datasets", "init", "tokenizer", "embodiment")  # o
 
 
 @dataclass(frozen=True, kw_only=True)
-class MixtureRunConfig:
-    """Options of a run on streamed samples. Defaults are GR00T N1's where it says them."""
+class MixtureRunConfig(N1Options):
+    """Options of a run on streamed samples."""
 
-    out: Path
-    """Run folder. An interrupted run is continued."""
-    steps: int = 20000
-    """Optimiser steps."""
-    batch: int = 128
-    """Pictures per step, of all processes together."""
-    accumulate: int = 1
-    """Parts in which a process takes its share of a step, one after the other: less memory, the same pictures."""
-    samples_per_image: int = 1
-    """Action samples (noise, flow time) that share one encoded picture; more are nearly free."""
-    lr: float = 1e-4
-    """Peak learning rate; half a cosine to 0 after the warm-up."""
-    warmup_ratio: float = 0.05
-    """Share of the steps in which the learning rate rises."""
-    weight_decay: float = 1e-5
-    """Of matrices and tables; biases and norms are not decayed."""
-    betas: tuple[float, float] = (0.95, 0.999)
-    """Decay of AdamW's first and second moment."""
-    gradient_clip: float = 1.0
-    """Greatest norm of the gradient."""
     aux_weight: float = 0.0
     """Weight of the localisation loss where datasets have labels (column goal_uv); the network must have a localiser."""
-    jitter: float = 1.0
-    """Strength of colour jitter relative to GR00T N1's."""
-    state_noise_rad: float = 0.0
-    """Standard deviation of noise on the joint states."""
-    max_image_age_frames: int = 0
-    """Pictures are up to this many frames older than the joint state, as on a robot whose pictures arrive late."""
-    min_range_rad: float = 0.0
-    """Joints that move less are normalised as if they moved this much."""
-    ema_decay: float = 0.0
-    """Decay of averaged weights to save instead of the last ones; 0: the last."""
     workers: int = 2
     """Threads of each training process that read and decode ahead."""
     worker_processes: bool = False
@@ -85,57 +54,15 @@ class MixtureRunConfig:
     """Samples shuffled together, of which two such blocks wait in memory."""
     frames_per_visit: int = 1
     """Samples that share one pass over a video: more where key frames are rare. Divides block."""
-    seed: int = 42
-    save_every: int = 500
-    """Steps between resume points."""
-    threads: int = 2
-    """Threads that train."""
-    device: str = "cpu"
-    """cpu or cuda."""
-    mixed_precision: bool | None = None
-    """Compute in bfloat16, weights in float32; default: on cuda."""
-    shard: bool = False
-    """Each process keeps a part of weights, gradients and moments instead of a copy (FSDP), under accelerate launch."""
-    tensorboard: bool = False
-    """Write the log for TensorBoard too, to <out>/tensorboard."""
 
     def __post_init__(self) -> None:
-        if self.steps < 1 or self.batch < 1 or self.samples_per_image < 1 or self.lr <= 0:
-            raise ConfigError(f"steps, batch, samples_per_image and lr must be above 0: {self}")
-        if not 0 <= self.warmup_ratio < 1:
-            raise ConfigError(f"warmup_ratio must lie in [0, 1), got {self.warmup_ratio}")
-        if min(self.aux_weight, self.state_noise_rad, self.min_range_rad, self.jitter) < 0:
-            raise ConfigError(f"aux_weight, state_noise_rad, min_range_rad and jitter must not be negative: {self}")
+        super().__post_init__()
+        if self.aux_weight < 0:
+            raise ConfigError(f"aux_weight must not be negative, got {self.aux_weight}")
 
     def loop(self, stage: str, frozen: tuple[str, ...]) -> LoopConfig:
         """One stage of this name."""
-        only = StageConfig(
-            steps=self.steps,
-            learning_rate=self.lr,
-            images_per_step=self.batch,
-            samples_per_image=self.samples_per_image,
-            aux_weight=self.aux_weight,
-            warmup_steps=max(1, math.ceil(self.warmup_ratio * self.steps)),
-            fall_after_warmup=True,
-            final_share=0.0,
-        )
-        return LoopConfig(
-            out=self.out,
-            stages={stage: only},
-            frozen=frozen if self.aux_weight else tuple(dict.fromkeys((*frozen, "localiser"))),
-            betas=self.betas,
-            weight_decay=self.weight_decay,
-            gradient_clip=self.gradient_clip,
-            ema_decay=self.ema_decay,
-            seed=self.seed,
-            threads=self.threads,
-            device=self.device,
-            mixed_precision=self.device == "cuda" if self.mixed_precision is None else self.mixed_precision,
-            accumulate=self.accumulate,
-            shard=self.shard,
-            save_every=self.save_every,
-            tensorboard=self.tensorboard,
-        )
+        return self.loop_of(stage, frozen, self.aux_weight)
 
 
 @dataclass(frozen=True)

@@ -77,7 +77,9 @@ def done(dataset, init, tmp_path_factory) -> FinetuneConfig:
 
 
 def short(dataset: Path, init: Path, out: Path) -> FinetuneConfig:
-    return FinetuneConfig(dataset, init, out, hold_out=(HELD_OUT,), steps=3, batch=2, lr=1e-3, threads=1, save_every=1)
+    return FinetuneConfig(
+        dataset=dataset, init=init, out=out, hold_out=(HELD_OUT,), steps=3, batch=2, lr=1e-3, threads=1, save_every=1
+    )
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
@@ -236,7 +238,7 @@ def test_any_sentence_encodes_with_the_tokenizer_it_started_with(done, init):
 def test_the_learning_rate_rises_for_a_twentieth_and_falls_to_nothing():
     from gr00t_policy.training.loop import _rate
 
-    stage = FinetuneConfig(Path("d"), Path("i"), Path("o"), steps=1000).loop().stages["finetune"]
+    stage = FinetuneConfig(dataset=Path("d"), init=Path("i"), out=Path("o"), steps=1000).loop().stages["finetune"]
     rates = [_rate(stage, step) for step in range(1000)]
     assert max(rates) == pytest.approx(1e-4) and rates[49] == rates[50] == max(rates)
     assert rates[24] == pytest.approx(0.5e-4)
@@ -296,7 +298,7 @@ from gr00t_policy.core.errors import CheckpointError
 from gr00t_policy.training import finetune
 dataset, init, out, limit = sys.argv[1:]
 config = finetune.FinetuneConfig(
-    Path(dataset), Path(init), Path(out), steps=4, batch=2, lr=1e-3, threads=1, save_every=1, hold_out=(1,)
+    dataset=Path(dataset), init=Path(init), out=Path(out), steps=4, batch=2, lr=1e-3, threads=1, save_every=1, hold_out=(1,)
 )
 save = finetune.TrainingRun._save
 def saving(self):

@@ -26,7 +26,7 @@ from pathlib import Path
 from gr00t_policy.training import finetune
 dataset, init, out, steps = sys.argv[1:]
 config = finetune.FinetuneConfig(
-    Path(dataset), Path(init), Path(out), steps=int(steps), batch=4, lr=1e-3, threads=1, save_every=2
+    dataset=Path(dataset), init=Path(init), out=Path(out), steps=int(steps), batch=4, lr=1e-3, threads=1, save_every=2
 )
 finetune.run(config)
 """
@@ -45,7 +45,7 @@ def start(tmp_path_factory) -> FinetuneConfig:
         writer.finish()
     init = save_small_checkpoint(folder / "init")
     return FinetuneConfig(
-        folder / "recorded", init, folder / "whole", steps=4, batch=4, lr=1e-3, threads=1, save_every=2
+        dataset=folder / "recorded", init=init, out=folder / "whole", steps=4, batch=4, lr=1e-3, threads=1, save_every=2
     )
 
 
