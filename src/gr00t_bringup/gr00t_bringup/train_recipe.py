@@ -125,6 +125,8 @@ class TrainVerbConfig:
     """Demonstrations of your own (LeRobot v2 with modality.json) instead of the recipe's."""
     initial: Path | None = None
     """Checkpoint to start from (post-training); its localisation stage is then skipped."""
+    new_words: bool = False
+    """With --initial: learn the words of the data's sentences whole; words known before keep their meaning."""
     workers: int = 2
     """Processes that make data."""
     threads: int = 2
@@ -139,6 +141,10 @@ class TrainVerbConfig:
         if self.recipe not in RECIPES:
             raise ConfigError(
                 f"unknown recipe '{self.recipe}'; known: {', '.join(RECIPES)}, pretrain, posttrain, finetune, diffusion_policy"
+            )
+        if self.new_words and self.initial is None:
+            raise ConfigError(
+                "--new-words is for a checkpoint that knows some already: give --initial, or leave it out"
             )
         if self.budget <= 0:
             raise ConfigError(f"budget is a share of the recipe's steps and must be above 0, got {self.budget}")
@@ -184,6 +190,7 @@ def _train(
             out=out,
             scenes=_scenes(config, RECIPES[config.recipe]),
             mixed_precision=config.bf16,
+            new_words=config.new_words and initial is not None,
             stages={name: _scaled(stage, config.budget) for name, stage in stages.items()},
             initial=initial,
             threads=config.threads,

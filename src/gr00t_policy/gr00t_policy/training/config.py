@@ -103,6 +103,8 @@ class TrainConfig(LoopConfig):
     camera: str = "ego_view"
     initial: Path | None = None
     """Checkpoint to start from (post-training); its network replaces ``model``."""
+    new_words: bool = False
+    """With ``initial``: make a tokenizer anew from all sentences, so that new words are whole; known ones keep their rows."""
     max_image_age_frames: int = 4
     """Pictures are up to this many frames older than the joint state they are used with, as at run time."""
     state_noise_rad: float = 0.008
@@ -118,6 +120,8 @@ class TrainConfig(LoopConfig):
         super().__post_init__()
         if not self.datasets:
             raise ConfigError("training needs at least one dataset")
+        if self.new_words and self.initial is None:
+            raise ConfigError("new_words is for a network that knows some already: give initial, or leave it out")
         if self.recovery_weight < 1:
             raise ConfigError(f"recovery_weight must be at least 1, got {self.recovery_weight}")
         if self.scenes is None and any(stage.scenes_per_step for stage in self.stages.values()):

@@ -21,6 +21,7 @@ from gr00t_policy.model.vla import Vla, build_vla
 from gr00t_policy.training.batches import DemonstrationBatches, GroundingBatches, Prompts
 from gr00t_policy.training.config import TrainConfig
 from gr00t_policy.training.loop import TrainingRun
+from gr00t_policy.training.new_words import with_new_words
 from gr00t_policy.training.processes import main_first
 from gr00t_policy.training.run_folder import cached_frames, save_result, train_with_progress
 from gr00t_policy.training.statistics import widened
@@ -66,16 +67,19 @@ def training_card(
 def _network(
     config: TrainConfig, datasets: list[LeRobotDataset], scenes: GroundingSet | None
 ) -> tuple[Vla, Statistics, Tokenizer]:
-    """A new network, or the one of ``initial`` with its own statistics and tokenizer."""
-    if config.initial is not None:
-        checkpoint = load_checkpoint(config.initial, config.embodiment)
-        return checkpoint.load_weights(), checkpoint.statistics, checkpoint.prompt.tokenizer
-    model_config = replace(
-        resized(preset(config.model), config.image_size, config.patch), crop_fraction=config.crop_fraction
-    )
+    """A new network, or the one of ``initial`` with its own statistics, and its own tokenizer unless new words are learnt."""
     sentences = {sentence for dataset in datasets for sentence in dataset.tasks.values()}
     if scenes is not None:
         sentences |= scenes.facts.sentences
+    if config.initial is not None:
+        checkpoint = load_checkpoint(config.initial, config.embodiment)
+        model, tokenizer = checkpoint.load_weights(), checkpoint.prompt.tokenizer
+        if config.new_words:
+            tokenizer = with_new_words(model, tokenizer, sorted(sentences))
+        return model, checkpoint.statistics, tokenizer
+    model_config = replace(
+        resized(preset(config.model), config.image_size, config.patch), crop_fraction=config.crop_fraction
+    )
     statistics = widened(statistics_of(datasets, load_embodiment(config.embodiment).tag), config.min_range_rad)
     tokenizer = train_tokenizer(sorted(sentences), model_config.language.vocab)
     return build_vla(model_config, config.seed), statistics, tokenizer
