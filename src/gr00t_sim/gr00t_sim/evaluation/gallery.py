@@ -9,6 +9,7 @@ from typing import Any
 
 from rich.console import Console
 
+from gr00t_policy.baseline.checkpoint import is_diffusion_policy
 from gr00t_policy.data.durable import written_aside
 from gr00t_sim.evaluation.episode import EpisodeKey, EpisodeResult, EpisodeSettings
 from gr00t_sim.evaluation.gallery_page import Shown, page
@@ -61,7 +62,7 @@ def make_gallery(
     jobs = [_job(folder, checkpoint, identity.settings, result.key, film=result.key in with_film) for result in shown]
     again = replay_all(jobs, workers, console)
     entries = [
-        Shown(result, again[result.key], job.strip, job.film, play_command(checkpoint, identity.settings, result))
+        Shown(result, again[result.key], job.strip, job.film, play_commands(checkpoint, identity.settings, result))
         for result, job in zip(shown, jobs, strict=True)
     ]
     with written_aside(folder / PAGE) as aside:
@@ -69,8 +70,8 @@ def make_gallery(
     return folder / PAGE
 
 
-def play_command(checkpoint: Path, settings: EpisodeSettings, result: EpisodeResult) -> tuple[str, str]:
-    """The lines that play the scene again: the same episode with strip and film; and live, with the whole stack."""
+def play_commands(checkpoint: Path, settings: EpisodeSettings, result: EpisodeResult) -> tuple[str, ...]:
+    """The lines that play the scene again: the same episode with strip and film; and live, where nodes can run the network."""
     key, usual = result.key, EpisodeOptions().settings
     same = ["./gr00t", "eval", "--task", key.task, "--seed", str(key.seed), "--episodes", "1"]
     same += ["--language", key.language, "--checkpoint", str(checkpoint)]
@@ -78,6 +79,8 @@ def play_command(checkpoint: Path, settings: EpisodeSettings, result: EpisodeRes
         if value != getattr(usual, name):
             same += [f"--{name.replace('_', '-')}", str(value)]
     same += ["--out", "out/replay", "--fresh"]
+    if is_diffusion_policy(checkpoint):
+        return (shlex.join(same),)
     live = ["./gr00t", "demo", "--task", key.task, "--seed", str(key.seed), "--say", result.heard]
     if settings.looks != usual.looks:
         live += ["--looks", settings.looks]

@@ -31,7 +31,7 @@ def run_jobs_on_ray(
     Dead workers are replaced without a word: ``died`` is never told. Raises ConfigError when ray is not installed or the
     cluster is not there, WorkerError when workers die again and again.
     """
-    with _cluster(address, workers) as ray:
+    with ray_cluster(address, workers) as ray:
         shared = ray.put(work)  # sent to each machine once
         task = ray.remote(num_cpus=1, max_retries=MAX_DEATHS - 1)(_do)
         at_once = max(1, int(ray.cluster_resources().get("CPU", 1)))
@@ -70,7 +70,7 @@ def _result(ray: Any, reference: Any, job: Any) -> Any:
 
 
 @contextmanager
-def _cluster(address: str, workers: int) -> Iterator[Any]:
+def ray_cluster(address: str, workers: int) -> Iterator[Any]:
     if importlib.util.find_spec("ray") is None:
         raise ConfigError("--cluster needs ray, which is not installed here; docs/multiplication.md says how to get it")
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # nobody is told of what runs here

@@ -15,7 +15,7 @@ from PIL import Image
 from gr00t_policy.data.video import read_header
 from gr00t_sim.evaluate import EvalConfig, run
 from gr00t_sim.evaluation.episode import EpisodeKey, EpisodeSettings
-from gr00t_sim.evaluation.gallery import choose, forget_pictures, play_command
+from gr00t_sim.evaluation.gallery import choose, forget_pictures, play_commands
 from gr00t_sim.evaluation.gallery_page import Shown, page
 from gr00t_sim.evaluation.scores import summarise
 from gr00t_sim.film_strip import Recorder, write_strip
@@ -36,11 +36,17 @@ def test_every_failure_is_chosen_up_to_the_limit_and_the_rest_is_counted():
 @pytest.mark.parametrize("settings", [SETTINGS, EpisodeSettings(3.5, 0.25, 1.0, "torch", "fp32")])
 def test_the_command_beside_a_strip_asks_for_exactly_that_episode(settings):
     result = made_result(10007, success=False, language="other")
-    same, live = (shlex.split(command) for command in play_command(Path("models/my tiny"), settings, result))
+    same, live = (shlex.split(command) for command in play_commands(Path("models/my tiny"), settings, result))
     config = tyro.cli(EvalConfig, args=same[2:])
     assert config.keys() == [EpisodeKey("choose_bin", "other", 10007)]
     assert config.settings == settings and config.checkpoint == Path("models/my tiny")
     assert live[live.index("--say") + 1] == result.heard
+
+
+def test_a_network_that_no_node_can_run_is_not_offered_live(tmp_path):
+    (tmp_path / "config.json").write_text('{"model_type": "diffusion_policy"}')
+    (same,) = play_commands(tmp_path, SETTINGS, made_result(1, success=False))
+    assert shlex.split(same)[:2] == ["./gr00t", "eval"]
 
 
 def test_what_was_said_cannot_break_the_page(tmp_path):

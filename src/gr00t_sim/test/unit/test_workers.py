@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Worker processes: every job is done once, also when a worker dies; what always kills its worker is an error."""
 
+import importlib.util
+import ipaddress
 import math
 import multiprocessing
 import os
@@ -8,8 +10,10 @@ import signal
 import threading
 import time
 
+import psutil
 import pytest
 
+from gr00t_sim.jobs.ray_workers import LOCAL, ray_cluster
 from gr00t_sim.jobs.workers import WorkerError, run_jobs
 
 
@@ -57,3 +61,21 @@ def test_an_error_of_the_work_is_raised_here_and_leaves_no_process_behind():
     with pytest.raises(ValueError, match="domain|nonnegative"):
         run_jobs([-1.0, 4.0], math.sqrt, 2, lambda _: None)
     assert set(multiprocessing.active_children()) <= before
+
+
+@pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="ray is not installed")
+def test_a_cluster_made_for_one_run_listens_on_loopback_alone_and_ends_with_it():
+    """Ray turns loopback into the machine's own address unless it is kept from it, by means that a new release may lose."""
+    before = set(psutil.Process().children(recursive=True))
+    with ray_cluster(LOCAL, 1) as ray:
+        assert ray.get(ray.remote(lambda: math.sqrt(4)).remote()) == 2
+        made = [one for one in psutil.Process().children(recursive=True) if one not in before]
+        addresses = {
+            connection.laddr.ip.removeprefix("::ffff:")  # IPv4 in an IPv6 socket
+            for process in (psutil.Process(), *made)
+            for connection in process.net_connections(kind="inet")
+            if connection.status == psutil.CONN_LISTEN
+        }
+    assert addresses, "nothing was looked at"
+    assert all(ipaddress.ip_address(address).is_loopback for address in addresses), addresses
+    assert not psutil.wait_procs(made, timeout=20)[1]
