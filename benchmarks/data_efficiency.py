@@ -24,7 +24,7 @@ class Config(experiment.Protocol):
     out: Path = Path("out/benchmarks/data_efficiency")
     shares: tuple[float, ...] = (0.1, 0.3, 1.0)
     """Shares of the demonstrations."""
-    baseline_steps: int = 5600
+    baseline_steps: int = 2800
     """Optimiser steps of Diffusion Policy; ours takes as many in its two stages at the default budget."""
 
 

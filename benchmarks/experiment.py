@@ -32,7 +32,7 @@ class Protocol:
     """Unseen scenes of each task."""
     demonstrations: int = 150
     """Demonstrations of each task that are all of the data."""
-    budget: float = 0.5
+    budget: float = 0.25
     """Share of the recipes' training steps."""
     workers: int = 2
     """Processes that generate and evaluate."""
