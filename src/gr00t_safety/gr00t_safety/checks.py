@@ -158,14 +158,18 @@ def check_range(
 
 
 def check_jump(
-    names: tuple[str, ...], positions: Vector, reference: Vector, max_jump_rad: float, of: str
+    names: tuple[str, ...], positions: Vector, reference: Vector, max_jump_rad: float | Vector, of: str
 ) -> Refusal | None:
-    """No joint may be further than ``max_jump_rad`` from ``reference`` (N,). ``of``: what jumped, for people."""
+    """No joint may be further than ``max_jump_rad`` (one for all, or (N,)) from ``reference`` (N,).
+
+    of: what jumped, for people.
+    """
     away = np.abs(positions - reference)
-    worst = int(away.argmax())
-    if away[worst] <= max_jump_rad:
+    limit = np.broadcast_to(max_jump_rad, away.shape)
+    worst = int((away - limit).argmax())
+    if away[worst] <= limit[worst]:
         return None
-    return Refusal(RefusalKind.JUMP, f"{of}: '{names[worst]}' by {away[worst]:.2f} rad (at most {max_jump_rad} rad)")
+    return Refusal(RefusalKind.JUMP, f"{of}: '{names[worst]}' by {away[worst]:.2f} rad (at most {limit[worst]:g} rad)")
 
 
 def _check_values(names: tuple[str, ...], positions: Vector, what: str) -> Refusal | None:

@@ -72,8 +72,12 @@ class GateConfig:
         0.25, "how far a command's stamp may lie behind the newest joint state's", "s", 0.02, 10.0
     )
     max_jump_rad: float = _setting(1.0, "a command further from the one before is refused", "rad", 0.01, 1.0)
-    max_start_distance_rad: float = _setting(
-        0.5, "motion starts only if the command is this near to the robot's pose", "rad", 0.01, 1.0
+    max_start_s: float = _setting(
+        0.25,
+        "motion starts only if each joint is this near to its command, in time at its velocity limit",
+        "s",
+        0.005,
+        0.5,
     )
     max_beyond_limit_rad: float = _setting(
         0.5, "a value further beyond its position limit is refused, not clamped", "rad", 0.0, 0.5

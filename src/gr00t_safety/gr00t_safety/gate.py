@@ -59,6 +59,8 @@ class Gate:
             config.acceleration_scale,
             config.position_margin_rad,
         )
+        # As a time, since a plan runs ahead of a robot that is still held by what each joint travels meanwhile.
+        self._max_start_rad = config.max_start_s * np.array([j.max_velocity_rad_s for j in embodiment.joints])
         self._measured = MeasuredPose(embodiment, config)
         ages = {
             "policy": AgeLimits(config.command_warn_s, config.command_hold_s),
@@ -309,9 +311,10 @@ class Gate:
             return "coming to rest"
         newest = stream.line.newest
         assert newest is not None
-        limit_rad = self.config.max_start_distance_rad
         names = self.embodiment.joint_names
-        far = check_jump(names, newest, self._limiter.positions, limit_rad, "the command is far from the held pose")
+        far = check_jump(
+            names, newest, self._limiter.positions, self._max_start_rad, "the command is far from the held pose"
+        )
         return far.text if far is not None else ""
 
     def _present_cause(self, now_ns: int) -> str:

@@ -56,13 +56,26 @@ def test_limits_open_up_after_the_transition():
 
 
 def test_motion_does_not_begin_while_the_command_is_far_from_the_pose():
-    gate_rig = rig(max_start_distance_rad=0.3)
+    gate_rig = rig(max_start_s=0.15)
     gate_rig.gate.activate()
     target = gate_rig.home()
     target[2] += 0.4
     gate_rig.run(1.0, target)
     assert gate_rig.state is State.HOLD
     assert "left_shoulder_yaw_joint" in gate_rig.reason and "0.40" in gate_rig.reason
+
+
+def test_a_fast_joint_may_be_further_ahead_of_the_held_pose_than_a_slow_one():
+    """The plan of a closing hand runs ahead of a robot that the gate still holds; 0.7 rad is 0.18 s of a finger."""
+    finger = GR1.policy_joint_names.index("L_pinky_proximal_joint")
+    near, far = rig(), rig()
+    for gate_rig, distance_rad in ((near, 0.7), (far, 1.05)):
+        gate_rig.gate.activate()
+        target = gate_rig.home()
+        target[finger] += distance_rad
+        gate_rig.run(0.5, target)
+    assert near.state is State.ACTIVE
+    assert far.state is State.HOLD and "at most 1 rad" in far.reason
 
 
 def test_permuted_names_move_the_robot_identically():
