@@ -36,7 +36,7 @@ def _arms_of_share(config: Config, share: float) -> list[experiment.Arm]:
     for name, options in {
         "ours": ("--recipe", "demonstrations", "--budget", str(config.budget), *config.train_options()),
         "ours with still scenes": (
-            "--recipe", "suite", "--budget", str(config.budget), "--data", str(config.out / "data"), *config.train_options(),
+            "--recipe", "tiny", "--budget", str(config.budget), "--data", str(config.out / "data"), *config.train_options(),
         ),
         "Diffusion Policy": (
             "--recipe", "diffusion_policy", "--steps", str(config.baseline_steps), "--threads", str(config.threads),

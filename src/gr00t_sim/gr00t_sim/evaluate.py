@@ -111,7 +111,7 @@ def report(config: EvalConfig, identity: Identity, outcomes: Sequence[EpisodeRes
     return {
         "checkpoint": str(config.checkpoint),
         "checkpoint_hash": identity.checkpoint_hash,
-        "suite": config.suite or ("" if config.task else "trained"),
+        "suite": config.suite or ("" if config.task else "gr1_tabletop"),
         "seed": config.seed,
         "settings": asdict(identity.settings),
         "code": identity.code,

@@ -19,7 +19,7 @@ class EpisodeOptions:
     task: str = ""
     """Task name; default: those of the suite."""
     suite: str = ""
-    """Suite of tasks: 'trained' (the default: what the shipped checkpoint learnt) or 'gr1_tabletop' (all)."""
+    """Suite of tasks; the default is 'gr1_tabletop', all of them."""
     episodes: int = 100
     """Episodes per task and language."""
     seed: int = 10000
@@ -64,7 +64,7 @@ class EpisodeOptions:
 
     @property
     def tasks(self) -> tuple[str, ...]:
-        return (self.task,) if self.task else suite_named(self.suite or "trained")
+        return (self.task,) if self.task else suite_named(self.suite or "gr1_tabletop")
 
     @property
     def settings(self) -> EpisodeSettings:

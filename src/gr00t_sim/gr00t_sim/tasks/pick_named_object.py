@@ -23,6 +23,7 @@ class PickNamedObject(PlaceTask):
         "put the {object} into the {bin}",
         "place the {object} in the {bin}",
         "grab the {object} and drop it into the {bin}",
+        "take the {object} and put it in the {bin}",
     )
 
     def _scene(self, rng: np.random.Generator) -> tuple[dict[str, NDArray[np.float64]], dict[str, NDArray[np.float64]]]:

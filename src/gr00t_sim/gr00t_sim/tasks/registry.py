@@ -41,7 +41,6 @@ TASKS: dict[str, type[Task]] = {
 }
 
 SUITES: dict[str, tuple[str, ...]] = {
-    "trained": ("pick_named_object", "choose_bin"),  # what the shipped checkpoint was trained on
     "gr1_tabletop": tuple(TASKS),
 }
 

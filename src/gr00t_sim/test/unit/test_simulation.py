@@ -9,10 +9,9 @@ from gr00t_policy.core.embodiment import load_embodiment
 from gr00t_sim.assets import urdf_path
 from gr00t_sim.robot import robot_spec
 from gr00t_sim.simulation import TabletopSim
-from gr00t_sim.tasks.registry import SUITES
 
 
-@pytest.fixture(scope="module", params=SUITES["trained"])
+@pytest.fixture(scope="module", params=("pick_named_object", "choose_bin"))
 def sim(request):
     sim = TabletopSim(request.param)
     yield sim

@@ -8,13 +8,13 @@ from gr00t_sim.demonstration import Demonstrator, Variety
 from gr00t_sim.experts.grasp import TOP_GRASP, HandShape
 from gr00t_sim.robot import SIDES
 from gr00t_sim.simulation import TabletopSim
-from gr00t_sim.tasks.registry import SUITES, make_task
+from gr00t_sim.tasks.registry import make_task
 from gr00t_sim.tasks.task import TaskError
 
 STRAIGHT = Variety(random_start=0.0, pushed=0.0, after_success_ticks=10)  # a can dropped into a bin may rock a while
 
 
-@pytest.fixture(scope="module", params=SUITES["trained"])
+@pytest.fixture(scope="module", params=("pick_named_object", "choose_bin"))
 def demonstrator(request):
     demonstrator = Demonstrator(TabletopSim(request.param), STRAIGHT)
     yield demonstrator
