@@ -130,6 +130,12 @@ VERBS = (
         "what a checkpoint, dataset or bag holds; does it fit",
     ),
     Verb(
+        ("bag", "recover"),
+        "gr00t_bringup.bag_recover",
+        "BagRecoverConfig",
+        "a whole bag out of one that was cut off; the bag itself is only read",
+    ),
+    Verb(
         ("data", "check"),
         "gr00t_bringup.data_check",
         "DataCheckConfig",

@@ -172,10 +172,14 @@ class BagWriter:
             known = ", ".join(self._topics) or "none"
             raise DatasetError(f"topic '{message.topic}' was not added to bag {self.folder}; added: {known}")
         if self._is_full(message.log_ns):
-            self._finish_file(None)
-            self._file = self._open_file()
+            self.split()
         self._file.write(message)
         recorded.count += 1
+
+    def split(self) -> None:
+        """Go on in the next file."""
+        self._finish_file(None)
+        self._file = self._open_file()
 
     def flush(self) -> None:
         """Close the open chunk and hand it to the operating system: what was written outlives this process."""

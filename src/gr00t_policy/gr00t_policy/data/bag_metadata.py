@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from gr00t_policy.core.errors import DatasetError
-from gr00t_policy.data.bag_topic import INFINITE_NS, BagTopic
+from gr00t_policy.data.bag_topic import INFINITE_NS, BagTopic, OfferedQos
 
 METADATA_FILE = "metadata.yaml"
 _ROOT = "rosbag2_bagfile_information"
@@ -91,6 +91,26 @@ def qos_yaml(topic: BagTopic) -> str:
     return to_yaml(_qos_list(topic))
 
 
+def qos_from_yaml(text: str) -> tuple[OfferedQos, ...]:
+    """The inverse of ``qos_yaml``; empty where the text is another's and says things differently."""
+    try:
+        return tuple(
+            OfferedQos(
+                reliability=str(item["reliability"]),
+                durability=str(item["durability"]),
+                history=str(item["history"]),
+                depth=int(item["depth"]),
+                liveliness=str(item["liveliness"]),
+                deadline_ns=_nanoseconds(item["deadline"]),
+                lifespan_ns=_nanoseconds(item["lifespan"]),
+                liveliness_lease_ns=_nanoseconds(item["liveliness_lease_duration"]),
+            )
+            for item in yaml.safe_load(text) or ()
+        )
+    except (yaml.YAMLError, KeyError, TypeError, ValueError):
+        return ()
+
+
 def to_yaml(data: Any) -> str:
     return yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
 
@@ -138,3 +158,7 @@ def _qos_list(topic: BagTopic) -> list[dict[str, Any]]:
 
 def _duration(duration_ns: int) -> dict[str, int]:
     return {"sec": duration_ns // 10**9, "nsec": duration_ns % 10**9}
+
+
+def _nanoseconds(duration: dict[str, int]) -> int:
+    return int(duration["sec"]) * 10**9 + int(duration["nsec"])
