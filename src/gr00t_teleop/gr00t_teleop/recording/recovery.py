@@ -70,7 +70,7 @@ def recover_bag(bag: Path, out: Path | None = None) -> Recovery:
         copy.close({**_as_text(said.get("custom_data")), "recovered_from": str(bag)})
     if not copy.recovery.total:
         raise DatasetError(f"{bag} holds no whole message; nothing was written")
-    copy.recovery.missing = max(int(said.get("message_count", 0)) - copy.recovery.total, 0)
+    copy.recovery.missing = max(_count(said.get("message_count")) - copy.recovery.total, 0)
     return copy.recovery
 
 
@@ -138,6 +138,10 @@ def _described(bag: Path) -> dict[str, object]:
         return read_metadata(bag)
     except DatasetError:
         return {}
+
+
+def _count(value: object) -> int:
+    return value if isinstance(value, int) else 0
 
 
 def _custom_data_of(record: Metadata) -> dict[str, str]:
