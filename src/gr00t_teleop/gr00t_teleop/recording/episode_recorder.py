@@ -35,6 +35,7 @@ class EpisodeRecorder:
         required: Mapping[str, float],
         facts: Mapping[str, str],
     ) -> None:
+        self.is_receiving = True  # false while nobody hands in messages
         self._config, self._folders, self._facts = config, folders, dict(facts)
         self._lock = threading.Lock()
         self._watches = {name: TopicWatch(name) for name in topics}
@@ -130,6 +131,11 @@ class EpisodeRecorder:
                 return self._end(episode, now_ns, "kept" if decision.keep else "discarded", decision)
             episode.decision = decision
             return self._decide_closed(episode, decision) if episode.thread.is_finished else episode.bag
+
+    def is_recording(self, bag: Path) -> bool:
+        """Whether messages go to ``bag`` now."""
+        with self._lock:
+            return self._recording is not None and self._recording.bag == bag
 
     def end_of(self, bag: Path) -> EpisodeEnd | None:
         """How the newest or the last but one episode ended, by the name that ``start`` gave; None while it is written."""
@@ -248,7 +254,7 @@ class EpisodeRecorder:
                 f"{self._free_bytes // 1_000_000} MB are free in {self._folders.root}, an episode needs "
                 f"{config.start_free_mb}: delete something, or give another folder",
             )
-        silent = self._silent(now_ns)
+        silent = self._silent(now_ns) if self.is_receiving else ["the recorder is not active: activate the node first"]
         if silent:
             raise RefusedError(Refusal.NO_DATA, "; ".join(silent))
 
