@@ -124,6 +124,12 @@ VERBS = (
         "how fast samples of a mixture are read, per core, and in how much memory",
     ),
     Verb(
+        ("bench", "record"),
+        "gr00t_bringup.bench.record",
+        "RecordBenchConfig",
+        "the recorder under its rated load: messages lost, cores, queue",
+    ),
+    Verb(
         ("inspect",),
         "gr00t_bringup.inspect_path",
         "InspectConfig",
