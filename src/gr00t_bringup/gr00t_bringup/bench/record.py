@@ -103,20 +103,14 @@ def run(config: RecordBenchConfig) -> int:
 
 
 def _record(config: RecordBenchConfig) -> Recorded:
-    from rclpy.context import Context
-    from rclpy.utilities import try_shutdown
-
     from gr00t_bringup.ros.recorder_client import READY, RECORDING, REVIEW, RecorderClient
-    from gr00t_policy.ros.transport import init_ros
 
-    context = Context()
-    init_ros(context)
     counts = (config.out / "sent.json").absolute()
     with ProcessGroup(config.out / "logs", StopPatience()) as processes:
         processes.start("recorder", _recorder_command(config))
         load = [sys.executable, "-m", "gr00t_bringup.ros.record_load", str(counts)]
         processes.start("load", [*load, "--ros-args", "-r", f"__ns:=/{_NAMESPACE}"], essential=False)
-        client = RecorderClient(context, processes.check, _NAMESPACE)
+        client = RecorderClient(processes.check, _NAMESPACE)
         try:
             client.wait(READY, _START_S)
             bag = Path(client.call("start"))
@@ -137,7 +131,6 @@ def _record(config: RecordBenchConfig) -> Recorded:
             client.call("keep")
         finally:
             client.close()
-            try_shutdown(context=context)
     peak_mb = 0.0 if memory is None else memory.peak_mb
     return Recorded(bag, json.loads(counts.read_text()), cores, peak_mb, elapsed_s, alarm_s, alarm)
 

@@ -7,10 +7,12 @@ from collections.abc import Callable
 from gr00t_msgs.msg import RecorderState
 from rclpy.context import Context
 from rclpy.serialization import deserialize_message
+from rclpy.utilities import try_shutdown
 from std_srvs.srv import Trigger
 
 from gr00t_bringup.ros.stack_client import NotReadyError, StackClient
 from gr00t_policy.data.bag import BagMessage, BagTopic
+from gr00t_policy.ros.transport import init_ros
 from gr00t_teleop.ros.raw_topics import RawTopics
 
 IDLE, READY, RECORDING, REVIEW = (
@@ -26,12 +28,15 @@ class RecorderClient:
     """Hears ``recorder/state`` in ``namespace``. ``alarm``: what was last said while the alarm was on, and
     ``alarm_s``: for how long, counted in states, of which there are two a second."""
 
-    def __init__(self, context: Context, check: Callable[[], None], namespace: str) -> None:
+    def __init__(self, check: Callable[[], None], namespace: str) -> None:
+        """check: called while waiting; it raises when a process died."""
+        self._context = Context()
+        init_ros(self._context)
         self.state = RecorderState()
         self.alarm, self.alarm_s = "", 0.0
         self._check = check
-        self._client = StackClient(context, check, namespace)
-        self._heard = RawTopics(context, "recorder_watch", self, namespace)
+        self._client = StackClient(self._context, check, namespace)
+        self._heard = RawTopics(self._context, "recorder_watch", self, namespace)
 
     def call(self, name: str) -> str:
         """Call ``recorder/<name>``; returns its answer. Raises NotReadyError with the reason of a refusal."""
@@ -52,6 +57,7 @@ class RecorderClient:
     def close(self) -> None:
         self._heard.close()
         self._client.close()
+        try_shutdown(context=self._context)
 
     def wants(self, topic: str) -> bool:
         return topic.endswith("/recorder/state")

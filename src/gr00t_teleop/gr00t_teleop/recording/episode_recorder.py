@@ -150,6 +150,11 @@ class EpisodeRecorder:
         """Save the last seconds of all topics, in a thread of its own. Returns the bag. Raises RefusedError."""
         with self._lock:
             content = self._ring.content()
+            if content:  # latched messages are not sent again: the newest of each comes first
+                kept = {id(message) for message in content}
+                begin_ns = content[0].log_ns
+                newest = [watch.newest for watch in self._watches.values() if watch.newest is not None]
+                content = [replace(old, log_ns=begin_ns) for old in newest if id(old) not in kept] + content
             topics = [watch.topic for watch in self._watches.values() if watch.topic is not None]
         if not content:
             raise RefusedError(Refusal.NO_DATA, "there is nothing to save: nothing came yet, or snapshot_s is 0")

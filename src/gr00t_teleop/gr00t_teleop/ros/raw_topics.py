@@ -64,6 +64,7 @@ class RawTopics:
         self._receiver, self._every_round = receiver, every_round
         self._share = [Path(prefix) / "share" for prefix in get_search_paths()]
         self._subscriptions: dict[str, Subscription] = {}
+        self._publishers: dict[str, int] = {}
         self.unrecorded: dict[str, str] = {}
         self.failure: OSError | None = None
         self._stop = threading.Event()
@@ -100,8 +101,12 @@ class RawTopics:
             self.failure = error
 
     def _discover(self) -> None:
-        for topic in self._subscriptions:
-            self._receiver.set_publishers(topic, self._node.count_publishers(topic))
+        for topic, before in self._publishers.items():
+            count = self._node.count_publishers(topic)
+            if count != before:
+                self._publishers[topic] = count
+                self._receiver.set_publishers(topic, count)
+                self._suit(topic)
         for topic, types in self._node.get_topic_names_and_types():
             if topic in self._subscriptions or topic in self.unrecorded or not self._receiver.wants(topic):
                 continue
@@ -118,11 +123,24 @@ class RawTopics:
             self.unrecorded[topic] = str(error)
             return
         qos, offered = matching_qos(publishers), tuple(_offered(publisher) for publisher in publishers)
+        self._publishers[topic] = 0  # so that the receiver is told
         self._receiver.add_topic(
             BagTopic(topic, type_name, definition, offered, str(publishers[0].topic_type_hash)),
             latched=qos.durability == DurabilityPolicy.TRANSIENT_LOCAL,
         )
         self._subscriptions[topic] = self._node.create_subscription(message_type, topic, _never_called, qos, raw=True)
+
+    def _suit(self, topic: str) -> None:
+        """Subscribe anew where a publisher came that the subscription asks too much of."""
+        publishers = self._node.get_publishers_info_by_topic(topic)
+        if not publishers:
+            return
+        old, qos = self._subscriptions[topic], matching_qos(publishers)
+        if (qos.reliability, qos.durability) != (old.qos_profile.reliability, old.qos_profile.durability):
+            self._subscriptions[topic] = self._node.create_subscription(
+                old.msg_type, topic, _never_called, qos, raw=True
+            )
+            self._node.destroy_subscription(old)
 
     def _take_all(self) -> None:
         for topic, subscription in self._subscriptions.items():

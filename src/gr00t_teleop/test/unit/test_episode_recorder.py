@@ -218,10 +218,12 @@ def test_a_snapshot_holds_the_last_seconds_also_while_nothing_is_recorded(scene)
     with pytest.raises(RefusedError, match="nothing to save"):
         scene.recorder.snapshot("now")
     scene.connect()
+    scene.recorder.message(BagMessage(STATE.name, cdr("latched long ago"), scene.now_ns, 0, 1), scene.now_ns)
     scene.send(1500)
     bag = scene.recorder.snapshot("now")
     scene.recorder.close(scene.now_ns)
-    assert [message.sequence for message in read_bag(bag)] == list(range(500, 1501))
+    assert [message.sequence for message in read_bag(bag, [STRING.name])] == list(range(500, 1501))
+    assert [message.cdr for message in read_bag(bag, [STATE.name])] == [cdr("latched long ago")]
 
 
 def test_the_ring_is_bounded_in_time_and_bytes():
