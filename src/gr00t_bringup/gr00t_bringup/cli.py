@@ -124,10 +124,22 @@ VERBS = (
         "how fast samples of a mixture are read, per core, and in how much memory",
     ),
     Verb(
+        ("bench", "record"),
+        "gr00t_bringup.bench.record",
+        "RecordBenchConfig",
+        "the recorder under its rated load: messages lost, cores, queue",
+    ),
+    Verb(
         ("inspect",),
         "gr00t_bringup.inspect_path",
         "InspectConfig",
         "what a checkpoint, dataset or bag holds; does it fit",
+    ),
+    Verb(
+        ("bag", "recover"),
+        "gr00t_bringup.bag_recover",
+        "BagRecoverConfig",
+        "a whole bag out of one that was cut off; the bag itself is only read",
     ),
     Verb(
         ("data", "check"),

@@ -33,6 +33,7 @@ _TOPICS = (
     Topic("planner/state", "gr00t_msgs/msg/PlannerState", "measuring"),
     Topic("controller/state", "gr00t_msgs/msg/ControllerState", "measuring"),
     Topic("command_gate/state", "gr00t_msgs/msg/GateState", "measuring"),
+    Topic("recorder/state", "gr00t_msgs/msg/RecorderState"),
     Topic("sim/task_state", "gr00t_msgs/msg/TaskState"),
     Topic("sim/qpos", "std_msgs/msg/Float64MultiArray"),
     Topic("/clock", "rosgraph_msgs/msg/Clock"),

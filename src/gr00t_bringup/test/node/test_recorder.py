@@ -84,6 +84,23 @@ def test_a_latched_message_from_before_is_recorded_and_the_newest_is_kept_for_di
     assert bag.counts["/state"] == 2
 
 
+def test_a_publisher_that_offers_less_than_the_one_before_is_still_recorded(context, sender, tmp_path):
+    first = sender.create_publisher(String, "words", qos.LATCHED)
+    with BagWriter(tmp_path / "bag") as bag:
+        recorder = TopicRecorder(context, bag)
+        first.publish(String(data="reliable"))
+        _wait(lambda: recorder.newest("words") is not None)
+        sender.destroy_publisher(first)
+        second = sender.create_publisher(String, "words", qos.SENSOR)
+
+        def heard() -> bool:
+            second.publish(String(data="best effort"))
+            return recorder.newest("words").data == "best effort"
+
+        _wait(heard)
+        recorder.close()
+
+
 def test_without_a_bag_the_newest_messages_are_still_kept(context, sender):
     publisher = sender.create_publisher(String, "state", qos.LATCHED)
     publisher.publish(String(data="here"))

@@ -87,6 +87,10 @@ def test_the_simulator_runs_only_where_it_is_the_robot():
         assert {node.name for node in nodes_for(backend)} == {"planner", "controller", "command_gate"}
 
 
+def test_what_records_is_started_by_hand_wherever_the_robot_is():
+    assert [node.name for node in NODES if not node.backends] == ["recorder"]
+
+
 def test_an_unknown_back_end_or_robot_is_named_with_the_known_ones():
     with pytest.raises(ConfigError, match="no back end 'cardboard'.*mujoco"):
         nodes_for("cardboard")
@@ -106,7 +110,7 @@ def test_a_checkpoint_is_given_only_to_the_nodes_that_load_one():
         node.name: overrides(node, autostart=True, use_sim_time=False, checkpoint=Path("/c")).get("checkpoint")
         for node in NODES
     }
-    assert given == {"planner": "/c", "controller": "/c", "sim": None, "command_gate": None}
+    assert given == {"planner": "/c", "controller": "/c", "sim": None, "command_gate": None, "recorder": None}
 
 
 def test_launch_and_starter_take_nodes_and_files_from_the_same_functions():

@@ -1,93 +1,144 @@
 # SPDX-License-Identifier: Apache-2.0
 """Bags: recordings in rosbag2's MCAP layout, written and read without ROS.
 
-A bag is a folder ``name/`` with ``name_0.mcap`` and ``metadata.yaml``; ``ros2 bag info`` and ``ros2 bag play`` accept it.
-Messages stay the serialized bytes (CDR) that came over the wire. Three facts are kept per message, so that latency and
-loss can be computed from any bag later: when it was received (log time), when it was sent (publish time), and the
-sender's sequence number. The writer is not safe for use from several threads.
+A bag is a folder ``name/`` with ``name_0.mcap``, ``name_1.mcap``, ... and ``metadata.yaml``; ``ros2 bag info`` and
+``ros2 bag play`` accept it. Messages stay the serialized bytes (CDR) that came over the wire. Three facts are kept per
+message, so that latency and loss can be computed from any bag later: when it was received (log time), when it was sent
+(publish time), and the sender's sequence number. The writer is not safe for use from several threads.
 """
 
-from collections.abc import Collection, Iterator
+import os
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import yaml
 from mcap.exceptions import McapError
 from mcap.reader import make_reader
 from mcap.writer import CompressionType, Writer
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 from gr00t_policy.core.errors import DatasetError
+from gr00t_policy.data.bag_metadata import FileSpan, bag_metadata, qos_yaml, sync_folder, to_yaml, write_metadata
+from gr00t_policy.data.bag_topic import BagMessage, BagTopic, OfferedQos
+
+__all__ = [
+    "CHUNK_BYTES",
+    "COMPRESSIONS",
+    "BagLayout",
+    "BagMessage",
+    "BagTopic",
+    "BagWriter",
+    "MessageDecoder",
+    "OfferedQos",
+    "bag_topics",
+    "mcap_files",
+    "read_bag",
+]
 
 # A killed writer loses at most the open chunk; 64 KiB lost 0.07 s of a 0.15 MB/s stream where 1 MiB lost 5.8 s.
 CHUNK_BYTES = 64 * 1024
-_METADATA_VERSION = 9  # rosbag2 of ROS 2 Jazzy
-_INFINITE_NS = 2**63 - 1
+COMPRESSIONS = {"none": CompressionType.NONE, "zstd": CompressionType.ZSTD}
 
 
 @dataclass(frozen=True)
-class OfferedQos:
-    """What a publisher offers, with the policy words of rosbag2 ('keep_last', 'reliable', 'transient_local', ...)."""
+class BagLayout:
+    """How a bag is laid out on disk.
 
-    reliability: str = "reliable"
-    durability: str = "volatile"
-    history: str = "keep_last"
-    depth: int = 1
-    liveliness: str = "automatic"
-    deadline_ns: int = _INFINITE_NS
-    lifespan_ns: int = _INFINITE_NS
-    liveliness_lease_ns: int = _INFINITE_NS
+    chunk_bytes: a chunk is closed when it holds more; ``BagWriter.flush`` closes it earlier. compression: of chunks, 'none'
+    or 'zstd'; of a torn chunk only an uncompressed one gives back its whole messages. split_bytes, split_s: a new file is
+    begun when the present one is larger or longer; 0: never. Raises DatasetError.
+    """
 
+    chunk_bytes: int = CHUNK_BYTES
+    compression: str = "none"
+    split_bytes: int = 0
+    split_s: float = 0.0
 
-@dataclass(frozen=True)
-class BagTopic:
-    """One recorded topic. definition: the ``ros2msg`` text with dependencies; type_hash: 'RIHS01_...' or empty."""
-
-    name: str
-    type_name: str
-    definition: str
-    qos: tuple[OfferedQos, ...] = ()
-    type_hash: str = ""
+    def __post_init__(self) -> None:
+        if self.compression not in COMPRESSIONS:
+            raise DatasetError(
+                f"there is no compression '{self.compression}' of bags; choose one of: {', '.join(COMPRESSIONS)}"
+            )
+        if self.chunk_bytes <= 0 or self.split_bytes < 0 or self.split_s < 0:
+            raise DatasetError(f"sizes and durations of a bag's parts cannot be negative, chunks not empty: {self}")
 
 
-@dataclass(frozen=True)
-class BagMessage:
-    """One recorded message; stamps in nanoseconds of the recorder's system clock."""
+class _McapFile:
+    """One file of a bag: its stream, its MCAP writer, and the ids of its channels by topic."""
 
-    topic: str
-    cdr: bytes
-    log_ns: int
-    publish_ns: int
-    sequence: int
+    def __init__(self, path: Path, layout: BagLayout, records: Mapping[str, Mapping[str, str]]) -> None:
+        self.span = FileSpan(path.name)
+        self.stream = path.open("xb")
+        self._writer = Writer(self.stream, chunk_size=layout.chunk_bytes, compression=COMPRESSIONS[layout.compression])
+        self._writer.start(profile="ros2", library="gr00t")
+        for name, record in records.items():
+            self._writer.add_metadata(name, dict(record))
+        self.stream.flush()
+        sync_folder(path.parent)
+        self._schemas: dict[str, int] = {}
+        self._channels: dict[str, int] = {}
+
+    def add_topic(self, topic: BagTopic) -> None:
+        if topic.type_name not in self._schemas:
+            self._schemas[topic.type_name] = self._writer.register_schema(
+                topic.type_name, "ros2msg", topic.definition.encode()
+            )
+        metadata = {"offered_qos_profiles": qos_yaml(topic), "topic_type_hash": topic.type_hash}
+        schema_id = self._schemas[topic.type_name]
+        self._channels[topic.name] = self._writer.register_channel(topic.name, "cdr", schema_id, metadata)
+
+    def write(self, message: BagMessage) -> None:
+        channel_id, sequence = self._channels[message.topic], message.sequence & 0xFFFFFFFF
+        self._writer.add_message(channel_id, message.log_ns, message.cdr, message.publish_ns, sequence)
+        self.span.add(message.log_ns)
+
+    def flush(self) -> None:
+        self._writer.flush()
+
+    def finish(self, metadata: dict[str, Any]) -> None:
+        """Write the index and make the file outlive a power cut."""
+        self._writer.add_metadata("rosbag2", {"serialized_metadata": to_yaml(metadata)})
+        self._writer.finish()
+        self.stream.flush()
+        os.fdatasync(self.stream.fileno())
+        self.stream.close()
 
 
 @dataclass
-class _Channel:
+class _Recorded:
     topic: BagTopic
-    channel_id: int
     count: int = field(default=0)
 
 
 class BagWriter:
     """Writes one bag. Use as a context manager: leaving it writes the index and ``metadata.yaml``."""
 
-    def __init__(self, folder: Path, ros_distro: str = "jazzy") -> None:
-        """Make ``folder`` (it must be absent or empty). Raises DatasetError."""
+    def __init__(
+        self,
+        folder: Path,
+        ros_distro: str = "jazzy",
+        layout: BagLayout | None = None,
+        records: Mapping[str, Mapping[str, str]] | None = None,
+    ) -> None:
+        """Make ``folder`` (it must be absent or empty). Raises DatasetError.
+
+        records: name -> facts about the recording, written as metadata records at the start of every file, so that they
+        are known even of a file that was cut off.
+        """
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise DatasetError(f"bag folder {folder} exists already and is not empty; give another or remove it")
         folder.mkdir(parents=True, exist_ok=True)
+        sync_folder(folder.parent)
         self.folder = folder
         self._distro = ros_distro
-        self._file = folder / f"{folder.name}_0.mcap"
-        self._stream = self._file.open("wb")
-        self._writer = Writer(self._stream, chunk_size=CHUNK_BYTES, compression=CompressionType.NONE)
-        self._writer.start(profile="ros2", library="gr00t")
-        self._schemas: dict[str, int] = {}
-        self._channels: dict[str, _Channel] = {}
-        self._first_ns = _INFINITE_NS
-        self._last_ns = 0
+        self._layout = layout or BagLayout()
+        self._records = dict(records or {})
+        self._topics: dict[str, _Recorded] = {}
+        self._closed_files: list[FileSpan] = []
+        self._closed_bytes = 0
+        self._file = self._open_file()
 
     def __enter__(self) -> Self:
         return self
@@ -100,71 +151,81 @@ class BagWriter:
     @property
     def counts(self) -> dict[str, int]:
         """Messages written so far, by topic."""
-        return {name: channel.count for name, channel in self._channels.items()}
+        return {name: recorded.count for name, recorded in self._topics.items()}
+
+    @property
+    def bytes_written(self) -> int:
+        """Size of the files so far [byte], without the open chunk."""
+        return self._closed_bytes + (0 if self._file.stream.closed else self._file.stream.tell())
 
     def add_topic(self, topic: BagTopic) -> None:
         """Announce a topic; must come before its first message. A second call with the same name is refused."""
-        if topic.name in self._channels:
+        if topic.name in self._topics:
             raise DatasetError(f"topic '{topic.name}' was added to bag {self.folder} before")
-        if topic.type_name not in self._schemas:
-            self._schemas[topic.type_name] = self._writer.register_schema(
-                topic.type_name, "ros2msg", topic.definition.encode()
-            )
-        metadata = {"offered_qos_profiles": _yaml(_qos_list(topic)), "topic_type_hash": topic.type_hash}
-        channel_id = self._writer.register_channel(topic.name, "cdr", self._schemas[topic.type_name], metadata)
-        self._channels[topic.name] = _Channel(topic, channel_id)
+        self._topics[topic.name] = _Recorded(topic)
+        self._file.add_topic(topic)
 
     def write(self, message: BagMessage) -> None:
-        """Append one message of a topic added before."""
-        channel = self._channels.get(message.topic)
-        if channel is None:
-            known = ", ".join(self._channels) or "none"
+        """Append one message of a topic added before; begins the next file when this one is full."""
+        recorded = self._topics.get(message.topic)
+        if recorded is None:
+            known = ", ".join(self._topics) or "none"
             raise DatasetError(f"topic '{message.topic}' was not added to bag {self.folder}; added: {known}")
-        self._writer.add_message(
-            channel.channel_id, message.log_ns, message.cdr, message.publish_ns, message.sequence & 0xFFFFFFFF
-        )
-        channel.count += 1
-        self._first_ns = min(self._first_ns, message.log_ns)
-        self._last_ns = max(self._last_ns, message.log_ns)
+        if self._is_full(message.log_ns):
+            self.split()
+        self._file.write(message)
+        recorded.count += 1
+
+    def split(self) -> None:
+        """Go on in the next file."""
+        self._finish_file(None)
+        self._file = self._open_file()
 
     def flush(self) -> None:
-        """Hand the closed chunks to the operating system, so that they outlive this process."""
-        self._stream.flush()
+        """Close the open chunk and hand it to the operating system: what was written outlives this process."""
+        if not self._file.stream.closed:
+            self._file.flush()
 
-    def close(self, custom_data: dict[str, str] | None = None) -> None:
+    def sync(self) -> None:
+        """As ``flush``, and wait until the disk has it: what was written outlives a power cut."""
+        if not self._file.stream.closed:
+            self._file.flush()
+            os.fdatasync(self._file.stream.fileno())
+
+    def close(self, custom_data: Mapping[str, str] | None = None) -> None:
         """Write index and ``metadata.yaml``. Calling it again does nothing."""
-        if self._stream.closed:
+        if self._file.stream.closed:
             return
-        metadata = self._metadata(custom_data)
-        self._writer.add_metadata("rosbag2", {"serialized_metadata": _yaml(metadata)})
-        self._writer.finish()
-        self._stream.close()
-        (self.folder / "metadata.yaml").write_text(_yaml({"rosbag2_bagfile_information": metadata}))
+        self._finish_file(custom_data)
+        write_metadata(self.folder, self._metadata(custom_data))
 
-    def _metadata(self, custom_data: dict[str, str] | None) -> dict[str, Any]:
-        total = sum(channel.count for channel in self._channels.values())
-        span = {
-            "duration": {"nanoseconds": self._last_ns - self._first_ns if total else 0},
-            "starting_time": {"nanoseconds_since_epoch": self._first_ns if total else 0},
-            "message_count": total,
-        }
-        return {
-            "version": _METADATA_VERSION,
-            "storage_identifier": "mcap",
-            **span,
-            "topics_with_message_count": [_topic_entry(channel) for channel in self._channels.values()],
-            "compression_format": "",
-            "compression_mode": "",
-            "relative_file_paths": [self._file.name],
-            "files": [{"path": self._file.name, **span}],
-            "custom_data": custom_data,
-            "ros_distro": self._distro,
-        }
+    def _is_full(self, log_ns: int) -> bool:
+        if not self._file.span.count:
+            return False
+        layout = self._layout
+        too_large = 0 < layout.split_bytes <= self._file.stream.tell()
+        return too_large or 0 < layout.split_s * 1e9 <= log_ns - self._file.span.first_ns
+
+    def _open_file(self) -> _McapFile:
+        name = f"{self.folder.name}_{len(self._closed_files)}.mcap"
+        file = _McapFile(self.folder / name, self._layout, self._records)
+        for recorded in self._topics.values():
+            file.add_topic(recorded.topic)
+        return file
+
+    def _finish_file(self, custom_data: Mapping[str, str] | None) -> None:
+        self._closed_files.append(self._file.span)
+        self._file.finish(self._metadata(custom_data))
+        self._closed_bytes += (self.folder / self._file.span.name).stat().st_size
+
+    def _metadata(self, custom_data: Mapping[str, str] | None) -> dict[str, Any]:
+        topics = [(recorded.topic, recorded.count) for recorded in self._topics.values()]
+        return bag_metadata(self._closed_files, topics, custom_data, self._distro)
 
 
 def read_bag(folder: Path, topics: Collection[str] | None = None) -> Iterator[BagMessage]:
     """Messages of a closed bag in order of receipt, of all topics or the named ones. Raises DatasetError."""
-    for file in _mcap_files(folder):
+    for file in mcap_files(folder):
         with file.open("rb") as stream:
             try:
                 for _, channel, message in make_reader(stream).iter_messages(topics=topics):
@@ -172,18 +233,22 @@ def read_bag(folder: Path, topics: Collection[str] | None = None) -> Iterator[Ba
                         channel.topic, message.data, message.log_time, message.publish_time, message.sequence
                     )
             except McapError as error:
-                raise DatasetError(f"bag file {file} cannot be read: {error}; was the recording cut off?") from error
+                raise DatasetError(
+                    f"bag file {file} cannot be read: {error}; was the recording cut off? `gr00t bag recover` saves it"
+                ) from error
 
 
 def bag_topics(folder: Path) -> dict[str, BagTopic]:
     """The topics of a closed bag by name, without their QoS. Raises DatasetError."""
     found: dict[str, BagTopic] = {}
-    for file in _mcap_files(folder):
+    for file in mcap_files(folder):
         with file.open("rb") as stream:
             try:
                 summary = make_reader(stream).get_summary()
             except McapError as error:
-                raise DatasetError(f"bag file {file} cannot be read: {error}; was the recording cut off?") from error
+                raise DatasetError(
+                    f"bag file {file} cannot be read: {error}; was the recording cut off? `gr00t bag recover` saves it"
+                ) from error
         if summary is None:
             raise DatasetError(f"bag file {file} has no index; the recording was cut off")
         for channel in summary.channels.values():
@@ -213,46 +278,15 @@ class MessageDecoder:
         return self._store.deserialize_cdr(message.cdr, self._types[message.topic])
 
 
-def _mcap_files(folder: Path) -> list[Path]:
-    files = sorted(folder.glob("*.mcap"))
+def mcap_files(folder: Path) -> list[Path]:
+    """The files of a bag in the order they were written. Raises DatasetError when there is none."""
+    files = sorted(folder.glob("*.mcap"), key=_place_in_bag)
     if not files:
         raise DatasetError(f"{folder} is not a bag: it holds no .mcap file")
     return files
 
 
-def _topic_entry(channel: _Channel) -> dict[str, Any]:
-    return {
-        "topic_metadata": {
-            "name": channel.topic.name,
-            "type": channel.topic.type_name,
-            "serialization_format": "cdr",
-            "offered_qos_profiles": _qos_list(channel.topic),
-            "type_description_hash": channel.topic.type_hash,
-        },
-        "message_count": channel.count,
-    }
-
-
-def _qos_list(topic: BagTopic) -> list[dict[str, Any]]:
-    return [
-        {
-            "history": qos.history,
-            "depth": qos.depth,
-            "reliability": qos.reliability,
-            "durability": qos.durability,
-            "deadline": _duration(qos.deadline_ns),
-            "lifespan": _duration(qos.lifespan_ns),
-            "liveliness": qos.liveliness,
-            "liveliness_lease_duration": _duration(qos.liveliness_lease_ns),
-            "avoid_ros_namespace_conventions": False,
-        }
-        for qos in topic.qos
-    ]
-
-
-def _duration(duration_ns: int) -> dict[str, int]:
-    return {"sec": duration_ns // 10**9, "nsec": duration_ns % 10**9}
-
-
-def _yaml(data: Any) -> str:
-    return yaml.safe_dump(data, sort_keys=False)
+def _place_in_bag(file: Path) -> tuple[int, str]:
+    """Files in the order of their numbers: 'bag_10.mcap' comes after 'bag_9.mcap'."""
+    number = file.stem.rpartition("_")[2]
+    return (int(number) if number.isdecimal() else 0, file.name)

@@ -31,9 +31,14 @@ def setting(
     unit: str = "",
     low: float | None = None,
     high: float | None = None,
+    *,
+    live: bool = False,
 ) -> Any:
-    """A dataclass field that becomes a ROS parameter. low, high: both allowed; both or neither."""
-    metadata: dict[str, Any] = {"description": description, "unit": unit}
+    """A dataclass field that becomes a ROS parameter. low, high: both allowed; both or neither.
+
+    live: it may be changed while the node is configured.
+    """
+    metadata: dict[str, Any] = {"description": description, "unit": unit, "live": live}
     if low is not None and high is not None:
         metadata["range"] = (low, high)
     return field(default=default, metadata=metadata)

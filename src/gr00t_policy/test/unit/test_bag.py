@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Bags: what is written is read back, by us and by two independent readers; broken bags are named."""
 
+import io
 import struct
 from pathlib import Path
 
@@ -8,13 +9,14 @@ import pytest
 import yaml
 from mcap.exceptions import McapError
 from mcap.reader import make_reader
-from mcap.records import Message
+from mcap.records import Message, Metadata
 from mcap.stream_reader import StreamReader
 from rosbags.highlevel import AnyReader
 
 from gr00t_policy.core.errors import DatasetError
 from gr00t_policy.data.bag import (
     CHUNK_BYTES,
+    BagLayout,
     BagMessage,
     BagTopic,
     BagWriter,
@@ -111,6 +113,51 @@ def test_a_writer_that_was_cut_off_loses_at_most_its_open_chunk(tmp_path):
         for record in StreamReader(stream).records:
             kept += isinstance(record, Message)
     assert kept >= 1000 - CHUNK_BYTES // 1000 - 1
+
+
+def test_flushing_closes_the_open_chunk_so_that_a_killed_writer_loses_nothing_before_it(tmp_path):
+    bag = BagWriter(tmp_path / "bag", records={"gr00t_episode": {"instruction": "pick up the can"}})
+    bag.add_topic(_STRING)
+    for i in range(7):
+        bag.write(BagMessage("/language_command", _cdr("x"), i, i, i))
+    bag.sync()
+    cut = (tmp_path / "bag" / "bag_0.mcap").read_bytes()
+    bag.close()
+    seen = []
+    with pytest.raises(McapError):
+        for record in StreamReader(io.BytesIO(cut)).records:
+            seen.append(record)
+    assert [record.sequence for record in seen if isinstance(record, Message)] == list(range(7))
+    facts = next(record for record in seen if isinstance(record, Metadata))
+    assert (facts.name, facts.metadata) == ("gr00t_episode", {"instruction": "pick up the can"})
+
+
+@pytest.mark.parametrize("layout", [BagLayout(64, split_bytes=2000), BagLayout(64, "zstd", split_s=2e-7)])
+def test_a_bag_split_by_size_or_duration_loses_nothing_and_both_readers_find_every_part(tmp_path, layout):
+    messages = [BagMessage("/language_command", _cdr(f"number {i}"), 1000 + 10 * i, 999, i) for i in range(220)]
+    with BagWriter(tmp_path / "bag", layout=layout) as bag:
+        bag.add_topic(_STRING)
+        bag.add_topic(_LATCHED)
+        for message in messages:
+            bag.write(message)
+        written = bag.bytes_written
+    files = sorted((tmp_path / "bag").glob("*.mcap"))
+    assert len(files) > 10
+    assert list(read_bag(tmp_path / "bag")) == messages
+    metadata = yaml.safe_load((tmp_path / "bag" / "metadata.yaml").read_text())["rosbag2_bagfile_information"]
+    assert metadata["relative_file_paths"] == [f"bag_{i}.mcap" for i in range(len(files))]
+    assert sum(file["message_count"] for file in metadata["files"]) == metadata["message_count"] == 220
+    assert written <= sum(file.stat().st_size for file in files)
+    with AnyReader([tmp_path / "bag"]) as reader:
+        assert reader.message_count == 220
+        assert sum(1 for _ in reader.messages()) == 220
+
+
+def test_a_layout_that_cannot_be_is_refused():
+    with pytest.raises(DatasetError, match="no compression 'rar'.*none, zstd"):
+        BagLayout(compression="rar")
+    with pytest.raises(DatasetError, match="cannot be negative"):
+        BagLayout(split_s=-1.0)
 
 
 def test_a_folder_that_is_not_empty_is_refused(tmp_path):

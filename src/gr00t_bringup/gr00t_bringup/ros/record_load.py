@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The rated load of the recorder, from real publishers in a process of its own: cameras, joint topics, tokens. A program.
+
+On SIGINT or SIGTERM it stops sending, waits until what is reliable has arrived, and writes how many messages it sent.
+"""
+
+import json
+import os
+import signal
+import sys
+import time
+from array import array
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import rclpy
+from gr00t_msgs.msg import ConditioningTokens
+from rclpy.node import Node
+from rclpy.qos import QoSProfile
+from sensor_msgs.msg import CompressedImage, JointState
+from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
+
+from gr00t_policy.ros import qos
+from gr00t_policy.ros.messages import stamp_from_ns
+from gr00t_policy.ros.transport import init_ros
+
+_TICK_HZ = 120
+_JOINTS = 44
+_JPEG_BYTES = 60_000  # of a 640x480 picture; random bytes, as incompressible as jpeg
+_TOKEN_BYTES = 300_000
+_PICTURES = 16  # different ones, in turn
+_LINGER_S = 1.0
+
+
+@dataclass(frozen=True)
+class LoadTopic:
+    """One topic: every ``every``-th tick of 120 Hz."""
+
+    name: str
+    kind: type
+    profile: QoSProfile
+    every: int
+
+    @property
+    def rate_hz(self) -> float:
+        return _TICK_HZ / self.every
+
+
+TOPICS = (
+    *(
+        LoadTopic(f"camera/{name}/image_raw/compressed", CompressedImage, qos.SENSOR, 4)
+        for name in ("ego_view", "side")
+    ),
+    *(LoadTopic(name, JointState, qos.SENSOR, 1) for name in ("joint_states", "hands/joint_states")),
+    *(LoadTopic(f"{name}joint_trajectory", JointTrajectory, qos.COMMAND, 1) for name in ("", "teleop/", "policy/")),
+    LoadTopic("conditioning_tokens", ConditioningTokens, qos.NEWEST, 12),
+)
+
+
+class Load:
+    """Sends; ``sent`` counts the messages by full topic name."""
+
+    def __init__(self, node: Node) -> None:
+        self._publishers = [(topic, node.create_publisher(topic.kind, topic.name, topic.profile)) for topic in TOPICS]
+        self.sent = {publisher.topic_name: 0 for _, publisher in self._publishers}
+        self._pictures = [array("B", os.urandom(_JPEG_BYTES)) for _ in range(_PICTURES)]
+        self._tokens = array("B", os.urandom(_TOKEN_BYTES))
+        self._names = [f"joint_{i}" for i in range(_JOINTS)]
+
+    def tick(self, number: int) -> None:
+        for topic, publisher in self._publishers:
+            if number % topic.every == 0:
+                publisher.publish(self._message(topic.kind, number))
+                self.sent[publisher.topic_name] += 1
+
+    def _message(self, kind: type, number: int) -> Any:
+        stamp, values = stamp_from_ns(time.time_ns()), array("d", [number / _TICK_HZ] * _JOINTS)
+        if kind is JointTrajectory:
+            message = JointTrajectory(joint_names=self._names, points=[JointTrajectoryPoint(positions=values)])
+        elif kind is JointState:
+            message = JointState(name=self._names, position=values, velocity=values)
+        elif kind is CompressedImage:
+            message = CompressedImage(format="jpeg", data=self._pictures[number % _PICTURES])
+        else:
+            message = ConditioningTokens(data=self._tokens, sequence=number)
+        message.header.stamp = stamp
+        return message
+
+
+def main() -> int:
+    """Send until told to stop; write the counts to the file named on the command line."""
+    stopped: list[int] = []
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        stopped.append(number)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
+    init_ros(args=sys.argv)
+    load = Load(Node("record_load", start_parameter_services=False))
+    tick, next_s = 0, time.monotonic()
+    while not stopped:
+        load.tick(tick)
+        tick, next_s = tick + 1, next_s + 1 / _TICK_HZ
+        time.sleep(max(next_s - time.monotonic(), 0.0))
+        next_s = max(next_s, time.monotonic() - 1 / _TICK_HZ)  # a late tick is not made up for by a burst
+    time.sleep(_LINGER_S)
+    Path(sys.argv[1]).write_text(json.dumps(load.sent))
+    rclpy.try_shutdown()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

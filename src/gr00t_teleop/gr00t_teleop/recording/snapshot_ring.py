@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The last seconds of all topics in memory, bounded in time and bytes: what came just before somebody said 'save that'."""
+
+from collections import deque
+
+from gr00t_policy.data.bag import BagMessage
+
+
+class SnapshotRing:
+    """Keeps the messages received in the last ``span_s``, at most ``most_bytes`` of them. Not thread-safe."""
+
+    def __init__(self, span_s: float, most_bytes: int) -> None:
+        self._span_ns, self._most_bytes = int(span_s * 1e9), most_bytes
+        self._messages: deque[BagMessage] = deque()
+        self._bytes = 0
+
+    def add(self, message: BagMessage) -> None:
+        self._messages.append(message)
+        self._bytes += len(message.cdr)
+        while self._messages and (
+            self._bytes > self._most_bytes or message.log_ns - self._messages[0].log_ns > self._span_ns
+        ):
+            self._bytes -= len(self._messages.popleft().cdr)
+
+    def content(self) -> list[BagMessage]:
+        """What is kept now, oldest first."""
+        return list(self._messages)
