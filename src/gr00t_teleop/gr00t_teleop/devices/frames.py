@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gr00t_policy.data.rotation import from_matrix
-from gr00t_teleop.types import KEYPOINTS, POSE_SIZE
+from gr00t_teleop.types import KEYPOINTS
 
 Array = NDArray[np.float64]
 
@@ -26,7 +26,7 @@ _INDEX, _LITTLE = KEYPOINTS.index("index_proximal"), KEYPOINTS.index("little_pro
 def poses_from_y_up(matrices: NDArray[np.floating]) -> Array:
     """Rigid transforms (..., 4, 4), acting on columns, in a headset's frame -> poses (..., 7) in ours.
 
-    What is no rigid transform (NaN, all zero, a reflection) becomes NaN in every number.
+    What is no rotation (NaN, all zero, a reflection) becomes a quaternion of NaN.
     """
     given = np.asarray(matrices, np.float64)
     turned = np.broadcast_to(np.eye(4), given.shape).copy()
@@ -37,12 +37,12 @@ def poses_from_y_up(matrices: NDArray[np.floating]) -> Array:
 
 
 def poses_from_matrices(matrices: Array) -> Array:
-    """Rigid transforms (..., 4, 4) -> poses (..., 7) without turning any axis; NaN where it is none."""
+    """Rigid transforms (..., 4, 4) -> poses (..., 7) without turning any axis; a quaternion of NaN where it is none."""
     rigid = is_rigid(matrices)
     rotations = np.where(rigid[..., None, None], matrices[..., :3, :3], np.eye(3))
     wxyz = from_matrix(rotations, "quaternion")
-    poses = np.concatenate([matrices[..., :3, 3], wxyz[..., [1, 2, 3, 0]]], axis=-1)
-    return np.where(rigid[..., None], poses, np.full(POSE_SIZE, np.nan))
+    quaternions = np.where(rigid[..., None], wxyz[..., [1, 2, 3, 0]], np.nan)
+    return np.concatenate([matrices[..., :3, 3], quaternions], axis=-1)
 
 
 def is_rigid(matrices: Array) -> NDArray[np.bool_]:

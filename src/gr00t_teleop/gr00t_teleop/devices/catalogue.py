@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Devices by name. Each is imported only when it is asked for: their libraries are heavy."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from gr00t_teleop.devices.config import DEVICES, OperatorConfig
+from gr00t_teleop.devices.device import Clock, Device
+
+Log = Callable[[str], None]
+
+
+def make_device(config: OperatorConfig, now_ns: Clock, log: Log, data_folder: Path) -> Device:
+    """The device of the configuration, not started yet. Raises ConfigError.
+
+    now_ns: the clock of the stamps. log: takes sentences for the person. data_folder: the user's, for what must last.
+    """
+    makers = {"webxr": _webxr}
+    assert set(makers) == set(DEVICES)
+    return makers[config.device](config, now_ns, log, data_folder)
+
+
+def _webxr(config: OperatorConfig, now_ns: Clock, log: Log, data_folder: Path) -> Device:
+    from gr00t_teleop.devices.webxr import WebXr, WebXrOptions
+
+    folder = Path(config.certificate_folder) if config.certificate_folder else data_folder / "webxr"
+    return WebXr(WebXrOptions(config.host, config.port, folder, config.pairing_code, config.max_age_s), now_ns, log)
