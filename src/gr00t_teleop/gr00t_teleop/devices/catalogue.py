@@ -15,7 +15,7 @@ def make_device(config: OperatorConfig, now_ns: Clock, log: Log, data_folder: Pa
 
     now_ns: the clock of the stamps. log: takes sentences for the person. data_folder: the user's, for what must last.
     """
-    makers = {"webxr": _webxr}
+    makers = {"webxr": _webxr, "vision_pro": _vision_pro}
     assert set(makers) == set(DEVICES)
     return makers[config.device](config, now_ns, log, data_folder)
 
@@ -25,3 +25,9 @@ def _webxr(config: OperatorConfig, now_ns: Clock, log: Log, data_folder: Path) -
 
     folder = Path(config.certificate_folder) if config.certificate_folder else data_folder / "webxr"
     return WebXr(WebXrOptions(config.host, config.port, folder, config.pairing_code, config.max_age_s), now_ns, log)
+
+
+def _vision_pro(config: OperatorConfig, now_ns: Clock, log: Log, data_folder: Path) -> Device:
+    from gr00t_teleop.devices.vision_pro import VisionPro
+
+    return VisionPro(config.vision_pro_address, config.vision_pro_port, now_ns)

@@ -6,7 +6,7 @@ from typing import Any
 
 from gr00t_policy.core.errors import ConfigError
 
-DEVICES = ("webxr",)
+DEVICES = ("webxr", "vision_pro")
 _CODE_LENGTH = 6
 
 
@@ -24,7 +24,7 @@ class OperatorConfig:
     """Settings of the node ``operator``: which device, and the options of each."""
 
     autostart: bool = _setting(False, "configure and activate by itself after start")
-    device: str = _setting("webxr", "what the person holds or wears: 'webxr'")
+    device: str = _setting("webxr", "what the person holds or wears: 'webxr' or 'vision_pro'")
     max_age_s: float = _setting(0.15, "age from which a sample is not published", "s", 0.02, 1.0)
     restart_s: float = _setting(1.0, "how long a broken device rests before it is started again", "s", 0.1, 60.0)
     host: str = _setting(
@@ -35,6 +35,8 @@ class OperatorConfig:
     pairing_code: str = _setting(
         "", "webxr: code a headset must give, 6 or more characters; empty: drawn at each start"
     )
+    vision_pro_address: str = _setting("", "vision_pro: IPv4 address of the headset, as its app shows it")
+    vision_pro_port: int = _setting(12345, "vision_pro: port of the headset's app", "", 1, 65535)
 
     def __post_init__(self) -> None:
         if self.device not in DEVICES:
@@ -43,3 +45,5 @@ class OperatorConfig:
             raise ConfigError(
                 f"pairing_code has {len(self.pairing_code)} characters; give {_CODE_LENGTH} or more, or none for a drawn one"
             )
+        if self.device == "vision_pro" and not self.vision_pro_address:
+            raise ConfigError("vision_pro_address is empty; give the address that the app on the headset shows")

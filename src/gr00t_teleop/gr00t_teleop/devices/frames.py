@@ -23,15 +23,16 @@ _WRIST, _MIDDLE = KEYPOINTS.index("wrist"), KEYPOINTS.index("middle_proximal")
 _INDEX, _LITTLE = KEYPOINTS.index("index_proximal"), KEYPOINTS.index("little_proximal")
 
 
-def poses_from_y_up(matrices: NDArray[np.floating]) -> Array:
+def poses_from_y_up(matrices: NDArray[np.floating], body_axes: Array = ROS_FROM_Y_UP.T) -> Array:
     """Rigid transforms (..., 4, 4), acting on columns, in a headset's frame -> poses (..., 7) in ours.
 
+    body_axes (3, 3): its columns are our x, y, z in the body's own axes; the default is for bodies with the world's.
     What is no rotation (NaN, all zero, a reflection) becomes a quaternion of NaN.
     """
     given = np.asarray(matrices, np.float64)
     turned = np.broadcast_to(np.eye(4), given.shape).copy()
     with np.errstate(invalid="ignore"):
-        turned[..., :3, :3] = ROS_FROM_Y_UP @ given[..., :3, :3] @ ROS_FROM_Y_UP.T
+        turned[..., :3, :3] = ROS_FROM_Y_UP @ given[..., :3, :3] @ body_axes
         turned[..., :3, 3] = given[..., :3, 3] @ ROS_FROM_Y_UP.T
     return poses_from_matrices(turned)
 
