@@ -15,7 +15,7 @@ def make_device(config: OperatorConfig, now_ns: Clock, log: Log, data_folder: Pa
 
     now_ns: the clock of the stamps. log: takes sentences for the person. data_folder: the user's, for what must last.
     """
-    makers = {"webxr": _webxr, "vision_pro": _vision_pro}
+    makers = {"webxr": _webxr, "vision_pro": _vision_pro, "keyboard": _keyboard, "replay": _replay}
     assert set(makers) == set(DEVICES)
     return makers[config.device](config, now_ns, log, data_folder)
 
@@ -31,3 +31,15 @@ def _vision_pro(config: OperatorConfig, now_ns: Clock, log: Log, data_folder: Pa
     from gr00t_teleop.devices.vision_pro import VisionPro
 
     return VisionPro(config.vision_pro_address, config.vision_pro_port, now_ns)
+
+
+def _keyboard(config: OperatorConfig, now_ns: Clock, log: Log, data_folder: Path) -> Device:
+    from gr00t_teleop.devices.keyboard import Keyboard
+
+    return Keyboard(config.speed_m_s, config.turn_rad_s, now_ns, log)
+
+
+def _replay(config: OperatorConfig, now_ns: Clock, log: Log, data_folder: Path) -> Device:
+    from gr00t_teleop.devices.replay import Replay
+
+    return Replay(Path(config.bag), now_ns)

@@ -6,7 +6,7 @@ from typing import Any
 
 from gr00t_policy.core.errors import ConfigError
 
-DEVICES = ("webxr", "vision_pro")
+DEVICES = ("webxr", "vision_pro", "keyboard", "replay")
 _CODE_LENGTH = 6
 
 
@@ -24,7 +24,7 @@ class OperatorConfig:
     """Settings of the node ``operator``: which device, and the options of each."""
 
     autostart: bool = _setting(False, "configure and activate by itself after start")
-    device: str = _setting("webxr", "what the person holds or wears: 'webxr' or 'vision_pro'")
+    device: str = _setting("webxr", "what the person holds or wears: 'webxr', 'vision_pro', 'keyboard' or 'replay'")
     max_age_s: float = _setting(0.15, "age from which a sample is not published", "s", 0.02, 1.0)
     restart_s: float = _setting(1.0, "how long a broken device rests before it is started again", "s", 0.1, 60.0)
     host: str = _setting(
@@ -37,6 +37,9 @@ class OperatorConfig:
     )
     vision_pro_address: str = _setting("", "vision_pro: IPv4 address of the headset, as its app shows it")
     vision_pro_port: int = _setting(12345, "vision_pro: port of the headset's app", "", 1, 65535)
+    speed_m_s: float = _setting(0.15, "keyboard: speed of a wrist", "m/s", 0.01, 0.5)
+    turn_rad_s: float = _setting(0.6, "keyboard: turning speed of a wrist", "rad/s", 0.05, 2.0)
+    bag: str = _setting("", "replay: folder of the bag whose operator_state is played")
 
     def __post_init__(self) -> None:
         if self.device not in DEVICES:
@@ -47,3 +50,5 @@ class OperatorConfig:
             )
         if self.device == "vision_pro" and not self.vision_pro_address:
             raise ConfigError("vision_pro_address is empty; give the address that the app on the headset shows")
+        if self.device == "replay" and not self.bag:
+            raise ConfigError("bag is empty; name the folder of a recording that has operator_state")
