@@ -92,7 +92,7 @@ class WebXr(Device):
                 f"cannot listen on {options.host} port {options.port}: {error.strerror or error}; "
                 "give another host or port, or stop who has it"
             ) from error
-        self._log(f"operator page: {self._address()}  (certificate SHA-256 {certificate.fingerprint[:23]}...)")
+        self._log(f"operator page: {self._address()}  (certificate SHA-256 {certificate.fingerprint})")
         self._log(f"pairing code: {'as configured' if options.code else code}")
 
     def wake(self) -> None:

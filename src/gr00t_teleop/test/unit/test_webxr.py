@@ -86,10 +86,11 @@ def test_latency_over_tls_is_a_few_milliseconds_and_no_frame_is_lost(page, recor
         async with page.headset() as headset:
             async for i in at_rate(2 * HZ):
                 sent.append(time.time_ns())
-                await headset.send(frame(i / HZ, sequence=i + 1))
+                await headset.send(frames[i])
             await page.until(lambda: len(page.states) + page.device.counters()["late"] == 2 * HZ)
 
     sent: list[int] = []
+    frames = [frame(i / HZ, sequence=i + 1) for i in range(2 * HZ)]
     asyncio.run(session())
     assert page.device.counters()["lost"] == 0
     ms = np.array([at - sent[state.sequence - 1] for at, state in page.states]) / 1e6
