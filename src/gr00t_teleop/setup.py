@@ -13,11 +13,17 @@ setup(
     maintainer="GR00T suite maintainers",
     maintainer_email="maintainers@example.com",
     packages=find_packages(include=[PACKAGE, f"{PACKAGE}.*"]),
+    package_data={PACKAGE: ["devices/webxr_page/*"]},
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{PACKAGE}"]),
         (f"share/{PACKAGE}", ["package.xml"]),
     ],
     install_requires=["setuptools"],
     zip_safe=False,
-    entry_points={"console_scripts": ["recorder = gr00t_teleop.ros.recorder_node:main"]},
+    entry_points={
+        "console_scripts": [
+            "operator = gr00t_teleop.ros.operator_node:main",
+            "recorder = gr00t_teleop.ros.recorder_node:main",
+        ]
+    },
 )

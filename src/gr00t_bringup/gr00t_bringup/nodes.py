@@ -49,6 +49,14 @@ NODES = (
     ),
     NodeSpec("sim", "gr00t_sim", "gr00t_sim.ros.sim_node", "gr00t_sim.ros.config:SimConfig", backends=("mujoco",)),
     NodeSpec("command_gate", "gr00t_safety", "gr00t_safety.ros.command_gate_node", "gr00t_safety.config:GateConfig"),
+    # Started by hand where a person drives or records: `ros2 run gr00t_teleop operator`.
+    NodeSpec(
+        "operator",
+        "gr00t_teleop",
+        "gr00t_teleop.ros.operator_node",
+        "gr00t_teleop.devices.config:OperatorConfig",
+        backends=(),
+    ),
     NodeSpec(
         "recorder",
         "gr00t_teleop",

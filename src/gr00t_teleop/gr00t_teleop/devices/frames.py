@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Poses of headsets in the suite's frame: the one place where axes are turned.
+
+Headsets (WebXR, ARKit, OpenXR): x right, y up, z backwards. The suite (REP 103): x forward, y left, z up. Both the
+world's axes and the body's own are turned, so an upright head that looks ahead, and a hand with the palm down and the
+fingers ahead, have no rotation: x of a wrist points along the hand, z out of its back.
+"""
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gr00t_policy.data.rotation import from_matrix
+from gr00t_teleop.types import KEYPOINTS
+
+Array = NDArray[np.float64]
+
+# Columns: where a headset's x (right), y (up) and z (back) go.
+ROS_FROM_Y_UP: Array = np.array([[0.0, 0.0, -1.0], [-1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+_NOT_ORTHONORMAL = 1e-2  # float32 round-off of a headset's matrix is below 1e-5; a wrong layout is not
+_WRIST, _MIDDLE = KEYPOINTS.index("wrist"), KEYPOINTS.index("middle_proximal")
+_INDEX, _LITTLE = KEYPOINTS.index("index_proximal"), KEYPOINTS.index("little_proximal")
+
+
+def poses_from_y_up(matrices: NDArray[np.floating], body_axes: Array = ROS_FROM_Y_UP.T) -> Array:
+    """Rigid transforms (..., 4, 4), acting on columns, in a headset's frame -> poses (..., 7) in ours.
+
+    body_axes (3, 3): its columns are our x, y, z in the body's own axes; the default is for bodies with the world's.
+    What is no rotation (NaN, all zero, a reflection) becomes a quaternion of NaN.
+    """
+    given = np.asarray(matrices, np.float64)
+    turned = np.broadcast_to(np.eye(4), given.shape).copy()
+    with np.errstate(invalid="ignore"):
+        turned[..., :3, :3] = ROS_FROM_Y_UP @ given[..., :3, :3] @ body_axes
+        turned[..., :3, 3] = given[..., :3, 3] @ ROS_FROM_Y_UP.T
+    return poses_from_matrices(turned)
+
+
+def poses_from_matrices(matrices: Array) -> Array:
+    """Rigid transforms (..., 4, 4) -> poses (..., 7) without turning any axis; a quaternion of NaN where it is none."""
+    rigid = is_rigid(matrices)
+    rotations = np.where(rigid[..., None, None], matrices[..., :3, :3], np.eye(3))
+    wxyz = from_matrix(rotations, "quaternion")
+    quaternions = np.where(rigid[..., None], wxyz[..., [1, 2, 3, 0]], np.nan)
+    return np.concatenate([matrices[..., :3, 3], quaternions], axis=-1)
+
+
+def is_rigid(matrices: Array) -> NDArray[np.bool_]:
+    """Which of (..., 4, 4) are a finite rotation with a translation."""
+    with np.errstate(invalid="ignore"):
+        rotation = matrices[..., :3, :3]
+        error = np.abs(rotation @ np.swapaxes(rotation, -1, -2) - np.eye(3)).max(axis=(-1, -2))
+        turns = np.cross(rotation[..., 0], rotation[..., 1])
+        handed = (turns * rotation[..., 2]).sum(axis=-1)
+        finite = np.isfinite(matrices).all(axis=(-1, -2))
+        return np.asarray(finite & (error < _NOT_ORTHONORMAL) & (handed > 0))
+
+
+def wrist_axes_of_hand(joints: Array, hand: Literal["left", "right"]) -> Array | None:
+    """How a device's wrist axes lie in our wrist: (3, 3) of whole numbers, columns are our axes in the device's.
+
+    Devices disagree about the axes of a wrist, and some between their own left and right; the key points tell:
+    joints (25, 3) are positions in the device's wrist frame. None while the hand gives no clear answer (a fist, NaN).
+    """
+    forward = joints[_MIDDLE] - joints[_WRIST]
+    across = joints[_INDEX] - joints[_LITTLE] if hand == "right" else joints[_LITTLE] - joints[_INDEX]
+    up = np.cross(forward, across)
+    if not np.isfinite(up).all() or np.linalg.norm(up) < 1e-4:  # 1 cm by 1 cm: smaller than any palm
+        return None
+    x, z = _nearest_axis(forward), _nearest_axis(up)
+    return np.stack([x, np.cross(z, x), z], axis=-1) if abs(x @ z) == 0 else None
+
+
+def _nearest_axis(vector: Array) -> Array:
+    axis = np.zeros(3)
+    largest = int(np.abs(vector).argmax())
+    axis[largest] = np.sign(vector[largest])
+    return axis

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The binary frame that the page sends for each picture of the headset; ``webxr_page/operator.js`` writes it.
+
+Little-endian float32. A header of 12: format, sequence, time (whole seconds, then milliseconds, of the page's
+performance clock), epoch of the origin, clutch (1 held, 0 open, NaN no button), then 1 or 0: head, left wrist, right
+wrist tracked, joints of the left and the right hand there, and one 0. Then 53 matrices of 16 by columns: head, left
+wrist, right wrist, 25 joints left, 25 right. Poses that the headset guesses (``emulatedPosition``) are not tracked.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gr00t_policy.core.errors import MessageError
+from gr00t_teleop.devices.device import DeviceSample
+from gr00t_teleop.devices.frames import poses_from_y_up
+from gr00t_teleop.types import KEYPOINTS
+
+FORMAT = 1
+HEADER = 12
+_POSES = 3 + 2 * len(KEYPOINTS)
+FRAME_FLOATS = HEADER + 16 * _POSES
+FRAME_BYTES = 4 * FRAME_FLOATS
+
+
+@dataclass(frozen=True)
+class WebXrFrame:
+    """sample: its clutch is false where the page has no button. has_button: whether it has one."""
+
+    sample: DeviceSample
+    has_button: bool
+
+
+def decode_frame(data: bytes, connection: int) -> WebXrFrame:
+    """The frame in our axes; what is not tracked is NaN. Raises MessageError when it is no frame of this format.
+
+    connection: number of the connection, which with the page's own epoch makes the sample's.
+    """
+    if len(data) != FRAME_BYTES:
+        raise MessageError(f"a frame has {len(data)} bytes, expected {FRAME_BYTES}; load the page again")
+    floats = np.frombuffer(data, "<f4")
+    header = floats[:HEADER].astype(np.float64)
+    numbers = np.delete(header, 5)
+    if header[0] != FORMAT or not (np.isfinite(numbers).all() and (numbers >= 0).all()):
+        raise MessageError(
+            f"a frame has format {header[0]:g} and header {header[1:].tolist()}, expected format {FORMAT}"
+        )
+    poses = poses_from_y_up(np.swapaxes(floats[HEADER:].reshape(_POSES, 4, 4), -1, -2))
+    poses[~_seen(header)] = np.nan
+    joints = len(KEYPOINTS)
+    sample = DeviceSample(
+        stamp_ns=int(header[2]) * 1_000_000_000 + int(header[3] * 1e6),
+        sequence=int(header[1]),
+        epoch=connection * 1_000_000 + int(header[4]),
+        clutch=bool(header[5] == 1.0),
+        head=poses[0],
+        left_wrist=poses[1],
+        right_wrist=poses[2],
+        left_hand=poses[3 : 3 + joints],
+        right_hand=poses[3 + joints :],
+    )
+    return WebXrFrame(sample, has_button=bool(np.isfinite(header[5])))
+
+
+def _seen(header: NDArray[np.float64]) -> NDArray[np.bool_]:
+    joints = len(KEYPOINTS)
+    return np.asarray(header[6:11].repeat([1, 1, 1, joints, joints]) == 1.0)

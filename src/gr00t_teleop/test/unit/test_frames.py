@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Headset axes to ours: known directions, and the laws that any change of frame obeys."""
+
+import numpy as np
+import pytest
+from made_people import moving, open_hand, shift, turn
+
+from gr00t_teleop.devices.frames import ROS_FROM_Y_UP, poses_from_matrices, poses_from_y_up, wrist_axes_of_hand
+from gr00t_teleop.types import KEYPOINTS
+
+
+def compose(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Pose b of frame a, both (7,)."""
+    w, v = a[6], a[3:6]
+
+    def rotate(x):
+        return x + 2 * np.cross(v, np.cross(v, x) + w * x)
+
+    quaternion = np.concatenate([w * b[3:6] + b[6] * v + np.cross(v, b[3:6]), [w * b[6] - v @ b[3:6]]])
+    return np.concatenate([a[:3] + rotate(b[:3]), quaternion])
+
+
+def same_pose(a: np.ndarray, b: np.ndarray) -> bool:
+    return np.allclose(a[:3], b[:3], atol=1e-9) and abs(abs(a[3:] @ b[3:]) - 1) < 1e-9
+
+
+def test_right_up_and_back_of_a_headset_are_minus_y_z_and_minus_x_of_ours():
+    moved = [poses_from_y_up(shift(*step))[:3] for step in ((1, 0, 0), (0, 1, 0), (0, 0, 1))]
+    assert np.allclose(moved, [(0, -1, 0), (0, 0, 1), (-1, 0, 0)])
+    assert np.linalg.det(ROS_FROM_Y_UP) == pytest.approx(1)
+
+
+def test_an_upright_head_that_looks_ahead_has_no_rotation():
+    assert np.allclose(poses_from_y_up(np.eye(4)), [0, 0, 0, 0, 0, 0, 1])
+
+
+def test_looking_left_is_a_turn_about_z_and_looking_down_one_about_y():
+    left, down = poses_from_y_up(turn(1, 0.4)), poses_from_y_up(turn(0, -0.4))
+    assert np.allclose(left[3:], [0, 0, np.sin(0.2), np.cos(0.2)])
+    assert np.allclose(down[3:], [0, np.sin(0.2), 0, np.cos(0.2)])
+
+
+def test_turning_the_frame_and_composing_poses_may_be_swapped():
+    rng = np.random.default_rng(3)
+    for _ in range(50):
+        a = shift(*rng.normal(size=3)) @ turn(0, rng.normal()) @ turn(1, rng.normal()) @ turn(2, rng.normal())
+        b = shift(*rng.normal(size=3)) @ turn(2, rng.normal()) @ turn(0, rng.normal())
+        assert same_pose(poses_from_y_up(a @ b), compose(poses_from_y_up(a), poses_from_y_up(b)))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [np.zeros((4, 4)), np.full((4, 4), np.nan), np.diag([1.0, 1, -1, 1]), 2 * np.eye(4), np.diag([np.inf, 1, 1, 1])],
+    ids=["zero", "nan", "reflection", "scaled", "infinite"],
+)
+def test_what_is_no_rotation_becomes_nan_and_spoils_no_other(wrong):
+    poses = poses_from_y_up(np.stack([np.eye(4), wrong, moving("left", 1.0)]))
+    assert np.isnan(poses[1, 3:]).all()
+    assert np.isfinite(poses[[0, 2]]).all()
+
+
+def test_fingers_of_a_flat_hand_lie_ahead_of_the_wrist_and_the_right_thumb_to_the_left():
+    right, left = poses_from_y_up(open_hand("right")), poses_from_y_up(open_hand("left"))
+    tips = [i for i, name in enumerate(KEYPOINTS) if name.endswith("tip")]
+    assert (right[tips, 0] > 0.1).all() and (left[tips, 0] > 0.1).all()
+    assert right[KEYPOINTS.index("thumb_tip"), 1] > 0 > left[KEYPOINTS.index("thumb_tip"), 1]
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_the_axes_of_an_unknown_wrist_are_found_from_the_hand_itself(side):
+    """A device may call any of 24 rotations its wrist; undone, the hand is the same."""
+    ours = poses_from_y_up(open_hand(side))[:, :3]
+    for x in range(4):
+        for y in range(4):
+            for z in range(4):
+                device = (turn(0, x * np.pi / 2) @ turn(1, y * np.pi / 2) @ turn(2, z * np.pi / 2))[:3, :3].round()
+                found = wrist_axes_of_hand(ours @ device.T, side)
+                assert found is not None
+                assert np.allclose(ours @ device.T @ found, ours)
+
+
+def test_a_hand_that_is_not_seen_tells_no_axes():
+    assert wrist_axes_of_hand(np.full((25, 3), np.nan), "left") is None
+    assert wrist_axes_of_hand(np.zeros((25, 3)), "left") is None
+
+
+def test_without_turning_axes_a_matrix_keeps_its_numbers():
+    assert np.allclose(poses_from_matrices(shift(1, 2, 3)), [1, 2, 3, 0, 0, 0, 1])

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The page itself, in headless Chromium with an emulated headset, over TLS."""
+
+import asyncio
+import time
+
+import numpy as np
+import pytest
+from headless_browser import MISSING, Browser
+
+from gr00t_teleop.devices.webxr import WebXr, WebXrOptions
+from gr00t_teleop.types import KEYPOINTS, tracked
+
+pytestmark = pytest.mark.skipif(bool(MISSING), reason=MISSING)
+CODE = "271828"
+_INDEX_TIP = KEYPOINTS.index("index_tip")
+
+
+@pytest.fixture
+def served(tmp_path):
+    states: list = []
+    device = WebXr(WebXrOptions("127.0.0.1", 0, tmp_path / "certificate", CODE), time.time_ns, lambda _: None)
+    device.start(lambda state: states.append((time.time_ns(), state)))
+    yield device, states, tmp_path / "browser"
+    device.stop()
+
+
+def browse(served, inputs: str) -> Browser:
+    return Browser(f"https://localhost:{served[0].port}/", served[2], inputs)
+
+
+async def pair(browser: Browser, code: str = CODE) -> None:
+    await browser.do(f"document.getElementById('code').value = '{code}'; document.getElementById('connect').click()")
+
+
+async def arrived(states: list, count: int) -> None:
+    deadline = time.monotonic() + 15
+    while len(states) < count:
+        assert time.monotonic() < deadline, f"{len(states)} of {count} samples"
+        await asyncio.sleep(0.02)
+
+
+def test_hands_of_the_headset_arrive_where_they_are_and_a_reload_is_a_break(served, record_property):
+    device, states, _ = served
+
+    async def session():
+        async with browse(served, "hand") as browser:
+            await pair(browser)
+            await browser.until("link.accepted")
+            await browser.do("document.getElementById('start').click()")
+            await arrived(states, 120)
+            await browser.until("document.getElementById('driving').textContent.startsWith('not driving')")
+            await browser.open()
+            begun = len(states)
+            await pair(browser)
+            await browser.until("link.accepted")
+            await browser.do("document.getElementById('start').click()")
+            await arrived(states, begun + 20)
+
+    asyncio.run(session())
+    newest = states[100][1]
+    assert tracked(newest.left_hand).all() and tracked(newest.right_hand).all()
+    assert np.allclose(newest.head[:3], [0, 0, 1.6], atol=0.06)
+    assert np.allclose(newest.left_wrist[:3], [0.4, 0.25, 1.1], atol=0.15)
+    assert np.allclose(newest.right_wrist[:3], [0.5, -0.25, 1.2], atol=0.15)
+    assert newest.left_hand[_INDEX_TIP, 0] > newest.left_wrist[0] + 0.05, "fingers point ahead"
+    assert (np.diff([state.sequence for _, state in states]) > 0).all()
+    assert device.counters()["connections"] == 2 and device.counters()["malformed"] == 0
+    between = np.diff([state.stamp_ns for _, state in states[20:110]]) / 1e6
+    age = np.array([at - state.stamp_ns for at, state in states[20:110]]) / 1e6
+    p50, p99 = np.percentile(age, [50, 99])
+    record_property("page", f"{1000 / between.mean():.1f} Hz, p50 {p50:.1f}, p99 {p99:.1f} ms, {device.counters()}")
+
+
+def test_the_grip_button_of_a_controller_is_the_clutch_and_the_page_shows_who_drives(served):
+    _, states, _ = served
+
+    async def session():
+        async with browse(served, "controller") as browser:
+            await pair(browser)
+            await browser.until("link.accepted")
+            await browser.do("document.getElementById('start').click()")
+            await arrived(states, 20)
+            await browser.do("emulated.controllers.right.updateButtonValue('squeeze', 1)")
+            await browser.until("document.getElementById('driving').textContent === 'the robot follows you'")
+            assert states[-1][1].engaged
+            await browser.do("link.socket.close()")
+            await browser.until("!link.accepted")
+            await browser.until("link.accepted")
+            again = len(states)
+            await arrived(states, again + 20)
+            assert not states[-1][1].engaged, "held over the break: must be opened first"
+            await browser.do("emulated.controllers.right.updateButtonValue('squeeze', 0)")
+            await browser.until("!link.engaged")
+            await asyncio.sleep(0.3)
+            await browser.do("emulated.controllers.right.updateButtonValue('squeeze', 1)")
+            await browser.until("link.engaged")
+
+    asyncio.run(session())
+    assert all(tracked(state.head) for _, state in states)
+    # This emulator calls the positions of its controllers guessed (emulatedPosition): they must not be used.
+    assert not any(tracked(state.right_wrist) or tracked(state.right_hand).any() for _, state in states)
+
+
+def test_a_wrong_code_is_told_on_the_page_and_nothing_is_sent(served):
+    async def session():
+        async with browse(served, "hand") as browser:
+            await pair(browser, "000000")
+            await browser.until("link.refused")
+            assert "wrong pairing code" in await browser.text("connection")
+            assert await browser.do("document.getElementById('start').disabled")
+
+    asyncio.run(session())
+    assert served[1] == []
