@@ -19,5 +19,5 @@ setup(
     ],
     install_requires=["setuptools"],
     zip_safe=False,
-    entry_points={"console_scripts": []},
+    entry_points={"console_scripts": ["retargeter = gr00t_teleop.ros.retargeter_node:main"]},
 )

@@ -19,7 +19,8 @@ DRY_RUN_TOPIC = "dry_run/joint_trajectory"
 class NodeSpec:
     """One lifecycle node. name is also its executable; module has ``main()``; settings: 'module:class' of its parameters.
 
-    backends: the back ends it is started for. loads_checkpoint: it has the parameter ``checkpoint``.
+    backends: the back ends it is started for; none: it is started by hand beside the others.
+    loads_checkpoint: it has the parameter ``checkpoint``.
     """
 
     name: str
@@ -48,6 +49,14 @@ NODES = (
     ),
     NodeSpec("sim", "gr00t_sim", "gr00t_sim.ros.sim_node", "gr00t_sim.ros.config:SimConfig", backends=("mujoco",)),
     NodeSpec("command_gate", "gr00t_safety", "gr00t_safety.ros.command_gate_node", "gr00t_safety.config:GateConfig"),
+    # Started by hand where a person drives: `ros2 run gr00t_teleop retargeter`.
+    NodeSpec(
+        "retargeter",
+        "gr00t_teleop",
+        "gr00t_teleop.ros.retargeter_node",
+        "gr00t_teleop.retargeting.config:RetargeterConfig",
+        backends=(),
+    ),
 )
 
 

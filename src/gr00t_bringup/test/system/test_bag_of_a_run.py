@@ -4,7 +4,7 @@
 import time
 
 from gr00t_bringup.measure import measure, read_streams
-from gr00t_bringup.nodes import NODES
+from gr00t_bringup.nodes import nodes_for
 from gr00t_bringup.ros.stack import StackOptions, running_stack
 from gr00t_policy.data.bag import BagWriter, bag_topics
 
@@ -26,7 +26,7 @@ def test_the_bag_holds_every_topic_of_the_interface_and_gives_the_figures(checkp
         *("/policy/joint_trajectory", "/joint_trajectory", "/planner/state", "/controller/state"),
         *("/command_gate/state", "/sim/task_state", "/sim/qpos", "/clock", "/diagnostics"),
     }
-    assert set(pids) == {node.name for node in NODES}
+    assert set(pids) == {node.name for node in nodes_for("mujoco")}
     figures = measure(read_streams(tmp_path / "bag"))
     assert 10 * _BUSY_MACHINE < figures.planner_rate_hz < 11
     assert 120 * _BUSY_MACHINE < figures.control_rate_hz < 125

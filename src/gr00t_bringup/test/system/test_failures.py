@@ -9,11 +9,11 @@ import pytest
 from sensor_msgs.msg import JointState
 from std_srvs.srv import Trigger
 
-from gr00t_bringup.nodes import NODES
+from gr00t_bringup.nodes import nodes_for
 from gr00t_bringup.processes import ProcessDiedError
 from gr00t_policy.ros import qos
 
-_NODES = {node.name: node for node in NODES}
+_NODES = {node.name: node for node in nodes_for("mujoco")}
 # From the fault to the state message at our side. The limits of the nodes are 0.3 s (tokens) and 0.05 s (commands);
 # unit tests hold them to that, here the rest is a busy machine.
 _NOTICED_S = 20.0

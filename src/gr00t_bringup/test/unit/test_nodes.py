@@ -106,7 +106,7 @@ def test_a_checkpoint_is_given_only_to_the_nodes_that_load_one():
         node.name: overrides(node, autostart=True, use_sim_time=False, checkpoint=Path("/c")).get("checkpoint")
         for node in NODES
     }
-    assert given == {"planner": "/c", "controller": "/c", "sim": None, "command_gate": None}
+    assert given == {"planner": "/c", "controller": "/c", "sim": None, "command_gate": None, "retargeter": None}
 
 
 def test_launch_and_starter_take_nodes_and_files_from_the_same_functions():

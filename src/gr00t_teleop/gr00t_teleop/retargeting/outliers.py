@@ -41,5 +41,5 @@ class OutlierGate:
         if turned_rad > _NOISE_RAD + _MAX_TURN_RAD_S * dt_s:
             return f"turned {turned_rad:.1f} rad in {1e3 * dt_s:.0f} ms"
         if stamp_s - self._same_since_s > FROZEN_S:
-            return f"frozen for {stamp_s - self._same_since_s:.1f} s"
+            return "frozen: the same numbers again and again"
         return ""

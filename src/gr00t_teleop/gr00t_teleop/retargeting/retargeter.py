@@ -18,6 +18,7 @@ from gr00t_policy.core.types import JointCommand
 from gr00t_policy.runtime.latency import DurationRing, Percentiles
 from gr00t_teleop.retargeting.calibration import ArmSpan, heading, robot_span_m
 from gr00t_teleop.retargeting.clutch import Clutch
+from gr00t_teleop.retargeting.command_times import CommandTimes
 from gr00t_teleop.retargeting.config import RetargeterConfig
 from gr00t_teleop.retargeting.engagement import Engagement, State
 from gr00t_teleop.retargeting.fingers import HandRetargeting
@@ -33,7 +34,6 @@ Vector = NDArray[np.float64]
 
 _NS = 1_000_000_000
 _LEAD_S = 0.5  # a command may lead the arm this long: braking, a gate that begins gently
-_CLOCK_STEP_NS = 100_000_000
 
 
 @dataclass(frozen=True)
@@ -75,9 +75,10 @@ class Retargeter:
         self._span: tuple[int, ArmSpan] | None = None
         self._measured: tuple[Vector, int, int] | None = None  # positions, stamp, arrival
         self._last_command: Vector | None = None
-        self._last_reach_ns = 0
+        self._times = CommandTimes(self.tick_ns)
         self._began_ns = 0
         self._led_since_ns: int | None = None
+        self._gate_trouble = ""
 
     @property
     def answers_ns(self) -> int:
@@ -115,6 +116,15 @@ class Retargeter:
         """A joint state has arrived: (J,) of all driven joints."""
         self._measured = (positions, stamp_ns, now_ns)
 
+    def gate(self, trouble: str, now_ns: int) -> None:
+        """Whether the command gate passes these commands on: '' or why not. Never called: only ``settle_s`` counts.
+
+        Until it does, the pose is commanded unchanged: a gate that found the command elsewhere would refuse to start.
+        """
+        if self._gate_trouble and not trouble:
+            self._began_ns = now_ns - round(_NS * self.config.settle_s)  # motion begins gently from here
+        self._gate_trouble = trouble
+
     def tick(self, now_ns: int, now_ros_ns: int) -> JointCommand | None:
         """The command of this tick, None when nothing is commanded: disengaged, stopped, or the robot is silent."""
         sample = self.samples.take()
@@ -134,7 +144,8 @@ class Retargeter:
         targets = {side: target for side, path in self._wrists.items() if (target := path.tick()) is not None}
         self.pose.tick(targets, self._pace(now_ns))
         self._last_command = self.pose.positions
-        return self._command(self._last_command, stamp_ns, now_ns - arrived_ns)
+        reach_ns = self._times.next_ns(stamp_ns, now_ns - arrived_ns)
+        return JointCommand(reach_ns, self.names, self._last_command[self._columns])
 
     def report(self, now_ns: int, now_ros_ns: int) -> RetargeterReport:
         """How things stand."""
@@ -170,8 +181,7 @@ class Retargeter:
             self.samples.used += 1
         if not self.engagement.is_engaged or is_old or self._is_settling(now_ns):
             self._release_all()
-            if is_old:
-                self.engagement.hold("the samples are too old when they arrive")
+            self.engagement.hold("the samples are too old when they arrive" if is_old else self._gate_trouble)
             return
         self._follow(sample, poses, stamp_s)
         lost = [f"{side} hand {self._wrists[side].fault}" for side in SIDES if poses[side] is None]
@@ -216,7 +226,7 @@ class Retargeter:
         self._began_ns, self._led_since_ns = now_ns, None
 
     def _is_settling(self, now_ns: int) -> bool:
-        return now_ns - self._began_ns < _NS * self.config.settle_s
+        return bool(self._gate_trouble) or now_ns - self._began_ns < _NS * self.config.settle_s
 
     def _pace(self, now_ns: int) -> float:
         gentle_s = self.config.settle_s + self.config.gentle_s
@@ -233,6 +243,8 @@ class Retargeter:
     def _may_go_on(self, positions: Vector, now_ns: int) -> bool:
         self._watch_silence(now_ns)
         self._watch_lead(positions, now_ns)
+        if self._gate_trouble:
+            self._release_all()
         return self.engagement.is_engaged
 
     def _watch_silence(self, now_ns: int) -> None:
@@ -262,11 +274,3 @@ class Retargeter:
         else:
             self.scale = self._robot_span_m / span_m
             self.engagement.end_calibration(f"calibrated: arm span {span_m:.2f} m, scale {self.scale:.2f}")
-
-    def _command(self, positions: Vector, stamp_ns: int, since_ns: int) -> JointCommand:
-        """Reached one tick from now on the time line of the joint states; each command later than the one before."""
-        reach_ns = stamp_ns + since_ns + self.tick_ns
-        if 0 <= self._last_reach_ns - reach_ns < _CLOCK_STEP_NS:
-            reach_ns = self._last_reach_ns + 1
-        self._last_reach_ns = reach_ns
-        return JointCommand(reach_ns, self.names, positions[self._columns])

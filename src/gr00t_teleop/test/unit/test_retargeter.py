@@ -6,6 +6,7 @@ import pytest
 from operator_rig import GR1, HOME, OperatorRig
 
 from gr00t_policy.core.errors import ConfigError
+from gr00t_teleop.retargeting.command_times import CommandTimes
 from gr00t_teleop.retargeting.config import RetargeterConfig
 from gr00t_teleop.retargeting.engagement import State
 from gr00t_teleop.retargeting.pose import Pose, rotation_from_vector
@@ -152,6 +153,22 @@ def test_a_robot_that_does_not_follow_disengages() -> None:
     assert "does not follow" in rig.reason
 
 
+def test_while_the_gate_does_not_pass_commands_on_the_pose_waits_and_what_the_hand_does_never_shows() -> None:
+    rig = OperatorRig(use_fingers=False)
+    rig.retargeter.gate("the gate waits: no commands", rig.now_ns)
+    rig.step(engaged=False)
+    for _ in range(100):
+        rig.wrists["left"] = shifted(rig.wrists["left"], (0.003, 0, 0))
+        rig.step()
+        np.testing.assert_array_equal(rig.commands[-1].positions, rig.commands[0].positions)
+    assert (rig.state, rig.reason) == (State.HOLDING, "the gate waits: no commands")
+    rig.retargeter.gate("", rig.now_ns)
+    before = arm(rig, "left")
+    rig.run(30)
+    assert rig.state is State.ENGAGED
+    np.testing.assert_allclose(arm(rig, "left"), before, atol=1e-4)
+
+
 def test_a_sagging_arm_does_not_turn_further_at_each_clutch() -> None:
     """Home is the measured position but the commanded rotation: an error of tracking must not add up."""
     rig = OperatorRig(use_fingers=False, settle_s=0.02, gentle_s=0.0)
@@ -236,6 +253,16 @@ def test_commands_answer_the_newest_joint_state_and_each_is_for_a_later_time() -
     reach = [command.stamp_ns for command in rig.commands]
     assert (np.diff(reach) > 0).all()
     assert rig.retargeter.answers_ns == rig.stamp_ns < reach[-1]
+
+
+def test_commands_are_a_tick_apart_though_joint_states_arrive_unevenly() -> None:
+    rng, tick_ns = np.random.default_rng(0), 8_333_333
+    times = CommandTimes(tick_ns)
+    late_ns = rng.integers(0, 6_000_000, 400)
+    reach = [times.next_ns(tick * tick_ns, int(late)) for tick, late in enumerate(late_ns)]
+    assert np.abs(np.diff(reach) - tick_ns)[1:].max() < 0.02 * tick_ns
+    assert abs(reach[-1] - 400 * tick_ns - 3_000_000) < 1_000_000
+    assert times.next_ns(10**12, 0) == 10**12 + tick_ns  # the clock was set, or ticks were skipped
 
 
 def test_lost_and_refused_samples_are_counted() -> None:
