@@ -6,6 +6,7 @@ import numpy as np
 
 from gr00t_policy.core.embodiment import load_embodiment
 from gr00t_sim.robot import robot_spec
+from gr00t_teleop.retargeting.fingers import FINGERS, hand_followers
 from gr00t_teleop.retargeting.robot_model import RobotModel
 
 GR1 = load_embodiment("gr1")
@@ -29,3 +30,30 @@ def test_links_are_where_the_simulator_has_them() -> None:
             found = ours.pose(ours.frame(link))
             np.testing.assert_allclose(found.position, data.body(link).xpos - base, atol=1e-6)
             np.testing.assert_allclose(found.rotation, data.body(link).xmat.reshape(3, 3), atol=1e-6)
+
+
+def test_finger_tips_are_where_the_simulator_has_them_with_both_conventions_of_sign() -> None:
+    spec = robot_spec(GR1)
+    for element in [*spec.geoms, *spec.meshes]:
+        spec.delete(element)
+    theirs = spec.compile()
+    data = mujoco.MjData(theirs)
+    rng = np.random.default_rng(1)
+    for side in ("left", "right"):
+        mark = side[0].upper()
+        names = tuple(joint.name for joint in GR1.joints if joint.group == f"{side}_hand")
+        followers = hand_followers(mark)
+        ours = RobotModel(GR1, names, followers)
+        for _ in range(10):
+            positions = np.array([rng.uniform(GR1.joint(name).lower_rad, GR1.joint(name).upper_rad) for name in names])
+            values = dict(zip(names, positions, strict=True))
+            for name in names:
+                data.joint(name).qpos[0] = values[name]
+            for name, (leader, ratio) in followers.items():
+                data.joint(name).qpos[0] = ratio * values[leader]
+            mujoco.mj_kinematics(theirs, data)
+            ours.update(positions)
+            for finger in FINGERS:
+                found = ours.pose(ours.frame(f"{mark}_{finger}_tip_link")).position
+                place = data.body(f"{mark}_{finger}_tip_link").xpos - data.body("base_link").xpos
+                np.testing.assert_allclose(found, place, atol=1e-6)

@@ -76,7 +76,7 @@ class Retargeter:
         self._measured: tuple[Vector, int, int] | None = None  # positions, stamp, arrival
         self._last_command: Vector | None = None
         self._times = CommandTimes(self.tick_ns)
-        self._began_ns = 0
+        self._began_ns = self._commanded_ns = 0
         self._led_since_ns: int | None = None
         self._gate_trouble = ""
 
@@ -143,7 +143,7 @@ class Retargeter:
             return None
         targets = {side: target for side, path in self._wrists.items() if (target := path.tick()) is not None}
         self.pose.tick(targets, self._pace(now_ns))
-        self._last_command = self.pose.positions
+        self._last_command, self._commanded_ns = self.pose.positions, now_ns
         reach_ns = self._times.next_ns(stamp_ns, now_ns - arrived_ns)
         return JointCommand(reach_ns, self.names, self._last_command[self._columns])
 
@@ -215,15 +215,22 @@ class Retargeter:
         if self._measured is None:
             self.engagement.drop("there are no joint states")
             return
-        positions = self._measured[0]
-        last = self._last_command
-        if last is not None:
-            self.pose.reset(last)
-        if last is None or self.pose.arm_lead_rad(positions) > self.config.own_pose_rad:
-            self.pose.reset(positions)
+        self.pose.reset(self._held_pose(self._measured[0], now_ns))
         for side in SIDES:
             self._hands[side].reset(self.pose.part(f"{side}_hand"))
         self._began_ns, self._led_since_ns = now_ns, None
+
+    def _held_pose(self, measured: Vector, now_ns: int) -> Vector:
+        """The last command while the robot still stands by it, else the measured pose: someone else has moved the robot.
+
+        Just after the last command the arm may still be on its way there; that is no reason to call it back.
+        """
+        if self._last_command is None:
+            return measured
+        self.pose.reset(self._last_command)
+        is_recent = now_ns - self._commanded_ns < _NS * _LEAD_S
+        limit_rad = self.config.max_lead_rad if is_recent else self.config.own_pose_rad
+        return self._last_command if self.pose.arm_lead_rad(measured) <= limit_rad else measured
 
     def _is_settling(self, now_ns: int) -> bool:
         return bool(self._gate_trouble) or now_ns - self._began_ns < _NS * self.config.settle_s

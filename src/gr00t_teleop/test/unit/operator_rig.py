@@ -24,12 +24,13 @@ def numbers(pose: Pose | None) -> np.ndarray:
 
 
 class OperatorRig:
-    """One step is one tick at 120 Hz; a sample is sent with every one unless told otherwise."""
+    """One step is one tick at 120 Hz; a sample is sent with every one unless told otherwise. Without fingers by default."""
 
     def __init__(self, **settings: Any) -> None:
-        self.retargeter = Retargeter(GR1, RetargeterConfig(**settings))
+        self.retargeter = Retargeter(GR1, RetargeterConfig(**{"use_fingers": False, **settings}))
         self.now_ns = 10**9
         self.robot = HOME.copy()
+        self.gain = 0.5  # share of the way to its command that the robot goes in a tick
         self.sag = np.zeros(len(HOME))
         self.rng = np.random.default_rng(0)
         self.wrists: dict[str, Pose | None] = {
@@ -94,7 +95,7 @@ class OperatorRig:
         if command is not None:
             self.commands.append(command)
             columns = [GR1.joint_names.index(name) for name in command.joint_names]
-            self.robot[columns] += 0.5 * (command.positions - self.robot[columns])
+            self.robot[columns] += self.gain * (command.positions - self.robot[columns])
         return command
 
     def run(self, ticks: int, **how: Any) -> None:

@@ -45,11 +45,11 @@ def test_wrists_reach_poses_that_can_be_reached() -> None:
 @pytest.mark.parametrize("use_waist", [False, True])
 def test_wild_people_neither_break_a_limit_nor_make_the_robot_touch_itself(use_waist: bool) -> None:
     rng = np.random.default_rng(7)
-    for _ in range(6):
+    for _ in range(4):
         solver = made(use_waist=use_waist)
         judge = JointJudge(GR1, solver.names, DT_S, [solver.positions])
         people = {side: WildMotion(solver.wrist(side), rng, leap_chance=0.01) for side in SIDES}
-        for tick in range(500):
+        for tick in range(400):
             solver.step({side: WristTarget(person.at(tick * DT_S)) for side, person in people.items()})
             judge.path.append(solver.positions)
             solver.model.update(solver.positions)
