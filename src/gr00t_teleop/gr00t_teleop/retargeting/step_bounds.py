@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """How far each joint may go in one tick: position, velocity and acceleration limits as one box.
 
-A joint may only be as fast as it can still stop before its limit. What obeys this box passes the command gate unchanged, so
-that the robot takes the path that was checked for self-collision.
+A joint may only be as fast as it can still stop before its limit. The bounds are those of the command gate, so that it has
+little to change and the robot stays near the path that was checked for self-collision.
 """
 
 from dataclasses import dataclass
