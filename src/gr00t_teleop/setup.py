@@ -24,6 +24,7 @@ setup(
         "console_scripts": [
             "operator = gr00t_teleop.ros.operator_node:main",
             "recorder = gr00t_teleop.ros.recorder_node:main",
+            "retargeter = gr00t_teleop.ros.retargeter_node:main",
         ]
     },
 )

@@ -13,7 +13,7 @@ from workspace import MESSAGES, PACKAGES, ROOT, imports, library_files, short
 FOLDER = ROOT / "requirements"
 LOCKS = sorted(FOLDER.glob("*.txt"))
 # Imported names that are not the name of what is installed.
-DISTRIBUTION = {"yaml": "pyyaml", "PIL": "pillow", "OpenGL": "pyopengl"}
+DISTRIBUTION = {"yaml": "pyyaml", "PIL": "pillow", "OpenGL": "pyopengl", "pinocchio": "pin"}
 NOT_ON_PYPI = {"launch", "launch_ros", "ament_index_python"}  # with the system's ROS only
 
 

@@ -58,6 +58,13 @@ NODES = (
         backends=(),
     ),
     NodeSpec(
+        "retargeter",
+        "gr00t_teleop",
+        "gr00t_teleop.ros.retargeter_node",
+        "gr00t_teleop.retargeting.config:RetargeterConfig",
+        backends=(),
+    ),
+    NodeSpec(
         "recorder",
         "gr00t_teleop",
         "gr00t_teleop.ros.recorder_node",

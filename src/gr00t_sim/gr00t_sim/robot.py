@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import mujoco
 import numpy as np
 
+from gr00t_policy.core.description import urdf_path
 from gr00t_policy.core.embodiment import Embodiment, Joint
-from gr00t_sim.assets import lighten, urdf_path
+from gr00t_sim.assets import lighten
 
 BASE_HEIGHT_M = 0.92  # the soles then stand on the floor
 HEAD_CAMERA = "ego_view"

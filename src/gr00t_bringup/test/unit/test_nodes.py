@@ -113,7 +113,7 @@ def test_a_checkpoint_is_given_only_to_the_nodes_that_load_one():
     assert given == {
         "planner": "/c",
         "controller": "/c",
-        **dict.fromkeys(("sim", "command_gate", "operator", "recorder")),
+        **dict.fromkeys(("sim", "command_gate", "operator", "retargeter", "recorder")),
     }
 
 

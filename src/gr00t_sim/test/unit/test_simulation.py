@@ -5,8 +5,8 @@ import mujoco
 import numpy as np
 import pytest
 
+from gr00t_policy.core.description import urdf_path
 from gr00t_policy.core.embodiment import load_embodiment
-from gr00t_sim.assets import urdf_path
 from gr00t_sim.robot import robot_spec
 from gr00t_sim.simulation import TabletopSim
 

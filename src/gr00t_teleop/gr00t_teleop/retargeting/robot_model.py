@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Kinematics of some joints of the robot with pinocchio, all others locked at 0.
+
+The one place where the embodiment's joint convention meets the URDF's: a linear map, ``urdf = spread @ model``, that
+holds the signs of the joint table and the ratios of the coupled finger joints. Outside, everything is in the model
+convention and in the order of ``names``.
+"""
+
+import functools
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gr00t_policy.core.description import urdf_path
+from gr00t_policy.core.embodiment import Embodiment
+from gr00t_policy.core.errors import EmbodimentError
+from gr00t_teleop.retargeting.pose import Pose
+
+Vector = NDArray[np.float64]
+Matrix = NDArray[np.float64]
+
+
+class RobotModel:
+    """Forward kinematics and Jacobians of ``names`` in the robot's base frame. One owner: it keeps the last pose.
+
+    followers: coupled joint -> (the joint in ``names`` that drives it, URDF angle per URDF angle of that).
+    Raises EmbodimentError when the description does not have a joint, AssetError when there is no description.
+    """
+
+    def __init__(
+        self, embodiment: Embodiment, names: tuple[str, ...], followers: dict[str, tuple[str, float]] | None = None
+    ) -> None:
+        import pinocchio
+
+        self._pin = pinocchio
+        self.names = names
+        followers = followers or {}
+        full = _full_model()
+        wanted = {*names, *followers}
+        missing = sorted(wanted - set(full.names))
+        if missing:
+            raise EmbodimentError(f"joint(s) {', '.join(missing)} of '{embodiment.name}' are not in {urdf_path().name}")
+        locked = [index for index, name in enumerate(full.names) if index > 0 and name not in wanted]
+        self._model = pinocchio.buildReducedModel(full, locked, np.zeros(full.nq))
+        self._data = self._model.createData()
+        self._spread = np.zeros((self._model.nv, len(names)))
+        for column, name in enumerate(names):
+            self._spread[self._row(name), column] = embodiment.joint(name).sign
+        for name, (leader, ratio) in followers.items():
+            self._spread[self._row(name)] = ratio * self._spread[self._row(leader)]
+
+    def update(self, positions: Vector) -> None:
+        """Take joint positions (J,) [rad]; what follows is about them. Jacobians are not computed."""
+        self._pin.forwardKinematics(self._model, self._data, self._spread @ positions)
+
+    def update_with_jacobians(self, positions: Vector) -> None:
+        """The same, with Jacobians."""
+        self._pin.computeJointJacobians(self._model, self._data, self._spread @ positions)
+
+    def frame(self, name: str) -> int:
+        """The number of a link's frame. Raises EmbodimentError."""
+        if not self._model.existFrame(name):
+            raise EmbodimentError(f"link '{name}' is not in {urdf_path().name}")
+        return int(self._model.getFrameId(name))
+
+    def pose(self, frame: int) -> Pose:
+        """Of a link in the base frame."""
+        placement = self._pin.updateFramePlacement(self._model, self._data, frame)
+        return Pose(placement.translation.copy(), placement.rotation.copy())
+
+    def jacobian(self, frame: int) -> Matrix:
+        """(6, J): velocity of the link's origin [m/rad], then its turn [rad/rad], along the axes of the base."""
+        self._pin.updateFramePlacement(self._model, self._data, frame)
+        axes = self._pin.ReferenceFrame.LOCAL_WORLD_ALIGNED
+        return np.asarray(self._pin.getFrameJacobian(self._model, self._data, frame, axes) @ self._spread)
+
+    def spatial_jacobian(self) -> tuple[Matrix, Matrix]:
+        """For every joint by itself: (3, J) velocity of the point of its body at the base's origin, (3, J) turn."""
+        spatial = self._data.J @ self._spread
+        return spatial[:3], spatial[3:]
+
+    def attachment(self, link: str) -> tuple[int, Matrix, Vector]:
+        """The joint that carries a link, and the link's rotation (3, 3) and origin (3,) in that joint's frame."""
+        frame = self._model.frames[self.frame(link)]
+        return int(frame.parentJoint), frame.placement.rotation.copy(), frame.placement.translation.copy()
+
+    def moved_by(self, joint: int) -> NDArray[np.bool_]:
+        """Which of ``names`` move the body of a joint (number as from ``attachment``): (J,)."""
+        rows = [self._model.joints[number].idx_v for number in self._model.supports[joint] if number > 0]
+        return np.asarray((self._spread[rows] != 0).any(axis=0)) if rows else np.zeros(len(self.names), bool)
+
+    def joint_placements(self, joints: list[int]) -> tuple[Matrix, Matrix]:
+        """Rotations (N, 3, 3) and origins (N, 3) of joints' frames in the base frame."""
+        placements = [self._data.oMi[joint] for joint in joints]
+        rotations = np.array([placement.rotation for placement in placements])
+        return rotations, np.array([placement.translation for placement in placements])
+
+    def _row(self, name: str) -> int:
+        return int(self._model.joints[self._model.getJointId(name)].idx_v)
+
+
+@functools.cache  # parsed once a process: 40 ms
+def _full_model() -> Any:
+    import pinocchio
+
+    return pinocchio.buildModelFromUrdf(str(urdf_path()))

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The whole commanded pose of the robot, made of arms, hands and neck, and the gentle ways between its poses."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gr00t_policy.core.embodiment import Embodiment
+from gr00t_teleop.retargeting.config import RetargeterConfig
+from gr00t_teleop.retargeting.inverse_kinematics import InverseKinematics, WristTarget
+from gr00t_teleop.retargeting.joint_follower import JointFollower
+from gr00t_teleop.retargeting.pose import Pose
+from gr00t_teleop.retargeting.step_bounds import joint_limits
+
+Vector = NDArray[np.float64]
+
+FOLLOWERS = ("left_hand", "right_hand", "neck")
+
+
+class RobotPose:
+    """Keeps the command of every driven joint, in the embodiment's order, and moves it tick by tick. One owner."""
+
+    def __init__(self, embodiment: Embodiment, config: RetargeterConfig) -> None:
+        dt_s = 1.0 / config.rate_hz
+        speed, acceleration = config.velocity_scale, config.acceleration_scale
+        self.arms = InverseKinematics(
+            embodiment, dt_s, use_waist=config.use_waist, speed=speed, acceleration=acceleration
+        )
+        self._columns = {group: _indices(embodiment, group) for group in FOLLOWERS}
+        self._of_arms = np.array([embodiment.joint_names.index(name) for name in self.arms.names])
+        self._arms_alone = np.array(
+            [column for column in range(len(self.arms.names)) if "waist" not in self.arms.names[column]]
+        )
+        self._followers = {
+            group: JointFollower(
+                joint_limits(
+                    tuple(joint for joint in embodiment.joints if joint.group == group), dt_s, speed, acceleration, 0.0
+                )
+            )
+            for group in FOLLOWERS
+        }
+        self._lower = np.array([joint.lower_rad for joint in embodiment.joints])
+        self._upper = np.array([joint.upper_rad for joint in embodiment.joints])
+        self._size = len(embodiment.joints)
+
+    @property
+    def positions(self) -> Vector:
+        """(J,) [rad] of all driven joints."""
+        whole = np.empty(self._size)
+        whole[self._of_arms] = self.arms.positions
+        for group, follower in self._followers.items():
+            whole[self._columns[group]] = follower.positions
+        return whole
+
+    def part(self, group: str) -> Vector:
+        """Commanded positions of a hand or of the neck."""
+        return self._followers[group].positions
+
+    def reset(self, positions: Vector) -> None:
+        """Stand at (J,), at rest, without goals."""
+        within = np.clip(positions, self._lower, self._upper)
+        self.arms.reset(within[self._of_arms])
+        for group, follower in self._followers.items():
+            follower.reset(within[self._columns[group]])
+
+    def aim(self, group: str, goal: Vector | None) -> None:
+        """Goal of a hand or of the neck; None: come to rest."""
+        self._followers[group].goal = goal
+
+    def tick(self, targets: Mapping[str, WristTarget], pace: float) -> None:
+        """Move on by one tick."""
+        self.arms.step(targets, pace)
+        for follower in self._followers.values():
+            follower.tick(pace)
+
+    def arm_lead_rad(self, measured: Vector) -> float:
+        """How far the arms' command is from the measured pose (J,), at the worst joint."""
+        return float(np.abs(self.arms.positions - measured[self._of_arms])[self._arms_alone].max())
+
+    def home(self, side: str, measured: Vector) -> Pose:
+        """Where a wrist starts from: the measured position, the commanded rotation.
+
+        A tracking error of the rotation would otherwise add up over many closings of the clutch. What the waist is
+        measured at counts only when it is used: otherwise command and target are in the frame of the same torso.
+        """
+        arms = self.arms.positions.copy()
+        columns = self.arms.columns[f"{side}_arm"]
+        arms[columns] = measured[self._of_arms][columns]
+        return Pose(self.arms.wrist(side, arms).position, self.arms.wrist(side).rotation)
+
+
+def _indices(embodiment: Embodiment, group: str) -> NDArray[np.intp]:
+    return np.array([index for index, joint in enumerate(embodiment.joints) if joint.group == group], np.intp)

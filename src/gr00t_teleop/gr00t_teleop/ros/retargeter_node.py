@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Node ``retargeter``: the person's samples and joint states in, joint commands out. Logic in ``retargeting/retargeter.py``."""
+
+import gc
+import sys
+import threading
+import time
+from typing import Any
+
+from gr00t_msgs.msg import GateState, TeleopState
+from gr00t_msgs.msg import OperatorState as OperatorStateMsg
+from sensor_msgs.msg import JointState
+from trajectory_msgs.msg import JointTrajectory
+
+from gr00t_policy.core.embodiment import load_embodiment
+from gr00t_policy.core.errors import MessageError
+from gr00t_policy.ros import qos
+from gr00t_policy.ros.diagnostics import PERIOD_S, Diagnostics
+from gr00t_policy.ros.lifecycle import SuiteNode, run
+from gr00t_policy.ros.messages import JointOrder, command_to_message, joint_state_to_positions, ns_from_stamp
+from gr00t_policy.runtime.pacing import PacedLoop, freeze_garbage
+from gr00t_teleop.operator_message import state_from_message
+from gr00t_teleop.retargeting.config import RetargeterConfig
+from gr00t_teleop.retargeting.retargeter import Retargeter
+from gr00t_teleop.ros.retargeter_report import gate_trouble, report_to_message, report_to_statuses
+from gr00t_teleop.ros.retargeter_services import RetargeterServices
+
+_STATE_PERIOD_S, _WATCH_PERIOD_S, _WARN_PERIOD_S = 0.5, 0.1, 1.0
+
+
+class RetargeterNode(SuiteNode[RetargeterConfig]):
+    """Callbacks hand over the newest messages, a paced thread ticks; one lock keeps them apart."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__("retargeter", RetargeterConfig, **options)
+        self._lock = threading.Lock()
+        self._made: Retargeter | None = None
+        self._loop: PacedLoop | None = None
+        self._told: object = None
+        self._diagnostics = Diagnostics(self)
+
+    @property
+    def retargeter(self) -> Retargeter:
+        assert self._made is not None, "configured first"
+        return self._made
+
+    def configure(self, settings: RetargeterConfig) -> None:
+        embodiment = load_embodiment(settings.embodiment)
+        self._made = Retargeter(embodiment, settings)
+        self._robot = JointOrder(embodiment.joints)
+        self._order = JointOrder([embodiment.joint(name) for name in self._made.names])
+        self._commands = self.keep_publisher(JointTrajectory, "teleop/joint_trajectory", qos.COMMAND)
+        self._state = self.keep_publisher(TeleopState, "teleop/state", qos.LATCHED)
+        self.keep_subscription(OperatorStateMsg, "operator_state", self._on_operator, qos.SENSOR)
+        self.keep_subscription(JointState, "joint_states", self._on_joint_state, qos.SENSOR)
+        self.keep_subscription(GateState, "command_gate/state", self._on_gate, qos.LATCHED)
+        self.keep(RetargeterServices.destroy, RetargeterServices(self, self._made, self._lock, self._tell_state))
+        self.keep_timer(_STATE_PERIOD_S, self._tell_state)
+        self.keep_timer(PERIOD_S, self._tell_diagnostics)
+        self.keep_timer(_WATCH_PERIOD_S, self._watch_loop)
+        self._tell_state()
+
+    def activate(self) -> None:
+        with self._lock:
+            self.retargeter.activate()
+        config = self.retargeter.config
+        self._loop = PacedLoop("retargeter", config.rate_hz, self._tick, config.realtime_priority)
+        freeze_garbage()
+        self._loop.start()
+
+    def deactivate(self) -> None:
+        if self._loop is not None:
+            self._loop.stop()
+            self._loop = None
+            gc.unfreeze()
+            gc.enable()
+        if self._made is not None:
+            with self._lock:
+                self._made.deactivate()
+            self._tell_state()
+
+    def cleanup(self) -> None:
+        self._made = None
+
+    def _tick(self, now_ns: int) -> None:
+        """One tick of the paced thread."""
+        with self._lock:
+            command = self.retargeter.tick(now_ns, self.now_ns)
+            answers_ns = self.retargeter.answers_ns
+            news = (self.retargeter.engagement.state, self.retargeter.engagement.reason)
+            if command is not None:
+                self.retargeter.solve.add((time.monotonic_ns() - now_ns) / 1e9)
+        if command is not None:
+            self._commands.publish(command_to_message(command, self._order, answers_ns))
+        if self._is_news(news):
+            self._tell_state()
+
+    def _on_operator(self, message: OperatorStateMsg) -> None:
+        now_ns = time.monotonic_ns()
+        try:
+            state = state_from_message(message)
+        except MessageError as error:
+            with self._lock:
+                self.retargeter.samples.rejected += 1
+            self.get_logger().warning(f"operator state refused: {error}", throttle_duration_sec=_WARN_PERIOD_S)
+        else:
+            with self._lock:
+                self.retargeter.operator(state, now_ns)
+
+    def _on_joint_state(self, message: JointState) -> None:
+        now_ns = time.monotonic_ns()
+        try:
+            positions = joint_state_to_positions(message, self._robot)
+        except MessageError as error:
+            self.get_logger().warning(f"joint state refused: {error}", throttle_duration_sec=_WARN_PERIOD_S)
+        else:
+            with self._lock:
+                self.retargeter.measured(positions, ns_from_stamp(message.header.stamp), now_ns)
+
+    def _on_gate(self, message: GateState) -> None:
+        with self._lock:
+            self.retargeter.gate(gate_trouble(message), time.monotonic_ns())
+
+    def _is_news(self, news: tuple[object, str]) -> bool:
+        """A reason that only counts on, as an age does, is no news."""
+        return self._told != (news[0], news[1].rstrip("0123456789. ms"))
+
+    def _tell_state(self) -> None:
+        with self._lock:
+            report = self.retargeter.report(time.monotonic_ns(), self.now_ns)
+        if self._is_news((report.state, report.reason)):
+            self._told = (report.state, report.reason.rstrip("0123456789. ms"))
+            text = f"{report.state.name}: {report.reason}" if report.reason else report.state.name
+            self.get_logger().info(text)
+        self._state.publish(report_to_message(report, self.now_ns))
+
+    def _tell_diagnostics(self) -> None:
+        with self._lock:
+            report = self.retargeter.report(time.monotonic_ns(), self.now_ns)
+        self._diagnostics.publish(self.get_clock().now().to_msg(), report_to_statuses(report, self._loop))
+
+    def _watch_loop(self) -> None:
+        """A retargeter whose loop has died must not look alive: raise its error here, which ends the process."""
+        if self._loop is not None and self._loop.failure is not None:
+            raise self._loop.failure
+
+
+def main() -> int:
+    return run(RetargeterNode)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The retargeter's report -> its state message and diagnostics."""
+
+from gr00t_msgs.msg import GateState, TeleopState
+
+from gr00t_policy.ros.diagnostics import Level, Status
+from gr00t_policy.ros.messages import stamp_from_ns
+from gr00t_policy.runtime.pacing import PacedLoop
+from gr00t_teleop.retargeting.engagement import State
+from gr00t_teleop.retargeting.retargeter import RetargeterReport
+
+_LEVELS = {State.HOLDING: Level.WARN, State.STOPPED: Level.ERROR}
+_NAN = float("nan")
+_SOURCE = "teleop"  # the gate's name for these commands
+
+
+def gate_trouble(message: GateState) -> str:
+    """Why the command gate does not pass the retargeter's commands on, '' when it does."""
+    if message.source != _SOURCE:
+        return f"the gate's source is {message.source or 'nobody'!r}, not {_SOURCE!r}: held"
+    return "" if message.state == GateState.ACTIVE else f"the gate waits: {message.reason}"
+
+
+def report_to_message(report: RetargeterReport, stamp_ns: int) -> TeleopState:
+    """The state topic's message."""
+    message = TeleopState(
+        state=int(report.state),
+        reason=report.reason,
+        source=report.source,
+        device_rate_hz=report.device_rate_hz,
+        operator_age_s=_NAN if report.operator_age_s == float("inf") else report.operator_age_s,
+        solve_p50_s=report.solve.p50_s if report.solve.count else _NAN,
+        solve_p99_s=report.solve.p99_s if report.solve.count else _NAN,
+        samples=report.samples,
+        samples_lost=report.lost,
+        samples_rejected=report.rejected,
+    )
+    message.header.stamp = stamp_from_ns(stamp_ns)
+    return message
+
+
+def report_to_statuses(report: RetargeterReport, loop: PacedLoop | None) -> list[Status]:
+    """The retargeter, the person's samples and the loop for `/diagnostics`."""
+    values = {
+        "state": report.state.name,
+        "arm_scale": report.scale,
+        "target_delay_s": report.delay_s,
+        "solve_p99_s": report.solve.p99_s,
+        "steps_vetoed": report.vetoed,
+        "steps_unsolved": report.unsolved,
+    }
+    person = {"rate_hz": report.device_rate_hz, "lost": report.lost, "rejected": report.rejected}
+    ever = report.operator_age_s != float("inf")
+    return [
+        Status("retargeter", _LEVELS.get(report.state, Level.OK), report.reason or report.state.name, values),
+        Status("operator", Level.OK if ever else Level.STALE, report.source or "nothing yet", person),
+        _loop(loop),
+    ]
+
+
+def _loop(loop: PacedLoop | None) -> Status:
+    if loop is None:
+        return Status("loop", Level.OK, "not active")
+    values = {"rate_hz": loop.rate_hz, "deadline_misses": loop.deadline_misses, "tick_p99_s": loop.duration().p99_s}
+    if loop.realtime:
+        return Status("loop", Level.OK, "SCHED_FIFO", values)
+    return Status("loop", Level.WARN, "ordinary scheduling", values)
