@@ -178,9 +178,14 @@ class ObservationStreams:
 
     def image_age_s(self, now_ns: int) -> float:
         """Age of the oldest of the newest images; infinite before every camera gave one."""
-        if any(name not in self._images for name in self._cameras):
-            return float("inf")
-        return max((now_ns - self._images[name].stamp_ns) * NS for name in self._cameras)
+        return max(self.image_ages_s(now_ns).values())
+
+    def image_ages_s(self, now_ns: int) -> dict[str, float]:
+        """Camera -> age of its newest image; infinite before it gave one."""
+        return {
+            name: (now_ns - self._images[name].stamp_ns) * NS if name in self._images else float("inf")
+            for name in self._cameras
+        }
 
     def state_age_s(self, now_ns: int) -> float:
         """Age of the newest joint state; infinite before the first."""
