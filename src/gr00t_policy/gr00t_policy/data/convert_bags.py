@@ -19,9 +19,9 @@ from gr00t_policy.core.errors import ConfigError, DatasetError, Gr00tError
 from gr00t_policy.data.action_lag import action_lag
 from gr00t_policy.data.convert_episodes import Cutting, Piece, cut
 from gr00t_policy.data.convert_recording import Recording, read_recording
-from gr00t_policy.data.convert_rows import Rows, resample, stream_limits
+from gr00t_policy.data.convert_rows import Rows, resample, stream_limits, uncovered
 from gr00t_policy.data.convert_source import EpisodeNotes, TopicNames, bag_identity, episode_notes
-from gr00t_policy.data.convert_timing import StreamTiming, audit, faults
+from gr00t_policy.data.convert_timing import NS, StreamTiming, audit, faults
 from gr00t_policy.data.durable import write_json, written_aside
 from gr00t_policy.data.layout import DATA_PATH, Layout, make_info
 from gr00t_policy.data.meta import read_lines, read_object
@@ -118,7 +118,11 @@ def _convert(bag: Path, writer: LeRobotWriter, conversion: Conversion) -> BagRep
         raise DatasetError(f"{bag}: " + "; ".join(found))
     rows = _resampled(recording, notes, timings, writer.layout.root, conversion)
     pieces, dropped = cut(rows, conversion.fps, conversion.cutting)
-    left_out = [_timed(rows, piece.start, piece.stop) | {"why": piece.why} for piece in dropped]
+    left_out = [_timed(rows, piece.start, piece.stop) | {"why": piece.why} for piece in dropped] + [
+        {"from_s": _seconds(rows, start_ns), "to_s": _seconds(rows, stop_ns), "why": why}
+        for start_ns, stop_ns, why in uncovered(recording)
+        if len(rows)
+    ]
     if not pieces:
         reasons = "; ".join(f"{part['from_s']:.2f} to {part['to_s']:.2f} s: {part['why']}" for part in left_out[:5])
         raise DatasetError(f"{bag}: nothing in it can be learnt: {reasons or 'its streams have no time in common'}")
@@ -180,9 +184,13 @@ def _described(rows: Rows, piece: Piece, fps: float) -> dict[str, Any]:
 
 
 def _timed(rows: Rows, start: int, stop: int) -> dict[str, float]:
-    """Seconds from the first row of the bag."""
-    seconds = (rows.tick_ns[[start, stop - 1]] - rows.tick_ns[0]) * 1e-9
-    return {"from_s": round(float(seconds[0]), 3), "to_s": round(float(seconds[1]), 3)}
+    """Of rows [start, stop)."""
+    return {"from_s": _seconds(rows, int(rows.tick_ns[start])), "to_s": _seconds(rows, int(rows.tick_ns[stop - 1]))}
+
+
+def _seconds(rows: Rows, time_ns: int) -> float:
+    """From the first row of the bag."""
+    return round((time_ns - int(rows.tick_ns[0])) * NS, 3)
 
 
 def _remarks(recording: Recording) -> str:

@@ -22,6 +22,7 @@ from gr00t_policy.data.streams import DEFAULT_LIMITS, ObservationStreams, Reason
 from gr00t_policy.data.video import Frames
 
 STALE_PERIODS = 2.0  # of a stream or of the rows, whichever is longer, beyond the stream's usual delay
+_WORTH_TELLING_S = 0.5
 _COUNTED = (Reason.OUT_OF_ORDER, Reason.FROM_THE_FUTURE)  # single messages that a node leaves out, and so do we
 
 _Event = tuple[int, int, str, int, NDArray | str]  # sent, order among equals, stream, stamp, value
@@ -94,11 +95,28 @@ def resample(recording: Recording, fps: float, limits: StreamLimits, instruction
     return Rows(ticks, states, actions, tuple(sentences), images, ages, tuple(why))
 
 
+def uncovered(recording: Recording) -> list[tuple[int, int, str]]:
+    """(from [ns], to [ns], why) of times before and after the rows in which some streams run and another does not."""
+    spans = _spans(recording)
+    first, last = min(span[0] for span in spans.values()), max(span[1] for span in spans.values())
+    late, early = max(spans, key=lambda topic: spans[topic][0]), min(spans, key=lambda topic: spans[topic][1])
+    parts = [(first, spans[late][0], f"{late} begins only then"), (spans[early][1], last, f"{early} ends there")]
+    return [part for part in parts if (part[1] - part[0]) * NS > _WORTH_TELLING_S]
+
+
+def _spans(recording: Recording) -> dict[str, tuple[int, int]]:
+    """Topic -> when it delivers first and last; commands when they are to be reached."""
+    commands = recording.commands
+    spans = {commands.arrivals.topic: (int(commands.due_ns.min()), int(commands.due_ns.max()))}
+    for arrivals in (recording.states.arrivals, *recording.cameras.values()):
+        spans[arrivals.topic] = int(arrivals.sent_ns[0]), int(arrivals.sent_ns[-1])
+    return spans
+
+
 def _ticks(recording: Recording, fps: float) -> NDArray[np.int64]:
     """Regular moments while every stream delivers; the last one has a command for its whole length."""
-    sent = [recording.states.arrivals.sent_ns, *(arrivals.sent_ns for arrivals in recording.cameras.values())]
-    first = max(*(int(times[0]) for times in sent), int(recording.commands.due_ns.min()))
-    last = min(*(int(times[-1]) for times in sent), int(recording.commands.due_ns.max()))
+    spans = _spans(recording).values()
+    first, last = max(span[0] for span in spans), min(span[1] for span in spans)
     count = max(int((last - first) * NS * fps), 0)
     return first + np.round(np.arange(count) / (fps * NS)).astype(np.int64)
 

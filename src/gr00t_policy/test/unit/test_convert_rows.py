@@ -77,7 +77,7 @@ def test_state_action_and_picture_of_each_row_are_those_of_their_times(tmp_path,
     assert min(ages["head"]) >= 0 and max(ages["head"]) <= 0.0651
 
 
-@settings(max_examples=8)
+@settings(max_examples=4)
 @given(st.integers(0, 2**32 - 1))
 def test_no_value_is_newer_than_its_tick_and_none_is_older_than_the_newest_that_was_there(tmp_path_factory, seed):
     """Against a plain search through all messages, of streams with jitter and losses."""
