@@ -93,6 +93,10 @@ def convert_bags(bags: Sequence[Path], out: Path, conversion: Conversion) -> Ite
                 yield _convert(bag, writer, conversion)
             except Gr00tError as error:
                 yield BagReport(bag, "refused", str(error))
+            except OSError as error:
+                raise DatasetError(
+                    f"{out} cannot be written ({error.strerror or error}); what it holds is whole, the same command goes on"
+                ) from error
         if writer.num_episodes:
             writer.finish()
 
@@ -134,7 +138,7 @@ def _convert(bag: Path, writer: LeRobotWriter, conversion: Conversion) -> BagRep
     return BagReport(
         bag,
         "converted",
-        _remarks(recording),
+        _remarks(recording, notes),
         tuple(_episodes_of(writer.layout, identity)),
         {name: asdict(timing) for name, timing in timings.items()},
         tuple(left_out),
@@ -193,10 +197,14 @@ def _seconds(rows: Rows, time_ns: int) -> float:
     return round((time_ns - int(rows.tick_ns[0])) * NS, 3)
 
 
-def _remarks(recording: Recording) -> str:
-    """Messages that were left out, as a node would."""
+def _remarks(recording: Recording, notes: EpisodeNotes) -> str:
+    """Messages that were left out, as a node would; a sentence that was noted, but another one said."""
     streams = {"joint states": recording.states, "commands": recording.commands}
-    return "; ".join(f"{s.refused} {name} left out ({s.reason})" for name, s in streams.items() if s.refused)
+    found = [f"{s.refused} {name} left out ({s.reason})" for name, s in streams.items() if s.refused]
+    said = [text for _, text in recording.sentences if text]
+    if said and notes.instruction and notes.instruction not in said:
+        found.append(f"the recorder noted '{notes.instruction}', but '{said[0]}' was said and counts")
+    return "; ".join(found)
 
 
 def _episodes_of(layout: Layout, identity: str) -> list[dict[str, Any]]:

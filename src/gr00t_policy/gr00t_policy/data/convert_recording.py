@@ -26,7 +26,7 @@ _S_NS = 1_000_000_000
 _OVERTAKEN = 8  # messages of one topic, at most, by which the order of receipt differs from that of sending
 # What damaged bytes of a file, and of a message or its definition, make the readers raise.
 _BROKEN_FILE = (
-    *(McapError, OSError, struct.error, EOFError, RuntimeError, MemoryError, OverflowError, UnicodeDecodeError),
+    *(McapError, OSError, struct.error, EOFError, RuntimeError, MemoryError, OverflowError, ValueError, LookupError),
     zstandard.ZstdError,
 )
 _BROKEN_MESSAGE = (SerdeError, TypesysError, struct.error, ValueError, IndexError, KeyError, AssertionError)

@@ -6,6 +6,7 @@ The action of a tick is the newest command to be reached by the end of it: what 
 """
 
 import heapq
+import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from gr00t_policy.data.video import Frames
 
 STALE_PERIODS = 2.0  # of a stream or of the rows, whichever is longer, beyond the stream's usual delay
 _WORTH_TELLING_S = 0.5
+_IN_MEMORY_BYTES = 512 * 1024**2  # pictures of one camera: 178 s of 224x224, 29 s of 640x480, at 20 Hz
 _COUNTED = (Reason.OUT_OF_ORDER, Reason.FROM_THE_FUTURE)  # single messages that a node leaves out, and so do we
 
 _Event = tuple[int, int, str, int, NDArray | str]  # sent, order among equals, stream, stamp, value
@@ -175,8 +177,20 @@ def _commands(
 
 
 def _spilled(shape: tuple[int, ...], folder: Path) -> Frames:
-    """Zeros in a file without a name: gone with the last reference to it, also after a kill."""
-    if 0 in shape:
+    """Zeros; many of them in a file without a name: gone with the last reference to it, also after a kill.
+
+    The file's place on the disk is taken at once: a full disk noticed later would end the process without a word.
+    Raises DatasetError.
+    """
+    size = int(np.prod(shape, dtype=np.int64))
+    if size <= _IN_MEMORY_BYTES:
         return np.zeros(shape, np.uint8)
     with tempfile.TemporaryFile(dir=folder) as file:
-        return np.memmap(file, np.uint8, "w+", shape=shape)
+        try:
+            os.posix_fallocate(file.fileno(), 0, size)
+        except OSError as error:
+            raise DatasetError(
+                f"{folder} has no {size / 1e6:.0f} MB free for the pictures of one bag ({error.strerror}); free some space, "
+                "or record shorter episodes"
+            ) from error
+        return np.memmap(file, np.uint8, "r+", shape=shape)

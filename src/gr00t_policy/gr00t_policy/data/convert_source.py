@@ -100,7 +100,8 @@ def episode_notes(bag: Path) -> EpisodeNotes:
     if not isinstance(custom, Mapping):
         return EpisodeNotes()
     said = {key: "" if custom.get(key) is None else str(custom[key]).strip() for key in EpisodeNotes.__annotations__}
-    return EpisodeNotes(**{**said, "kept": said["kept"].lower() not in _FALSE})  # type: ignore[arg-type]
+    kept = said["kept"].lower() not in _FALSE and custom.get("end") != "discarded"
+    return EpisodeNotes(said["instruction"], said["operator"], said["outcome"], said["embodiment"], kept)
 
 
 def find_sources(topics: Mapping[str, BagTopic], names: TopicNames, robot: Embodiment, bag: Path) -> Sources:
