@@ -50,17 +50,15 @@ def test_a_conversion_killed_at_any_moment_goes_on_without_loss_or_doubling(tmp_
     bags = [write_bag(tmp_path / f"bag_{story.seed}", ROBOT, story) for story in stories]
     convert(bags, tmp_path / "whole")
     context, killed = multiprocessing.get_context("fork"), 0
-    for attempt in range(20):
+    for attempt in range(12):
         process = context.Process(target=convert, args=(bags, tmp_path / "killed"))
         process.start()
-        process.join(0.05 * 1.25**attempt)
-        if process.exitcode == 0:
-            break
+        process.join(0.02 * 1.4**attempt)
+        killed += process.exitcode is None
         process.kill()
         process.join()
-        killed += 1
-    assert process.exitcode == 0
     assert killed >= 3
+    convert(bags, tmp_path / "killed")
     whole, again = LeRobotDataset(tmp_path / "whole"), LeRobotDataset(tmp_path / "killed")
     assert again.episodes == whole.episodes
     assert len(again.episodes) == 6
