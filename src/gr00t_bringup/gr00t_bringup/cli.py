@@ -148,6 +148,12 @@ VERBS = (
         "what in a dataset would spoil training: times, joints, cameras, files",
     ),
     Verb(
+        ("data", "convert"),
+        "gr00t_bringup.data_convert",
+        "DataConvertConfig",
+        "recordings of a robot (rosbag2, MCAP) as a dataset that trains",
+    ),
+    Verb(
         ("data", "mixture"),
         "gr00t_bringup.data_mixture",
         "DataMixtureConfig",

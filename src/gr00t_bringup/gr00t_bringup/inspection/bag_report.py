@@ -135,7 +135,7 @@ def _damages(path: Path, index: BagIndex) -> list[Problem]:
     found = []
     total = sum(len(stamps) for stamps in index.stamps_ns.values())
     if not index.complete:
-        detail = f"the recording was cut off or damaged; {total} messages can be saved: mcap recover FILE"
+        detail = f"the recording was cut off or damaged; {total} messages can be saved: gr00t bag recover BAG"
         found.append(Problem("damage", path.name, detail))
     if path.is_dir():
         listed = _listed_count(path / "metadata.yaml")

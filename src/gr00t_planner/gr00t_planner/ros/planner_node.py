@@ -16,10 +16,11 @@ from gr00t_planner.config import PlannerConfig
 from gr00t_planner.planner import Planner
 from gr00t_planner.ros.planner_report import report_to_message, report_to_statuses
 from gr00t_policy.core.errors import MessageError
+from gr00t_policy.core.picture_message import image_to_rgb
 from gr00t_policy.ros import qos
 from gr00t_policy.ros.diagnostics import PERIOD_S, Diagnostics
 from gr00t_policy.ros.lifecycle import SuiteNode, run
-from gr00t_policy.ros.messages import image_to_rgb, ns_from_stamp, tokens_to_message
+from gr00t_policy.ros.messages import ns_from_stamp, tokens_to_message
 from gr00t_policy.runtime.backends import TimedBackend, default_cache, load_backend, open_checkpoint, shared_threads
 from gr00t_policy.runtime.pacing import PacedLoop
 from gr00t_policy.runtime.policy import Gr00tPolicy

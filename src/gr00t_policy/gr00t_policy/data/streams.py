@@ -80,14 +80,19 @@ class ObservationStreams:
         cameras: Sequence[str] | None = None,
         *,
         needs_state: bool = True,
+        newest_state: bool = False,
     ) -> None:
-        """cameras: those an observation must have, default all. needs_state False: the state may be missing: (0,)."""
+        """cameras: those an observation must have, default all. needs_state False: the state may be missing: (0,).
+
+        newest_state: take the newest state, as the fast loop does, instead of the one nearest to the images.
+        """
         self._embodiment = embodiment
         self._limits = limits
         self._cameras = {
             name: embodiment.camera(name) for name in cameras or [item.name for item in embodiment.cameras]
         }
         self._needs_state = needs_state
+        self._newest_state = newest_state
         self._images: dict[str, _Stamped] = {}
         self._states: deque[_Stamped] = deque(maxlen=_KEPT_STATES)
         self._instruction = ""
@@ -141,7 +146,7 @@ class ObservationStreams:
         return None
 
     def observe(self, now_ns: int) -> Observation | Refusal:
-        """Newest images, the joint state nearest to them, the sentence; or the first thing missing or too old."""
+        """Newest images, a joint state, the sentence; or the first thing missing or too old."""
         self._forget_future(now_ns)
         if not self._instruction:
             return Refusal(Reason.NO_INSTRUCTION, "no sentence was given yet")
@@ -153,7 +158,7 @@ class ObservationStreams:
             limit_s = self._limits.max_image_age_s
             return Refusal(Reason.STALE_IMAGE, f"image is {age_s:.3f} s old, at most {limit_s:.3f} s is allowed")
         stamps = [self._images[name].stamp_ns for name in self._cameras]
-        state = min(self._states, key=lambda held: abs(held.stamp_ns - min(stamps)), default=None)
+        state = self._state_for(min(stamps))
         refusal = self._bad_state(state, now_ns)
         if refusal is not None:
             return refusal
@@ -173,13 +178,23 @@ class ObservationStreams:
 
     def image_age_s(self, now_ns: int) -> float:
         """Age of the oldest of the newest images; infinite before every camera gave one."""
-        if any(name not in self._images for name in self._cameras):
-            return float("inf")
-        return max((now_ns - self._images[name].stamp_ns) * NS for name in self._cameras)
+        return max(self.image_ages_s(now_ns).values())
+
+    def image_ages_s(self, now_ns: int) -> dict[str, float]:
+        """Camera -> age of its newest image; infinite before it gave one."""
+        return {
+            name: (now_ns - self._images[name].stamp_ns) * NS if name in self._images else float("inf")
+            for name in self._cameras
+        }
 
     def state_age_s(self, now_ns: int) -> float:
         """Age of the newest joint state; infinite before the first."""
         return (now_ns - self._states[-1].stamp_ns) * NS if self._states else float("inf")
+
+    def _state_for(self, image_ns: int) -> _Stamped | None:
+        if self._newest_state:
+            return self._states[-1] if self._states else None
+        return min(self._states, key=lambda held: abs(held.stamp_ns - image_ns), default=None)
 
     def _bad_state(self, state: _Stamped | None, now_ns: int) -> Refusal | None:
         if not self._needs_state:

@@ -70,6 +70,22 @@ def read_header(path: Path) -> VideoHeader:
         return VideoHeader(stream.frames, float(stream.average_rate or 0), stream.height, stream.width)
 
 
+def require_regular(path: Path, frames: int, fps: float) -> None:
+    """Raise DatasetError unless the file is h264 (yuv420p) with so many frames, frame i at i / fps. Decodes nothing."""
+    with _opened(path) as container:
+        stream = container.streams.video[0]
+        kind = f"{stream.codec_context.name} {stream.codec_context.pix_fmt}"
+        times_s = sorted(
+            float((packet.pts or 0) * packet.time_base) for packet in container.demux(stream) if packet.size
+        )
+    regular = len(times_s) == frames and np.allclose(times_s, np.arange(frames) / fps, atol=0.01 / fps)
+    if kind != "h264 yuv420p" or not regular:
+        raise DatasetError(
+            f"{path}: {len(times_s)} frames of {kind} until {max(times_s, default=0.0):.3f} s were written, expected "
+            f"{frames} of h264 yuv420p, {fps:g} a second; is the disk full?"
+        )
+
+
 def iterate_frames(path: Path, every: int = 1) -> Iterator[NDArray[np.uint8]]:
     """Decode from the start: frame 0, every, 2 every, ... as (H, W, 3) uint8 RGB. Raises DatasetError."""
     with _opened(path) as container:

@@ -37,7 +37,7 @@ from gr00t_policy.data.layout import (
     make_modality,
     make_totals,
 )
-from gr00t_policy.data.video import DEFAULT_ENCODING, Frames, VideoEncoding, write_video
+from gr00t_policy.data.video import DEFAULT_ENCODING, Frames, VideoEncoding, require_regular, write_video
 
 _log = logging.getLogger(__name__)
 
@@ -119,6 +119,7 @@ class LeRobotWriter:
         for camera, frames in images.items():
             with written_aside(self.layout.video(episode, IMAGES + camera)) as aside:
                 write_video(aside, frames, self.fps, self._encoding)
+                require_regular(aside, length, self.fps)
         columns = self._columns(
             np.asarray(states, np.float32), np.asarray(actions, np.float32), self._task_index(task), extra
         )

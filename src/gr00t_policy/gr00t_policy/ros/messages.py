@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Core types <-> ROS messages. The only place that knows both, and the only place that turns joint signs.
+"""Core types <-> ROS messages. The only place that knows both; joint signs are turned by ``core/joint_order.py``.
 
 ROS messages carry URDF names with URDF-convention values; core types carry the model convention
 (value_model = sign * value_ros). Joints are found by name, never by position.
 """
 
 from array import array
-from collections.abc import Sequence
 
 import numpy as np
 from builtin_interfaces.msg import Duration, Time
@@ -17,13 +16,12 @@ from sensor_msgs.msg import Image, JointState
 from std_msgs.msg import Header
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
-from gr00t_policy.core.embodiment import Joint
 from gr00t_policy.core.errors import MessageError
+from gr00t_policy.core.joint_order import JointOrder
 from gr00t_policy.core.types import ActionChunk, ConditioningTokens, JointCommand
 from gr00t_policy.core.wire import mask_from_bytes, mask_to_bytes, tokens_from_bytes, tokens_to_bytes
 
 NS_PER_S = 1_000_000_000
-_RGB_ORDER = {"rgb8": (0, 1, 2), "bgr8": (2, 1, 0), "rgba8": (0, 1, 2), "bgra8": (2, 1, 0)}
 
 
 def stamp_from_ns(stamp_ns: int) -> Time:
@@ -32,23 +30,6 @@ def stamp_from_ns(stamp_ns: int) -> Time:
 
 def ns_from_stamp(stamp: Time) -> int:
     return stamp.sec * NS_PER_S + stamp.nanosec
-
-
-def image_to_rgb(message: Image) -> NDArray[np.uint8]:
-    """(H, W, 3) uint8 RGB; a view of the message's buffer where possible. Raises MessageError."""
-    if message.encoding not in _RGB_ORDER:
-        raise MessageError(f"image encoding '{message.encoding}' is not supported; use one of: {', '.join(_RGB_ORDER)}")
-    channels = 4 if "a" in message.encoding else 3
-    height, width, step = message.height, message.width, message.step
-    if height == 0 or width == 0 or step < width * channels or len(message.data) != height * step:
-        raise MessageError(
-            f"image {width}x{height} {message.encoding} with step {step} needs {height * max(step, width * channels)} "
-            f"bytes, got {len(message.data)}"
-        )
-    rows = np.frombuffer(message.data, np.uint8).reshape(height, step)[:, : width * channels]
-    pixels = rows.reshape(height, width, channels)
-    order = _RGB_ORDER[message.encoding]
-    return pixels[:, :, :3] if order == (0, 1, 2) else pixels[:, :, list(order)]
 
 
 def rgb_to_image(rgb: NDArray[np.uint8], stamp_ns: int, frame_id: str) -> Image:
@@ -62,67 +43,6 @@ def rgb_to_image(rgb: NDArray[np.uint8], stamp_ns: int, frame_id: str) -> Image:
         step=width * 3,
         data=array("B", np.ascontiguousarray(rgb, np.uint8).tobytes()),
     )
-
-
-class JointOrder:
-    """A fixed list of joints against messages that name theirs in any order.
-
-    Owned by one thread: it remembers where the names of the last message stood, which makes repeats cheap.
-    """
-
-    def __init__(self, joints: Sequence[Joint]) -> None:
-        self.names = tuple(joint.name for joint in joints)
-        self._signs = np.array([joint.sign for joint in joints], np.float64)
-        self._seen: tuple[str, ...] | None = None
-        self._index = np.zeros(0, np.intp)
-
-    def to_ros(self, positions: NDArray[np.floating]) -> NDArray[np.float64]:
-        """(..., J) model convention -> URDF convention (and back: signs are their own inverse)."""
-        return positions * self._signs
-
-    def positions(
-        self, names: Sequence[str], values: Sequence[float] | NDArray[np.floating], what: str
-    ) -> NDArray[np.float64]:
-        """(J,) model convention from values under ``names``; joints that are not ours are ignored.
-
-        Raises MessageError naming joints that are missing, repeated or not finite, or when lengths differ.
-        """
-        if len(values) != len(names):
-            raise MessageError(f"{what}: {len(names)} names but {len(values)} positions")
-        self._look_up(tuple(names), what)
-        picked = np.asarray(values, np.float64)[self._index]
-        finite = np.isfinite(picked)
-        if not finite.all():
-            bad = ", ".join(f"{self.names[i]}={picked[i]}" for i in np.flatnonzero(~finite)[:4])
-            raise MessageError(f"{what}: not finite: {bad}")
-        return picked * self._signs
-
-    def exactly(self, names: Sequence[str], what: str) -> None:
-        """Raise MessageError unless ``names`` are our joints, each once, in any order."""
-        given = tuple(names)
-        if given == self._seen and len(given) == len(self.names):
-            return
-        unknown = [name for name in given if name not in self.names]
-        if unknown:
-            raise MessageError(f"{what}: unknown joint(s) {', '.join(unknown[:4])}; known: {', '.join(self.names)}")
-        self._look_up(given, what)
-
-    def _look_up(self, names: tuple[str, ...], what: str) -> None:
-        if names != self._seen:
-            self._index = self._find(names, what)
-            self._seen = names
-
-    def _find(self, names: tuple[str, ...], what: str) -> NDArray[np.intp]:
-        where = {name: i for i, name in enumerate(names)}
-        if len(where) != len(names):
-            repeated = sorted({name for name in names if names.count(name) > 1})
-            raise MessageError(f"{what}: joint(s) named twice: {', '.join(repeated[:4])}")
-        missing = [name for name in self.names if name not in where]
-        if missing:
-            more = f" and {len(missing) - 4} more" if len(missing) > 4 else ""
-            given = ", ".join(names[:6]) + (", ..." if len(names) > 6 else "")
-            raise MessageError(f"{what}: missing joint(s) {', '.join(missing[:4])}{more}; it has: {given or 'none'}")
-        return np.array([where[name] for name in self.names], np.intp)
 
 
 def joint_state_to_positions(message: JointState, order: JointOrder) -> NDArray[np.float64]:

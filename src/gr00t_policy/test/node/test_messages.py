@@ -12,9 +12,10 @@ from trajectory_msgs.msg import JointTrajectory
 
 from gr00t_policy.core.embodiment import load_embodiment
 from gr00t_policy.core.errors import MessageError
+from gr00t_policy.core.joint_order import JointOrder
+from gr00t_policy.core.picture_message import image_to_rgb
 from gr00t_policy.core.types import ActionChunk, ConditioningTokens, JointCommand
 from gr00t_policy.ros import messages
-from gr00t_policy.ros.messages import JointOrder
 
 GR1 = load_embodiment("gr1")
 ORDER = JointOrder(GR1.policy_joints)
@@ -152,13 +153,13 @@ def test_an_image_is_rgb_whatever_its_channel_order_and_row_padding(encoding, pa
         pixels = np.concatenate([pixels, np.full((6, 4, 1), 9, np.uint8)], axis=2)
     rows = np.pad(pixels.reshape(6, -1), ((0, 0), (0, padding)))
     message = Image(height=6, width=4, encoding=encoding, step=rows.shape[1], data=rows.tobytes())
-    np.testing.assert_array_equal(messages.image_to_rgb(message), rgb)
+    np.testing.assert_array_equal(image_to_rgb(message), rgb)
 
 
 def test_an_image_survives_the_way_through_a_message():
     rgb = np.random.default_rng(3).integers(0, 256, (8, 10, 3), np.uint8)
     message = over_the_wire(messages.rgb_to_image(rgb, 77, "camera"))
-    np.testing.assert_array_equal(messages.image_to_rgb(message), rgb)
+    np.testing.assert_array_equal(image_to_rgb(message), rgb)
     assert messages.ns_from_stamp(message.header.stamp) == 77
 
 
@@ -166,8 +167,8 @@ def test_images_of_wrong_size_or_encoding_are_refused():
     message = messages.rgb_to_image(np.zeros((4, 4, 3), np.uint8), 0, "camera")
     message.data = message.data[:-1]
     with pytest.raises(MessageError, match="needs 48 bytes, got 47"):
-        messages.image_to_rgb(message)
+        image_to_rgb(message)
     with pytest.raises(MessageError, match="encoding '16UC1' is not supported"):
-        messages.image_to_rgb(Image(height=1, width=1, encoding="16UC1", step=2, data=b"\0\0"))
+        image_to_rgb(Image(height=1, width=1, encoding="16UC1", step=2, data=b"\0\0"))
     with pytest.raises(MessageError):
-        messages.image_to_rgb(Image(encoding="rgb8"))
+        image_to_rgb(Image(encoding="rgb8"))

@@ -11,7 +11,8 @@ from lifecycle_msgs.msg import Transition
 from trajectory_msgs.msg import JointTrajectory
 
 from gr00t_policy.core.embodiment import load_embodiment
-from gr00t_policy.ros.messages import image_to_rgb, ns_from_stamp
+from gr00t_policy.core.picture_message import image_to_rgb
+from gr00t_policy.ros.messages import ns_from_stamp
 from gr00t_sim.simulation import TabletopSim
 
 GR1 = load_embodiment("gr1")

@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One bag as streams of stamped values: joint states, commands, sentences, and pictures one at a time."""
+
+import heapq
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zstandard
+from mcap.exceptions import McapError
+from numpy.typing import NDArray
+from rosbags.serde import SerdeError
+from rosbags.typesys import TypesysError
+
+from gr00t_policy.core.embodiment import Embodiment
+from gr00t_policy.core.errors import DatasetError, MessageError
+from gr00t_policy.core.joint_order import JointOrder
+from gr00t_policy.core.picture_message import compressed_to_rgb, image_to_rgb
+from gr00t_policy.data.bag import BagMessage, BagTopic, MessageDecoder, bag_topics, read_bag
+from gr00t_policy.data.convert_source import COMPRESSED, TRAJECTORY, Sources, TopicNames, find_sources
+
+_S_NS = 1_000_000_000
+_OVERTAKEN = 8  # messages of one topic, at most, by which the order of receipt differs from that of sending
+# What damaged bytes of a file, and of a message or its definition, make the readers raise.
+_BROKEN_FILE = (
+    *(McapError, OSError, struct.error, EOFError, RuntimeError, MemoryError, OverflowError, ValueError, LookupError),
+    zstandard.ZstdError,
+)
+_BROKEN_MESSAGE = (SerdeError, TypesysError, struct.error, ValueError, IndexError, KeyError, AssertionError)
+
+
+@dataclass(frozen=True)
+class Arrivals:
+    """When the messages of one topic were taken (stamp), sent and received [ns], each (N,) int64 in order of sending.
+
+    sequence: the sender's number, (N,) int64; 0 where the recorder did not know it.
+    """
+
+    topic: str
+    stamp_ns: NDArray[np.int64]
+    sent_ns: NDArray[np.int64]
+    received_ns: NDArray[np.int64]
+    sequence: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.sent_ns)
+
+
+@dataclass(frozen=True)
+class JointStream:
+    """Positions (N, J) [rad], model convention, of the policy's joints. due_ns: when a command is to be reached, (N,).
+
+    refused: messages that could not be used, with the first reason.
+    """
+
+    arrivals: Arrivals
+    positions: NDArray[np.float64]
+    due_ns: NDArray[np.int64]
+    refused: int = 0
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Recording:
+    """What one bag says. sentences: (time of sending [ns], text), in order; pictures are read when asked for."""
+
+    bag: Path
+    robot: Embodiment
+    sources: Sources
+    states: JointStream
+    commands: JointStream
+    sentences: tuple[tuple[int, str], ...]
+    cameras: dict[str, Arrivals]
+
+    def pictures(self, camera: str) -> Iterator[tuple[int, int, NDArray[np.uint8]]]:
+        """(sent [ns], stamp [ns], (H, W, 3) uint8 RGB) of one camera in order of sending. Raises DatasetError."""
+        topic = self.sources.cameras[camera]
+        for message, decoded in _decoded(self.bag, topic):
+            try:
+                rgb = compressed_to_rgb(decoded.data) if topic.type_name == COMPRESSED else image_to_rgb(decoded)
+            except MessageError as error:
+                raise DatasetError(f"{self.bag}: a picture of {topic.name} cannot be used: {error}") from error
+            yield _sent_ns(message), _stamp_ns(decoded.header.stamp), rgb
+
+
+def read_recording(bag: Path, robot: Embodiment, names: TopicNames) -> Recording:
+    """Everything but the pixels. Raises DatasetError for a bag that is damaged, empty or lacks something."""
+    try:
+        topics = bag_topics(bag)
+    except _BROKEN_FILE as error:
+        raise DatasetError(
+            f"{bag} is no readable bag ({error!r}); was the recording cut off? try: gr00t bag recover"
+        ) from error
+    if not topics:
+        raise DatasetError(f"{bag} is an empty bag: nothing was recorded")
+    sources = find_sources(topics, names, robot, bag)
+    return Recording(
+        bag=bag,
+        robot=robot,
+        sources=sources,
+        states=_joint_stream(bag, sources.state, robot),
+        commands=_joint_stream(bag, sources.action, robot),
+        sentences=_sentences(bag, sources.language),
+        cameras={camera: _camera_arrivals(bag, topic) for camera, topic in sources.cameras.items()},
+    )
+
+
+def _joint_stream(bag: Path, topic: BagTopic, robot: Embodiment) -> JointStream:
+    """Joint states or commands; a message that a node would refuse is left out and counted."""
+    order = JointOrder(robot.policy_joints)
+    rows, times, refused, reason = [], [], 0, ""
+    for message, decoded in _decoded(bag, topic):
+        try:
+            stamp_ns, due_ns, positions = _joints(decoded, topic, order, _sent_ns(message))
+        except MessageError as error:
+            refused, reason = refused + 1, reason or str(error)
+            continue
+        rows.append(positions)
+        times.append((stamp_ns, _sent_ns(message), message.log_ns, message.sequence, due_ns))
+    if not rows:
+        why = f"none of its {refused} messages fits robot '{robot.name}': {reason}" if refused else "it has no message"
+        raise DatasetError(f"{bag}: topic {topic.name} cannot be used: {why}")
+    table = np.array(times, np.int64)
+    in_order = np.argsort(table[:, 1], kind="stable")
+    table = table[in_order]
+    arrivals = Arrivals(topic.name, table[:, 0], table[:, 1], table[:, 2], table[:, 3])
+    return JointStream(arrivals, np.stack(rows)[in_order], table[:, 4], refused, reason)
+
+
+def _joints(decoded: Any, topic: BagTopic, order: JointOrder, sent_ns: int) -> tuple[int, int, NDArray[np.float64]]:
+    """(stamp, due, positions) of a joint state or a command. A command stamped 0 begins when it is sent, as in ROS."""
+    stamp_ns = _stamp_ns(decoded.header.stamp)
+    if topic.type_name != TRAJECTORY:
+        return stamp_ns, stamp_ns, order.positions(decoded.name, decoded.position, topic.name)
+    if len(decoded.points) != 1:
+        raise MessageError(f"{topic.name}: expected trajectories of one point, got {len(decoded.points)}")
+    point = decoded.points[0]
+    stamp_ns = stamp_ns or sent_ns
+    due_ns = stamp_ns + _stamp_ns(point.time_from_start)
+    return stamp_ns, due_ns, order.positions(decoded.joint_names, point.positions, topic.name)
+
+
+def _sentences(bag: Path, topic: BagTopic | None) -> tuple[tuple[int, str], ...]:
+    if topic is None:
+        return ()
+    said = [(_sent_ns(message), str(decoded.data).strip()) for message, decoded in _decoded(bag, topic)]
+    return tuple(sorted(said, key=lambda pair: pair[0]))
+
+
+def _camera_arrivals(bag: Path, topic: BagTopic) -> Arrivals:
+    """From the header alone, which comes first in both kinds of picture: seconds and nanoseconds behind 4 bytes of CDR."""
+    times = []
+    for message in _messages(bag, topic):
+        if len(message.cdr) < 12:
+            raise DatasetError(f"{bag}: a picture of {topic.name} has {len(message.cdr)} bytes; the bag is damaged")
+        seconds, nanoseconds = struct.unpack_from("<iI" if message.cdr[1] & 1 else ">iI", message.cdr, 4)
+        times.append((seconds * _S_NS + nanoseconds, _sent_ns(message), message.log_ns, message.sequence))
+    if not times:
+        raise DatasetError(f"{bag}: topic {topic.name} has no message; did the camera run?")
+    table = np.array(sorted(times, key=lambda row: row[1]), np.int64)
+    return Arrivals(topic.name, table[:, 0], table[:, 1], table[:, 2], table[:, 3])
+
+
+def _decoded(bag: Path, topic: BagTopic) -> Iterator[tuple[BagMessage, Any]]:
+    try:
+        decoder = MessageDecoder({topic.name: topic})
+    except _BROKEN_MESSAGE as error:
+        raise DatasetError(f"{bag}: the definition of {topic.name} in the bag cannot be read: {error!r}") from error
+    for message in _messages(bag, topic):
+        try:
+            decoded = decoder.decode(message)
+        except _BROKEN_MESSAGE as error:
+            raise DatasetError(f"{bag}: a message of {topic.name} does not fit its definition: {error!r}") from error
+        yield message, decoded
+
+
+def _messages(bag: Path, topic: BagTopic) -> Iterator[BagMessage]:
+    """In order of sending; a bag is in order of receipt, where one message may have overtaken a few others."""
+    waiting: list[tuple[int, int, BagMessage]] = []
+    for number, message in enumerate(_received(bag, topic)):
+        entry = (_sent_ns(message), number, message)
+        if len(waiting) < _OVERTAKEN:
+            heapq.heappush(waiting, entry)
+        else:
+            yield heapq.heappushpop(waiting, entry)[2]
+    for _, _, message in sorted(waiting):
+        yield message
+
+
+def _received(bag: Path, topic: BagTopic) -> Iterator[BagMessage]:
+    messages = read_bag(bag, [topic.name])
+    while True:
+        try:
+            message = next(messages)
+        except StopIteration:
+            return
+        except _BROKEN_FILE as error:
+            raise DatasetError(f"{bag} is damaged ({error!r}); try: gr00t bag recover {bag}") from error
+        yield message
+
+
+def _sent_ns(message: BagMessage) -> int:
+    """Some recorders know only when they received it."""
+    return message.publish_ns or message.log_ns
+
+
+def _stamp_ns(stamp: Any) -> int:
+    return int(stamp.sec) * _S_NS + int(stamp.nanosec)

@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Bags to convert: found among folders, known again by their content, with what the recorder noted about the episode."""
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from gr00t_policy.core.embodiment import Embodiment
+from gr00t_policy.core.errors import DatasetError
+from gr00t_policy.data.bag import BagTopic
+
+IMAGE, COMPRESSED = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"
+JOINT_STATE, TRAJECTORY, STRING = (
+    "sensor_msgs/msg/JointState",
+    "trajectory_msgs/msg/JointTrajectory",
+    "std_msgs/msg/String",
+)
+_END_BYTES = (
+    64 * 1024
+)  # of a file's begin and end: the end holds the index with its times, which no two recordings share
+_FALSE = ("false", "0", "no")
+
+
+@dataclass(frozen=True)
+class TopicNames:
+    """Where to look. Names without a leading slash lie in the robot's namespace, which is where ``state`` is found.
+
+    cameras: camera of the robot -> topic; others are ``camera/NAME/image_raw``, raw or with ``/compressed`` behind it.
+    """
+
+    state: str = "joint_states"
+    action: str = "joint_trajectory"
+    language: str = "language_command"
+    cameras: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Topics of one bag, by use. language: None when the bag has none."""
+
+    state: BagTopic
+    action: BagTopic
+    language: BagTopic | None
+    cameras: dict[str, BagTopic]
+
+
+@dataclass(frozen=True)
+class EpisodeNotes:
+    """What the recorder knows beside the messages; "" and True where it says nothing."""
+
+    instruction: str = ""
+    operator: str = ""
+    outcome: str = ""
+    embodiment: str = ""
+    kept: bool = True
+
+    def reason_to_skip(self) -> str:
+        """Why such an episode is not to be imitated; "" when it is."""
+        if not self.kept:
+            return "it was discarded when it was recorded"
+        return "it was judged a failure when it was recorded" if self.outcome.lower() == "failure" else ""
+
+
+def find_bags(paths: Sequence[Path]) -> list[Path]:
+    """Bag folders among ``paths``: themselves, or the folders directly below them, in order of their names, each once.
+
+    Raises DatasetError for a path that is no bag and holds none.
+    """
+    found: dict[Path, Path] = {}
+    for path in paths:
+        for bag in _bags_at(path):
+            found.setdefault(bag.resolve(), bag)
+    return list(found.values())
+
+
+def bag_identity(bag: Path) -> str:
+    """The same for the same recording wherever it lies: made from sizes, begins and ends of its files."""
+    digest = hashlib.sha256()
+    for file in sorted(bag.glob("*.mcap"), key=lambda file: (len(file.name), file.name)):
+        size = file.stat().st_size
+        digest.update(str(size).encode())
+        with file.open("rb") as stream:
+            digest.update(stream.read(_END_BYTES))
+            stream.seek(max(size - _END_BYTES, 0))
+            digest.update(stream.read(_END_BYTES))
+    return digest.hexdigest()[:32]
+
+
+def episode_notes(bag: Path) -> EpisodeNotes:
+    """From ``custom_data`` of metadata.yaml. What is absent, unreadable or of another kind counts as not said."""
+    try:
+        data = yaml.safe_load((bag / "metadata.yaml").read_text(encoding="utf-8"))
+        custom = data["rosbag2_bagfile_information"]["custom_data"]
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError):
+        return EpisodeNotes()
+    if not isinstance(custom, Mapping):
+        return EpisodeNotes()
+    said = {key: "" if custom.get(key) is None else str(custom[key]).strip() for key in EpisodeNotes.__annotations__}
+    kept = said["kept"].lower() not in _FALSE and custom.get("end") != "discarded"
+    return EpisodeNotes(said["instruction"], said["operator"], said["outcome"], said["embodiment"], kept)
+
+
+def find_sources(topics: Mapping[str, BagTopic], names: TopicNames, robot: Embodiment, bag: Path) -> Sources:
+    """The topics that an episode is made from. Raises DatasetError that says which exist."""
+    namespace = _namespace(topics, names.state)
+    cameras = {}
+    for camera in robot.cameras:
+        raw = (names.cameras or {}).get(camera.name, f"camera/{camera.name}/image_raw")
+        options = [raw, f"{raw}/compressed"]
+        cameras[camera.name] = _required(topics, options, namespace, (IMAGE, COMPRESSED), bag)
+    unknown = sorted(set(names.cameras or {}) - set(cameras))
+    if unknown:
+        raise DatasetError(f"robot '{robot.name}' has no camera '{unknown[0]}'; it has: {', '.join(cameras)}")
+    language = _absolute(names.language, namespace)
+    return Sources(
+        state=_required(topics, [names.state], namespace, (JOINT_STATE,), bag),
+        action=_required(topics, [names.action], namespace, (TRAJECTORY, JOINT_STATE), bag),
+        language=_required(topics, [language], namespace, (STRING,), bag) if language in topics else None,
+        cameras=cameras,
+    )
+
+
+def _bags_at(path: Path) -> list[Path]:
+    if path.is_file() and path.suffix == ".mcap":
+        return [path.parent]
+    if not path.is_dir():
+        raise DatasetError(f"there is no bag at {path}; give a folder with .mcap files, or a folder of such folders")
+    if any(path.glob("*.mcap")):
+        return [path]
+    inside = [child for child in path.iterdir() if child.is_dir() and any(child.glob("*.mcap"))]
+    if inside:
+        return sorted(inside, key=lambda child: [_number_or_text(part) for part in re.split(r"(\d+)", child.name)])
+    if any(path.glob("*.db3*")):
+        raise DatasetError(f"{path} is a bag in sqlite3 format; write it anew as MCAP with: ros2 bag convert")
+    if any(path.glob("*.mcap.*")):
+        raise DatasetError(
+            f"{path} is a bag whose files are compressed as a whole; write it anew with: ros2 bag convert"
+        )
+    raise DatasetError(f"{path} is no bag and holds none: there is no .mcap file in it or in the folders below it")
+
+
+def _number_or_text(part: str) -> tuple[int, str]:
+    return (int(part), "") if part.isdigit() else (-1, part)
+
+
+def _namespace(topics: Mapping[str, BagTopic], state: str) -> str:
+    """'' or '/robot': where the shortest topic lies that ends like ``state``."""
+    if state.startswith("/"):
+        return ""
+    found = sorted((topic for topic in topics if topic.endswith(f"/{state}")), key=len)
+    return found[0].removesuffix(f"/{state}") if found else ""
+
+
+def _absolute(name: str, namespace: str) -> str:
+    return name if name.startswith("/") else f"{namespace}/{name}"
+
+
+def _required(
+    topics: Mapping[str, BagTopic], options: Sequence[str], namespace: str, types: tuple[str, ...], bag: Path
+) -> BagTopic:
+    """The first of ``options`` that is there."""
+    wanted = [_absolute(option, namespace) for option in options]
+    found = next((topics[name] for name in wanted if name in topics), None)
+    if found is None:
+        alike = sorted(name for name, topic in topics.items() if topic.type_name in types)
+        there = (
+            f"of that kind it has: {', '.join(alike)}" if alike else f"it has: {', '.join(sorted(topics)) or 'none'}"
+        )
+        raise DatasetError(f"{bag} has no topic {wanted[0]} ({' or '.join(types)}); {there}")
+    if found.type_name not in types:
+        raise DatasetError(f"{bag}: topic {found.name} is {found.type_name}, expected {' or '.join(types)}")
+    return found
