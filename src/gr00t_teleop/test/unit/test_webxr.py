@@ -228,7 +228,7 @@ def test_a_burst_after_a_stall_delivers_only_what_is_young(page):
             await page.until(lambda: page.device.counters()["late"] + len(page.states) == 70)
 
     asyncio.run(session())
-    assert 15 < page.device.counters()["late"] < 40
+    assert 15 < page.device.counters()["late"] <= 40  # all of them when the machine stalls once more
     assert max(at - state.stamp_ns for at, state in page.states) < 0.3e9
 
 
