@@ -10,7 +10,8 @@ from gr00t_sim.robot import SIDES, robot_spec
 
 # Posture costs towards home: arms almost free (2e-2 already keeps a hand centimetres off target); the waist, which carries
 # the head camera, nearly still; the neck still.
-_NECK_POSTURE_COST, _WAIST_POSTURE_COST, _ARM_POSTURE_COST = 10.0, 0.3, 2e-3
+WAIST_POSTURE_COST = 0.3
+_NECK_POSTURE_COST, _ARM_POSTURE_COST = 10.0, 2e-3
 _ELBOW_RANGE = (-2.27, 0.0)  # the real elbow does not bend backwards
 _WAIST_SPEED_RAD_S = 0.5
 _ARM_SPEED_RAD_S = 1.8
@@ -25,7 +26,7 @@ class InverseKinematics:
     waist_cost: how much the waist resists being used; a tenth of the usual lets it lean and turn to where arms do not reach.
     """
 
-    def __init__(self, embodiment: Embodiment, waist_cost: float = _WAIST_POSTURE_COST) -> None:
+    def __init__(self, embodiment: Embodiment, waist_cost: float = WAIST_POSTURE_COST) -> None:
         model = robot_spec(embodiment, kinematic=True).compile()
         self.names = tuple(model.joint(index).name for index in range(model.njnt))
         for index, name in enumerate(self.names):

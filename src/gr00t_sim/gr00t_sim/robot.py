@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import mujoco
 import numpy as np
+from numpy.typing import NDArray
 
 from gr00t_policy.core.description import urdf_path
 from gr00t_policy.core.embodiment import Embodiment, Joint
@@ -189,3 +190,11 @@ def _strip_to_kinematics(spec: mujoco.MjSpec) -> None:
             spec.delete(joint)
     for element in list(spec.geoms) + list(spec.meshes):
         spec.delete(element)
+
+
+def finger_indices(embodiment: Embodiment) -> dict[str, NDArray[np.int64]]:
+    """Side -> where its six finger joints are among ``embodiment.joints``."""
+    return {
+        side: np.array([index for index, joint in enumerate(embodiment.joints) if joint.group == f"{side}_hand"])
+        for side in SIDES
+    }

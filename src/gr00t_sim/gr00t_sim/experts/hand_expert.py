@@ -10,14 +10,15 @@ command: joint position targets.
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
 import mink
 import numpy as np
 from numpy.typing import NDArray
 
 from gr00t_sim.experts.grasp import PICK_YAW_RAD, TOP_GRASP, HandShape, top_grasp_rotation
-from gr00t_sim.kinematics import InverseKinematics, Pose
-from gr00t_sim.robot import SIDES
+from gr00t_sim.kinematics import WAIST_POSTURE_COST, InverseKinematics, Pose
+from gr00t_sim.robot import SIDES, finger_indices
 from gr00t_sim.scene import TABLE_TOP_M
 from gr00t_sim.simulation import TabletopSim
 
@@ -45,18 +46,20 @@ class Step:
 
 
 class HandExpert(ABC):
-    """One expert per simulator; call ``restart`` when the robot's pose was set from outside, then ``act`` at 20 Hz."""
+    """One expert per simulator; call ``restart`` when the robot's pose was set from outside, then ``act`` at 20 Hz.
+
+    waist_cost: see ``InverseKinematics``; experts that have to reach far let the waist help.
+    """
+
+    waist_cost: ClassVar[float] = WAIST_POSTURE_COST
 
     def __init__(self, sim: TabletopSim, period_s: float = 0.05) -> None:
         self._sim = sim
         self._period_s = period_s
-        self._ik = self.kinematics()
+        self._ik = InverseKinematics(sim.embodiment, self.waist_cost)
         names = list(sim.embodiment.joint_names)
         self._arm_index = np.array([names.index(name) for name in self._ik.names])
-        self._hand_index = {
-            side: np.array([i for i, j in enumerate(sim.embodiment.joints) if j.group == f"{side}_hand"])
-            for side in SIDES
-        }
+        self._hand_index = finger_indices(sim.embodiment)
         self._arms = {
             side: np.array([i for i, j in enumerate(sim.embodiment.joints) if j.group == f"{side}_arm"])
             for side in SIDES
@@ -66,10 +69,6 @@ class HandExpert(ABC):
         self._home_pose: dict[str, Pose] = {side: self._ik.pose(side) for side in SIDES}
         self.phase = ""
         self.restart()
-
-    def kinematics(self) -> InverseKinematics:
-        """How hands are brought to poses; experts that have to reach far let the waist help."""
-        return InverseKinematics(self._sim.embodiment)
 
     @abstractmethod
     def decide(self) -> dict[str, Step]:

@@ -6,14 +6,12 @@ import numpy as np
 from gr00t_sim.experts.grasp import hand_rotation
 from gr00t_sim.experts.hand_expert import Step, Vector
 from gr00t_sim.experts.side_grasp import SideGraspExpert
-from gr00t_sim.kinematics import InverseKinematics
 from gr00t_sim.scene import TABLE_TOP_M
 from gr00t_sim.simulation import TabletopSim
 from gr00t_sim.tasks.pour import CUP, MAT, Pour
 from gr00t_sim.tasks.task import TaskError, object_position
 
 _AHEAD_M = 0.02  # along the fingers: they draw the cup towards the palm's root
-_WAIST_COST = 0.03  # a level hand comes low enough, and across the body, only when the robot leans
 _GRIP_M = 0.035  # above the cup's centre: lower, the wrist would not come
 _PICK_YAW_RAD, _PICK_PITCH_RAD = 0.15, 0.10
 _POUR_YAW_RAD = 0.40  # across the body the wrist turns no further with less
@@ -31,14 +29,13 @@ _FALLEN_COS = 0.8
 class PourExpert(SideGraspExpert):
     """What is in the cup, how it stands and who holds it says what the hand does."""
 
+    waist_cost = 0.03  # a level hand comes low enough, and across the body, only when the robot leans
+
     def __init__(self, sim: TabletopSim, period_s: float = 0.05) -> None:
         if not isinstance(sim.task, Pour):
             raise TaskError(f"task '{sim.task.name}' pours nothing; it has an expert of its own")
         super().__init__(sim, period_s)
         self.task = sim.task
-
-    def kinematics(self) -> InverseKinematics:
-        return InverseKinematics(self._sim.embodiment, waist_cost=_WAIST_COST)
 
     def decide(self) -> dict[str, Step]:
         side = self.task.goal.side

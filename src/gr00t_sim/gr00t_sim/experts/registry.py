@@ -29,4 +29,9 @@ EXPERTS: dict[str, type[HandExpert]] = {
 
 def make_expert(sim: TabletopSim, period_s: float = 0.05) -> HandExpert:
     """The expert of the task that ``sim`` runs."""
-    return EXPERTS.get(sim.task.name, PickPlaceExpert)(sim, period_s)
+    return expert_of(sim.task.name)(sim, period_s)
+
+
+def expert_of(task: str) -> type[HandExpert]:
+    """The kind of expert that does a task."""
+    return EXPERTS.get(task, PickPlaceExpert)

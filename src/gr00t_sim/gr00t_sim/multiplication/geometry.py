@@ -5,6 +5,7 @@ Things stand upright on a table, so what differs between two scenes is a place a
 Poses are homogeneous matrices (4, 4) in the world frame [m].
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,6 +52,26 @@ def facing(place: Place, towards: Place) -> Place:
     """The same position with the yaw of the way to another place."""
     way = towards.position - place.position
     return Place(place.position, float(np.arctan2(way[1], way[0])))
+
+
+def share_turned(first: Place, places: Sequence[Place], last: Place) -> Array:
+    """How much of the turn from ``first`` to ``last`` each place has done: (N,), from 0 to 1."""
+    whole = turn_between(first.yaw_rad, last.yaw_rad, 1)
+    done = [turn_between(first.yaw_rad, place.yaw_rad, 1) for place in places]
+    return np.clip(np.array(done) / (whole or 1.0), 0.0, 1.0)
+
+
+def swung(poses: Array, source: Place, new: Place, shut: Array, last_turn_rad: float = 0.0) -> Array:
+    """Poses (N, 4, 4) carried over with a thing on a hinge, which another scene finds open by more or by less.
+
+    shut: (N,) how far it was shut in each row of the source, 0 as at first to 1. The poses are turned about the hinge as
+    the thing is turned at first, and by ``last_turn_rad`` where it is shut, so that they end there from any opening.
+    """
+    first_turn_rad = turn_between(source.yaw_rad, new.yaw_rad, 1)
+    yaws = source.yaw_rad + first_turn_rad + shut * (last_turn_rad - first_turn_rad)
+    return np.array(
+        [carried_over(source, Place(new.position, yaw), 1) @ pose for yaw, pose in zip(yaws, poses, strict=True)]
+    )
 
 
 def stretched(poses: Array, by: Array) -> Array:

@@ -18,6 +18,7 @@ from gr00t_sim.recording import Choice, Demonstration, record
 from gr00t_sim.robot import SIDES
 from gr00t_sim.simulation import TabletopSim
 from gr00t_sim.tasks.place_task import is_lifted
+from gr00t_sim.tasks.task import touches
 
 _ASTRAY_M, _ASTRAY_PERIODS = 0.05, 20  # commanded against wanted: further and longer than this, it is out of reach
 _MOST_BRIDGE_TICKS = 200  # all bridges of an attempt together
@@ -50,7 +51,7 @@ class Multiplier:
     def __init__(self, sim: TabletopSim, sources: Sequence[Source], settings: MotionSettings) -> None:
         self.sim = sim
         self._sources, self._settings = sources, settings
-        self._wrists = Wrists(sim.embodiment)
+        self._wrists = Wrists(sim.embodiment, sim.task.name)
 
     def run(self, seed: int) -> Attempt:
         """Try the scene of ``seed``. Raises DatasetError when no source uses the hands that it needs."""
@@ -132,7 +133,14 @@ class _Player:
             one = self._subtasks[number]
             if one.until == "lifted" and not is_lifted(self._sim.task, self._sim.data, one.object):
                 self.failure = "object not grasped"
+            if one.until == "presented" and not self._touches(one.lead, one.object):
+                self.failure = "object lost before it was presented"
+            if one.until == "received" and not all(self._touches(hand, one.object) for hand in one.hands):
+                self.failure = "object not received"
         return not self.failure
+
+    def _touches(self, hand: str, name: str) -> bool:
+        return touches(self._sim.model, self._sim.data, hand, name)
 
     def _disturbed(self, commands: dict[str, HandCommand]) -> dict[str, NDArray[np.float64]]:
         """Poses with noise added where hands move, the same to both, so that what they hold together is not torn."""

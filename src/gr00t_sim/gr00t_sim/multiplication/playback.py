@@ -12,7 +12,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from gr00t_sim.multiplication.geometry import Place, bridge, bridge_steps, carried_over, facing, stretched
+from gr00t_sim.multiplication.geometry import (
+    Place,
+    bridge,
+    bridge_steps,
+    carried_over,
+    facing,
+    stretched,
+    swung,
+    turn_between,
+)
 from gr00t_sim.multiplication.segmentation import Segment
 from gr00t_sim.multiplication.subtasks import PlannedSubtask
 
@@ -128,8 +137,11 @@ class Playback:
         if subtask.way_to is None or segment.goes_to is None:
             return carried_over(segment.start, here, self._folds_of(subtask.body)) @ poses
         goal = self._place_of(subtask.way_to)
+        if subtask.following == "swung":
+            last_turn_rad = turn_between(segment.goes_to.yaw_rad, goal.yaw_rad, 1)
+            return swung(poses, segment.start, here, segment.shut, last_turn_rad)
         moved = carried_over(facing(segment.start, segment.goes_to), facing(here, goal), 1) @ poses
-        if not subtask.stretched:
+        if subtask.following == "turned":
             return moved
         way, shown = goal.position - here.position, segment.goes_to.position - segment.start.position
         longer_m = float(np.linalg.norm(way[:2]) - np.linalg.norm(shown[:2]))

@@ -1,25 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """Cuts a demonstration into its subtasks: where each ends is told by what was lifted, let go and touched."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gr00t_policy.core.errors import Gr00tError
 from gr00t_sim.multiplication.geometry import Place
+from gr00t_sim.multiplication.meeting import let_go, presented, received
 from gr00t_sim.multiplication.subtasks import PlannedSubtask
-from gr00t_sim.multiplication.trace import Trace
+from gr00t_sim.multiplication.trace import SegmentationError, Trace
 from gr00t_sim.tasks.place_task import LIFTED_M
 
 _HIGH_SHARE = 0.8  # lifted: this share of the way to the highest point of the last carry
 _ON_TABLE_M = 0.015
-_UNTOUCHED_ROWS = 3  # let go: not a finger for so long
 _CLEAR_M = 0.20  # grasp point to the object's centre
-
-
-class SegmentationError(Gr00tError):
-    """A demonstration does not show what its task's subtasks end with."""
+_UPRIGHT_COS, _UP_AGAIN_M = 0.95, 0.01
 
 
 @dataclass(frozen=True)
@@ -38,7 +34,7 @@ class HandMotion:
 class Segment:
     """The part of a demonstration that shows one subtask. start: where its reference stood as it began; None: the world.
 
-    goes_to: where the end of its way stood then, if it is turned with a way.
+    goes_to: where the end of its way stood then, if it follows one; shut: see ``geometry.swung``, (N,) if it swings.
     """
 
     subtask: PlannedSubtask
@@ -46,6 +42,7 @@ class Segment:
     motions: dict[str, HandMotion]
     start: Place | None
     goes_to: Place | None = None
+    shut: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
 
 
 def boundaries(trace: Trace) -> list[tuple[int, int]]:
@@ -75,10 +72,14 @@ def _end(subtask: PlannedSubtask, trace: Trace, first: int) -> int:
         return max(first, int(touched[-1]) + 1) if len(touched) else first
     if subtask.until == "lifted":
         return _lifted(trace, subtask, hand, first)
+    if subtask.until == "presented":
+        return max(first, presented(trace, subtask.object, subtask.lead))
+    if subtask.until == "received":
+        return max(first, received(trace, subtask.object, subtask.lead))
+    if subtask.until == "poured":
+        return _poured(trace, subtask, hand, first)
     if subtask.until == "released":
-        free = ~trace.touching[hand, subtask.object]
-        free_for_long = np.convolve(free, np.ones(_UNTOUCHED_ROWS), "valid") == _UNTOUCHED_ROWS
-        return _first_true(free_for_long, first, f"the {hand} hand never let go of {subtask.object}")
+        return let_go(trace, subtask.object, hand, first)
     objects = np.array([place.position for place in trace.places[subtask.object]])
     far = np.linalg.norm(trace.grasp_points[hand] - objects, axis=1) > _CLEAR_M
     return first + int(np.argmax(far[first:])) if far[first:].any() else len(trace)
@@ -96,6 +97,16 @@ def _lifted(trace: Trace, subtask: PlannedSubtask, hand: str, first: int) -> int
     low = np.flatnonzero(risen[first:top] < _ON_TABLE_M)
     since = first + int(low[-1]) if len(low) else first
     return since + int(np.argmax(risen[since : top + 1] >= _HIGH_SHARE * risen[top]))
+
+
+def _poured(trace: Trace, subtask: PlannedSubtask, hand: str, first: int) -> int:
+    """The first row in which the object, upright after it was last tipped, is up again, above what it was emptied into."""
+    tipped = np.flatnonzero(trace.upright[subtask.object][first:] < _UPRIGHT_COS)
+    heights = np.array([place.position[2] for place in trace.places[subtask.object]])
+    if not len(tipped) or first + int(tipped[-1]) + 1 == len(trace):
+        raise SegmentationError(f"the {hand} hand never tipped {subtask.object} and set it upright again")
+    since = first + int(tipped[-1]) + 1
+    return since + int(np.argmax(heights[since:] > heights[since:].max() - _UP_AGAIN_M))
 
 
 def _first_true(seen: NDArray[np.bool_], first: int, otherwise: str) -> int:

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from gr00t_policy.core.errors import DatasetError
-from gr00t_sim.multiplication.geometry import Place
+from gr00t_sim.multiplication.geometry import Place, turn_between
 from gr00t_sim.multiplication.sources import Source
 from gr00t_sim.multiplication.subtasks import PlannedSubtask
 
 _NEAREST = 3  # drawn among so many
+_HINGE_TO_HAND_M = 0.2
 
 
 def same_hands(sources: Sequence[Source], wanted: Sequence[PlannedSubtask]) -> list[Source]:
@@ -39,13 +40,21 @@ def choose_source(
 
 
 def layout_distance_m(source: Source, wanted: Sequence[PlannedSubtask], layout: dict[str, Place]) -> float:
-    """How far the things of the new scene stand from where they stood in the source, summed."""
-    pairs = {
-        (one.body, theirs.body)
-        for one, theirs in zip(wanted, source.plan, strict=True)
-        if one.body is not None and theirs.body is not None
-    }
-    return sum(float(np.linalg.norm(layout[new].position - source.layout[old].position)) for new, old in sorted(pairs))
+    """How far the things of the new scene stand from where they stood in the source, summed.
+
+    What swings on a hinge stands as far away as a point at the hand's distance from the hinge.
+    """
+    pairs: dict[tuple[str, str], bool] = {}
+    for one, theirs in zip(wanted, source.plan, strict=True):
+        if one.body is not None and theirs.body is not None:
+            pair = (one.body, theirs.body)
+            pairs[pair] = pairs.get(pair, False) or one.following == "swung"
+    total_m = 0.0
+    for (new, old), swings in sorted(pairs.items()):
+        here, there = layout[new], source.layout[old]
+        total_m += float(np.linalg.norm(here.position - there.position))
+        total_m += _HINGE_TO_HAND_M * abs(turn_between(there.yaw_rad, here.yaw_rad, 1)) if swings else 0.0
+    return total_m
 
 
 def named(hands: tuple[tuple[str, ...], ...]) -> str:

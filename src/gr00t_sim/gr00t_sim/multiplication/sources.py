@@ -4,8 +4,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
+
 from gr00t_policy.core.errors import DatasetError
-from gr00t_sim.multiplication.geometry import Place
+from gr00t_sim.multiplication.geometry import Place, share_turned
 from gr00t_sim.multiplication.segmentation import HandMotion, Segment, SegmentationError, boundaries
 from gr00t_sim.multiplication.source_data import RecordedEpisode
 from gr00t_sim.multiplication.subtasks import PlannedSubtask, bodies_of
@@ -53,7 +55,11 @@ def cut(trace: Trace, episode: RecordedEpisode, wrists: Wrists, shapes: tuple[st
         row = min(first, len(trace) - 1)
         start = None if subtask.body is None else trace.places[subtask.body][row]
         goes_to = None if subtask.way_to is None else trace.places[subtask.way_to][row]
-        segments.append(Segment(subtask, first, motions, start, goes_to))
+        shut = np.empty(0)
+        if subtask.following == "swung" and start is not None and goes_to is not None:
+            assert subtask.body is not None
+            shut = share_turned(start, trace.places[subtask.body][first:end], goes_to)
+        segments.append(Segment(subtask, first, motions, start, goes_to, shut))
     layout = {body: places[0] for body, places in trace.places.items()}
     return Source(episode.index, tuple(segments), layout, shapes)
 
@@ -67,7 +73,7 @@ def prepare(
 
     Raises DatasetError when none is left, saying of each why.
     """
-    wrists = Wrists(sim.embodiment)
+    wrists = Wrists(sim.embodiment, sim.task.name)
     sources: list[Source] = []
     refused: dict[int, str] = {}
     for episode in episodes:

@@ -9,23 +9,29 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from gr00t_sim.furniture import DRAWER_HANDLE
+from gr00t_sim.furniture import DOOR, DRAWER_HANDLE
 from gr00t_sim.robot import SIDES
 from gr00t_sim.tasks.place_task import PlaceTask
+from gr00t_sim.tasks.pour import MAT
 from gr00t_sim.tasks.registry import TASKS
 from gr00t_sim.tasks.task import Task, TaskError
 
-Signal = Literal["lifted", "released", "clear", "touched", "parted", "end"]
-"""lifted: the goal's object is most of the way up; released: the hand has let go of it; clear: the hand is well away from
-it; touched: the hand is in contact with the reference; parted: for the last time; end: of the demonstration."""
+Signal = Literal["lifted", "presented", "received", "poured", "released", "clear", "touched", "parted", "end"]
+"""lifted: the goal's object is most of the way up; presented: the goal's hand holds it where the other one will take it;
+received: both hold it, and the goal's hand is about to let go; poured: it is upright after it was last tipped, and up again;
+released: the hand has let go of it; clear: the hand is well away from it; touched: the hand is in contact with the
+reference; parted: for the last time; end: of the demonstration."""
+
+Following = Literal["turned", "stretched", "swung"]
+"""How a motion follows the way from its reference to somewhere. turned: with the way, not with the reference; stretched:
+also made longer or shorter with it; swung: about the reference, as far as the way's end asks for at last."""
 
 
 @dataclass(frozen=True)
 class Subtask:
     """One piece of a hand's work. reference: 'object' or 'target' of the goal, a body of the furniture, or None (the world).
 
-    way_to: 'target' or a body; the motion is turned with the way from the reference to there, not with the reference.
-    stretched: it is also made longer or shorter with that way.
+    way_to: 'target' or a body that the motion leads to, as ``following`` says.
     """
 
     name: str
@@ -34,7 +40,7 @@ class Subtask:
     until: Signal
     after: str | None = None
     way_to: str | None = None
-    stretched: bool = False
+    following: Following = "turned"
 
 
 _PICK_AND_PLACE = (
@@ -49,12 +55,35 @@ SUBTASKS: dict[str, tuple[Subtask, ...]] = {
     "open_drawer": (Subtask("pull", "goal", DRAWER_HANDLE, "end"),),
     "close_drawer": (
         Subtask("reach", "goal", DRAWER_HANDLE, "touched"),
-        Subtask("push", "goal", DRAWER_HANDLE, "parted", way_to="cabinet", stretched=True),
+        Subtask("push", "goal", DRAWER_HANDLE, "parted", way_to="cabinet", following="stretched"),
         Subtask("leave", "goal", None, "end"),
     ),
     "push_to_zone": (
         Subtask("reach", "goal", "object", "touched", way_to="target"),
-        Subtask("push", "goal", "object", "parted", way_to="target", stretched=True),
+        Subtask("push", "goal", "object", "parted", way_to="target", following="stretched"),
+        Subtask("leave", "goal", None, "end"),
+    ),
+    "close_door": (
+        Subtask("reach", "goal", DOOR, "touched"),
+        Subtask("push", "goal", DOOR, "parted", way_to="oven", following="swung"),
+        Subtask("leave", "goal", None, "end"),
+    ),
+    "handover": (
+        Subtask("grasp", "goal", "object", "lifted"),
+        Subtask("offer", "goal", None, "presented"),  # the hands meet where both reach, wherever the bottle stood
+        Subtask("ready", "other", None, "presented", after="grasp"),
+        Subtask("meet", "both", "object", "received"),
+        Subtask("release", "goal", "object", "clear"),
+        Subtask("place", "other", "target", "released", after="release"),
+        Subtask("clear", "other", "target", "clear"),
+        Subtask("return", "goal", None, "end"),
+        Subtask("leave", "other", None, "end"),
+    ),
+    "pour": (
+        Subtask("grasp", "goal", "object", "lifted"),
+        Subtask("pour", "goal", "target", "poured"),
+        Subtask("put back", "goal", MAT.name, "released"),
+        Subtask("clear", "goal", MAT.name, "clear"),
         Subtask("leave", "goal", None, "end"),
     ),
     **{
@@ -70,7 +99,7 @@ SUBTASKS: dict[str, tuple[Subtask, ...]] = {
 class PlannedSubtask:
     """A subtask in one scene. body: its reference; object: its goal's; after: the number of the one it waits for.
 
-    way_to: the body that the way leads to with which the motion is turned, and stretched if so.
+    way_to: the body that the motion leads to, as ``following`` says; lead: the goal's hand, of two the giving one.
     """
 
     name: str
@@ -80,7 +109,8 @@ class PlannedSubtask:
     until: Signal
     after: int | None
     way_to: str | None = None
-    stretched: bool = False
+    following: Following = "turned"
+    lead: str = ""
 
 
 def subtasks_of(task: str) -> tuple[Subtask, ...]:
@@ -113,6 +143,16 @@ def plan(task: Task) -> tuple[PlannedSubtask, ...]:
             earlier = [number for number, one in enumerate(planned) if one.name == subtask.after]
             after = earlier[-1] if earlier else None
             planned.append(
-                PlannedSubtask(subtask.name, hands, body, goal.object, subtask.until, after, way_to, subtask.stretched)
+                PlannedSubtask(
+                    subtask.name,
+                    hands,
+                    body,
+                    goal.object,
+                    subtask.until,
+                    after,
+                    way_to=way_to,
+                    following=subtask.following,
+                    lead=goal.side,
+                )
             )
     return tuple(planned)

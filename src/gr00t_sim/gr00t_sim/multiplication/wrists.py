@@ -5,10 +5,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gr00t_policy.core.embodiment import Embodiment
+from gr00t_sim.experts.registry import expert_of
 from gr00t_sim.kinematics import InverseKinematics
 from gr00t_sim.multiplication.geometry import matrix
 from gr00t_sim.recording import PERIOD_S
-from gr00t_sim.robot import SIDES
+from gr00t_sim.robot import SIDES, finger_indices
 
 Array = NDArray[np.float64]
 
@@ -16,17 +17,14 @@ Array = NDArray[np.float64]
 class Wrists:
     """Joint vectors (..., 32) as everywhere in the simulator; poses (4, 4) of the grasp sites in the world [m].
 
-    fingers: side -> where its six finger joints are.
+    fingers: side -> where its six finger joints are. task: whose expert says how much the waist helps.
     """
 
-    def __init__(self, embodiment: Embodiment) -> None:
-        self._ik = InverseKinematics(embodiment)
+    def __init__(self, embodiment: Embodiment, task: str) -> None:
+        self._ik = InverseKinematics(embodiment, expert_of(task).waist_cost)
         names = list(embodiment.joint_names)
         self._arms = np.array([names.index(name) for name in self._ik.names])
-        self.fingers = {
-            side: np.array([i for i, joint in enumerate(embodiment.joints) if joint.group == f"{side}_hand"])
-            for side in SIDES
-        }
+        self.fingers = finger_indices(embodiment)
 
     def poses(self, targets: Array) -> dict[str, Array]:
         """Where the hands are told to be by targets (N, 32): side -> (N, 4, 4)."""

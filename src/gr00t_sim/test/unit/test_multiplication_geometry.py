@@ -15,7 +15,9 @@ from gr00t_sim.multiplication.geometry import (
     carried_over,
     facing,
     matrix,
+    share_turned,
     stretched,
+    swung,
     turn_between,
 )
 
@@ -98,3 +100,22 @@ def test_a_stretched_path_begins_where_it_began_and_ends_further_by_what_was_ask
     np.testing.assert_allclose(longer[-1, :3, 3], POSES[-1, :3, 3] + by)
     np.testing.assert_array_equal(longer[:, :3, :3], POSES[:, :3, :3])
     np.testing.assert_array_equal(stretched(POSES, np.zeros(3)), POSES)
+
+
+def test_a_swung_motion_begins_as_the_thing_is_turned_and_ends_where_it_ended_from_any_opening():
+    for source, new in CASES:
+        shut = np.linspace(0, 1, len(POSES))
+        moved = swung(POSES, source, new, shut)
+        np.testing.assert_allclose(moved[0], carried_over(source, new, 1) @ POSES[0], atol=1e-9)
+        np.testing.assert_allclose(moved[-1, :3, :3], POSES[-1, :3, :3], atol=1e-9)
+        np.testing.assert_allclose(moved[-1, :3, 3] - new.position, POSES[-1, :3, 3] - source.position, atol=1e-9)
+        pairs = ((moved, new), (POSES, source))
+        levers = [np.linalg.norm(poses[:, :2, 3] - hinge.position[:2], axis=1) for poses, hinge in pairs]
+        np.testing.assert_allclose(*levers, atol=1e-9, err_msg="the hand stays as far from the hinge as it was")
+        np.testing.assert_allclose(swung(POSES, source, source, shut), POSES, atol=1e-9)
+
+
+def test_how_far_a_door_is_shut_is_told_from_its_turn_whichever_way_it_turns():
+    for sign in (1, -1):
+        doors = [Place(np.zeros(3), sign * yaw) for yaw in (1.2, 1.2, 0.9, 0.6, 0.0, -0.01)]
+        np.testing.assert_allclose(share_turned(doors[0], doors, Place(np.ones(3), 0.0)), [0, 0, 0.25, 0.5, 1, 1])

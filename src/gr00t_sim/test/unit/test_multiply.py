@@ -227,11 +227,10 @@ def test_wrong_wishes_are_refused_before_anything_runs(folder, tmp_path):
         run(MultiplyConfig(tmp_path, 1, tmp_path / "out"))
 
 
-def test_every_described_task_is_one_and_the_others_are_refused_with_the_list():
-    with pytest.raises(TaskError, match=r"'close_door' cannot be multiplied.* described are .*lift_box"):
-        subtasks_of("close_door")
-    described = [name for name in TASKS if name not in ("close_door", "handover", "pour")]
-    assert all(subtasks_of(name) for name in described)
+def test_every_task_is_described_and_one_that_is_not_is_refused_with_the_list():
+    assert all(subtasks_of(name) for name in TASKS)
+    with pytest.raises(TaskError, match=r"'juggle' cannot be multiplied.* described are .*lift_box"):
+        subtasks_of("juggle")
 
 
 @pytest.mark.parametrize(("task", "shown"), [("lift_box", 0), ("put_in_drawer", 0)])
