@@ -87,8 +87,8 @@ def test_the_simulator_runs_only_where_it_is_the_robot():
         assert {node.name for node in nodes_for(backend)} == {"planner", "controller", "command_gate"}
 
 
-def test_what_records_is_started_by_hand_wherever_the_robot_is():
-    assert [node.name for node in NODES if not node.backends] == ["recorder"]
+def test_what_a_person_drives_and_records_with_is_started_by_hand_wherever_the_robot_is():
+    assert [node.name for node in NODES if not node.backends] == ["operator", "retargeter", "recorder"]
 
 
 def test_an_unknown_back_end_or_robot_is_named_with_the_known_ones():
