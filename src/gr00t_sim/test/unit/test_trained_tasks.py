@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The two tasks of the shipped checkpoint stay what it was trained on: a seed's layout, sentence, goal, and expert."""
+"""Two tasks of the shipped checkpoint stay what it was trained on: a seed's layout, sentence, goal, and expert."""
 
 from dataclasses import astuple
 
@@ -15,7 +15,7 @@ PERIOD_S = 0.05
 NAMED_OBJECT = (
     (
         0,
-        "put the green cube into the blue bin",
+        "place the green cube in the blue bin",
         ("green cube", "blue bin", "left"),
         ((0.3644, -0.1704, 1.443), (0.3916, 0.1604, -2.0379), (0.3957, -0.3146, 2.2819)),
         ((0.4217, -0.008),),
