@@ -7,6 +7,7 @@ from typing import Any
 from gr00t_policy.core.errors import ConfigError
 
 ENGINES = ("auto", "openvino", "torch")
+PRECISIONS = ("int8", "fp32")  # of the OpenVINO engine
 PARTS = ("encoder", "head")
 DTYPES = ("auto", "float32", "bfloat16")
 DEVICES = ("auto", "cpu", "cuda")

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from gr00t_policy.core.errors import ConfigError
 from gr00t_policy.model.checkpoint import Checkpoint
 from gr00t_policy.model.config import ModelConfig
+from gr00t_policy.runtime.config import PRECISIONS
 
-PRECISIONS = ("int8", "fp32")
 _REVISION = 1  # of the graphs below; a new one makes old caches unused
 _PARTS = {"encoder": ("encoder",), "head": ("context", "head")}
 _SMALLEST_GROUP, _LARGEST_GROUP = 32, 256

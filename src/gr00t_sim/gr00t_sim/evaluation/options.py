@@ -4,7 +4,7 @@
 from dataclasses import dataclass
 
 from gr00t_policy.core.errors import ConfigError
-from gr00t_policy.runtime.config import ENGINES
+from gr00t_policy.runtime.config import ENGINES, PRECISIONS
 from gr00t_sim.evaluation.episode import EpisodeKey, EpisodeSettings
 from gr00t_sim.evaluation.sentences import LANGUAGES, languages_of
 from gr00t_sim.looks import looks_named
@@ -61,6 +61,8 @@ class EpisodeOptions:
             raise ConfigError(f"head_every counts control periods and must be at least 1, got {self.head_every}")
         if self.engine not in ENGINES:
             raise ConfigError(f"engine '{self.engine}' is unknown; choose one of: {', '.join(ENGINES)}")
+        if self.precision not in PRECISIONS:
+            raise ConfigError(f"precision '{self.precision}' is unknown; choose one of: {', '.join(PRECISIONS)}")
 
     @property
     def tasks(self) -> tuple[str, ...]:

@@ -84,6 +84,11 @@ def test_an_unknown_suite_names_the_known_ones():
         EvalConfig(suite="kitchen")
 
 
+def test_an_unknown_precision_names_the_known_ones_before_anything_starts():
+    with pytest.raises(ConfigError, match="precision 'float32' is unknown; choose one of: int8, fp32"):
+        EvalConfig(precision="float32")
+
+
 def test_the_episodes_of_a_suite_are_all_tasks_times_sentences_times_seeds_each_once():
     config = EvalConfig(suite="gr1_tabletop", episodes=3, seed=7, language=("own", "empty", "own"))
     keys = config.keys()
