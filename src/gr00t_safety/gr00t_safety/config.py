@@ -1,28 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """What may be set about the gate for one deployment. Limits of the robot itself are facts of its embodiment."""
 
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 from gr00t_policy.core.errors import ConfigError
+from gr00t_policy.runtime.config import setting
 
 SOURCES = ("policy", "teleop")
 PROFILES = ("sim", "hardware")
-
-
-def _setting(
-    default: Any,
-    description: str,
-    unit: str = "",
-    low: float | None = None,
-    high: float | None = None,
-    *,
-    live: bool = False,
-) -> Any:
-    metadata: dict[str, Any] = {"description": description, "unit": unit, "live": live}
-    if low is not None and high is not None:
-        metadata["range"] = (low, high)
-    return field(default=default, metadata=metadata)
 
 
 @dataclass(frozen=True)
@@ -33,56 +18,56 @@ class GateConfig:
     Servo), transition limits after Autoware's gate, the rest chosen to stop a GR-1 within 200 ms.
     """
 
-    autostart: bool = _setting(False, "configure and activate by itself after start")
-    embodiment: str = _setting("gr1", "robot whose joints and limits hold: a shipped name or a file")
-    profile: str = _setting(
+    autostart: bool = setting(False, "configure and activate by itself after start")
+    embodiment: str = setting("gr1", "robot whose joints and limits hold: a shipped name or a file")
+    profile: str = setting(
         "sim", "'sim' or 'hardware'; hardware forbids looser ages and treats a leap of the measured pose as a fault"
     )
-    default_source: str = _setting("policy", "who drives after activation: 'policy', 'teleop' or '' for nobody")
-    auto_resume: bool = _setting(
+    default_source: str = setting("policy", "who drives after activation: 'policy', 'teleop' or '' for nobody")
+    auto_resume: bool = setting(
         True, "go on by itself when a missing stream is back; false: only after a source is selected"
     )
-    tick_rate_hz: float = _setting(120.0, "rate of commands to the robot", "Hz", 50.0, 500.0)
-    realtime_priority: int = _setting(50, "SCHED_FIFO priority of the loop where allowed; 0: none", "", 0, 90)
+    tick_rate_hz: float = setting(120.0, "rate of commands to the robot", "Hz", 50.0, 500.0)
+    realtime_priority: int = setting(50, "SCHED_FIFO priority of the loop where allowed; 0: none", "", 0, 90)
 
-    speed_scale: float = _setting(
+    speed_scale: float = setting(
         1.0, "factor on the velocity limits; while active it can only be lowered", "", 0.05, 1.0, live=True
     )
-    velocity_scale: float = _setting(1.0, "tightens the robot's velocity limits", "", 0.05, 1.0)
-    acceleration_scale: float = _setting(1.0, "tightens the robot's acceleration limits", "", 0.05, 1.0)
-    position_margin_rad: float = _setting(0.0, "distance kept from the position limits", "rad", 0.0, 0.2)
-    transition_s: float = _setting(2.0, "how long gentler limits hold after motion starts or resumes", "s", 0.0, 10.0)
-    transition_scale: float = _setting(0.5, "velocity and acceleration factor during that time", "", 0.05, 1.0)
+    velocity_scale: float = setting(1.0, "tightens the robot's velocity limits", "", 0.05, 1.0)
+    acceleration_scale: float = setting(1.0, "tightens the robot's acceleration limits", "", 0.05, 1.0)
+    position_margin_rad: float = setting(0.0, "distance kept from the position limits", "rad", 0.0, 0.2)
+    transition_s: float = setting(2.0, "how long gentler limits hold after motion starts or resumes", "s", 0.0, 10.0)
+    transition_scale: float = setting(0.5, "velocity and acceleration factor during that time", "", 0.05, 1.0)
 
-    command_warn_s: float = _setting(0.025, "age of the policy's command that is worth a warning", "s", 0.005, 0.5)
-    command_hold_s: float = _setting(0.05, "age of the policy's command that holds the robot", "s", 0.01, 0.5)
-    teleop_warn_s: float = _setting(0.05, "age of the operator's command that is worth a warning", "s", 0.005, 0.5)
-    teleop_hold_s: float = _setting(0.1, "age of the operator's command that holds the robot", "s", 0.01, 0.5)
-    joint_state_warn_s: float = _setting(0.025, "age of the joint state that is worth a warning", "s", 0.005, 0.5)
-    joint_state_hold_s: float = _setting(0.05, "age of the joint state that holds the robot", "s", 0.01, 0.5)
-    joint_state_damp_s: float = _setting(
+    command_warn_s: float = setting(0.025, "age of the policy's command that is worth a warning", "s", 0.005, 0.5)
+    command_hold_s: float = setting(0.05, "age of the policy's command that holds the robot", "s", 0.01, 0.5)
+    teleop_warn_s: float = setting(0.05, "age of the operator's command that is worth a warning", "s", 0.005, 0.5)
+    teleop_hold_s: float = setting(0.1, "age of the operator's command that holds the robot", "s", 0.01, 0.5)
+    joint_state_warn_s: float = setting(0.025, "age of the joint state that is worth a warning", "s", 0.005, 0.5)
+    joint_state_hold_s: float = setting(0.05, "age of the joint state that holds the robot", "s", 0.01, 0.5)
+    joint_state_damp_s: float = setting(
         0.1, "age of the joint state from which the robot is damped until reset", "s", 0.02, 1.0
     )
-    healthy_s: float = _setting(0.2, "how long all streams must be without a gap before motion", "s", 0.05, 5.0)
+    healthy_s: float = setting(0.2, "how long all streams must be without a gap before motion", "s", 0.05, 5.0)
 
-    max_lead_s: float = _setting(
+    max_lead_s: float = setting(
         0.02, "how far a command's stamp may lie ahead of the newest joint state's", "s", 0.0, 0.2
     )
-    max_lag_s: float = _setting(
+    max_lag_s: float = setting(
         0.25, "how far a command's stamp may lie behind the newest joint state's", "s", 0.02, 10.0
     )
-    max_jump_rad: float = _setting(1.0, "a command further from the one before is refused", "rad", 0.01, 1.0)
-    max_start_s: float = _setting(
+    max_jump_rad: float = setting(1.0, "a command further from the one before is refused", "rad", 0.01, 1.0)
+    max_start_s: float = setting(
         0.25,
         "motion starts only if each joint is this near to its command, in time at its velocity limit",
         "s",
         0.005,
         0.5,
     )
-    max_beyond_limit_rad: float = _setting(
+    max_beyond_limit_rad: float = setting(
         0.5, "a value further beyond its position limit is refused, not clamped", "rad", 0.0, 0.5
     )
-    max_state_jump_rad: float = _setting(
+    max_state_jump_rad: float = setting(
         0.5, "a larger leap of the measured pose between two messages is no motion", "rad", 0.05, 2.0
     )
 
@@ -93,8 +78,8 @@ class GateConfig:
             raise ConfigError(
                 f"default_source '{self.default_source}' is unknown; known: {', '.join(SOURCES)} or '' for nobody"
             )
-        for name, setting in self.__dataclass_fields__.items():
-            low, high = setting.metadata.get("range", (float("-inf"), float("inf")))
+        for name, each in self.__dataclass_fields__.items():
+            low, high = each.metadata.get("range", (float("-inf"), float("inf")))
             value = getattr(self, name)
             if isinstance(value, (int, float)) and not low <= value <= high:
                 raise ConfigError(f"{name} = {value} is outside its range [{low}, {high}]")

@@ -1,46 +1,37 @@
 # SPDX-License-Identifier: Apache-2.0
 """What may be set about the simulator node."""
 
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 from gr00t_policy.core.errors import ConfigError
+from gr00t_policy.runtime.config import setting
 from gr00t_sim.looks import looks_named
 
 PHYSICS_RATE_HZ = 500  # one physics step is 2 ms
-
-
-def _setting(
-    default: Any, description: str, unit: str = "", low: float | None = None, high: float | None = None
-) -> Any:
-    metadata: dict[str, Any] = {"description": description, "unit": unit}
-    if low is not None and high is not None:
-        metadata["range"] = (low, high)
-    return field(default=default, metadata=metadata)
 
 
 @dataclass(frozen=True)
 class SimConfig:
     """Settings of the node ``sim``. Rates of joint states and clock divide the physics rate of 500 Hz."""
 
-    autostart: bool = _setting(False, "configure and activate by itself after start")
-    embodiment: str = _setting("gr1", "robot in the scene: a shipped name or a file")
-    task: str = _setting("pick_named_object", "task laid out at the start; see `gr00t sim play --help` for the names")
-    seed: int = _setting(0, "seed of the first scene: same task and seed give the same scene", "", 0, 2**31 - 1)
-    looks: str = _setting("none", "how pictures vary with the seed: none, mild or strong; see docs/tasks.md")
-    sentence: str = _setting("", "what the first scene asks for; empty: the task's own choice for the seed")
-    joint_state_rate_hz: int = _setting(125, "rate of joint states", "Hz", 50, 500)
-    clock_rate_hz: int = _setting(125, "rate of /clock", "Hz", 10, 500)
-    publish_camera: bool = _setting(True, "render and publish the robot's cameras")
-    camera_rate_hz: float = _setting(20.0, "rate of camera images", "Hz", 1.0, 60.0)
-    qpos_rate_hz: float = _setting(
+    autostart: bool = setting(False, "configure and activate by itself after start")
+    embodiment: str = setting("gr1", "robot in the scene: a shipped name or a file")
+    task: str = setting("pick_named_object", "task laid out at the start; see `gr00t sim play --help` for the names")
+    seed: int = setting(0, "seed of the first scene: same task and seed give the same scene", "", 0, 2**31 - 1)
+    looks: str = setting("none", "how pictures vary with the seed: none, mild or strong; see docs/tasks.md")
+    sentence: str = setting("", "what the first scene asks for; empty: the task's own choice for the seed")
+    joint_state_rate_hz: int = setting(125, "rate of joint states", "Hz", 50, 500)
+    clock_rate_hz: int = setting(125, "rate of /clock", "Hz", 10, 500)
+    publish_camera: bool = setting(True, "render and publish the robot's cameras")
+    camera_rate_hz: float = setting(20.0, "rate of camera images", "Hz", 1.0, 60.0)
+    qpos_rate_hz: float = setting(
         20.0, "rate of sim/qpos, the full state from which films and viewers are drawn", "Hz", 1.0, 60.0
     )
-    task_state_rate_hz: float = _setting(5.0, "rate of the referee's verdict", "Hz", 0.5, 50.0)
-    command_timeout_s: float = _setting(
+    task_state_rate_hz: float = setting(5.0, "rate of the referee's verdict", "Hz", 0.5, 50.0)
+    command_timeout_s: float = setting(
         0.1, "without a command for this long the joint targets are held", "s", 0.02, 1.0
     )
-    realtime_priority: int = _setting(45, "SCHED_FIFO priority of the physics loop where allowed; 0: none", "", 0, 90)
+    realtime_priority: int = setting(45, "SCHED_FIFO priority of the physics loop where allowed; 0: none", "", 0, 90)
 
     def __post_init__(self) -> None:
         looks_named(self.looks)
