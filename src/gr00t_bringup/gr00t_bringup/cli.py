@@ -136,6 +136,12 @@ VERBS = (
         "what a checkpoint, dataset or bag holds; does it fit",
     ),
     Verb(
+        ("trace",),
+        "gr00t_bringup.trace",
+        "TraceConfig",
+        "from a bag: how old the data behind each command is, where the time goes, jitter, misses",
+    ),
+    Verb(
         ("bag", "recover"),
         "gr00t_bringup.bag_recover",
         "BagRecoverConfig",

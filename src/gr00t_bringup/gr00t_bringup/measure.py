@@ -129,7 +129,7 @@ def read_streams(folder: Path, namespace: str = "") -> RunStreams:
         elif message.topic == prefix + "sim/task_state":
             columns.rows.append((decoder.decode(message).real_time_factor,))
         else:
-            columns.rows.append((_header_stamp_ns(message.cdr), message.publish_ns))
+            columns.rows.append((message.stamp_ns, message.publish_ns))
     by_name = {topic.removeprefix(prefix): columns for topic, columns in found.items()}
     return _streams(by_name)
 
@@ -201,10 +201,3 @@ def _head_rate(ids: NDArray[np.int64], sent: Stamps) -> float:
 
 def _within(times: Stamps, start: int, stop: int) -> NDArray[np.bool_]:
     return (times >= start) & (times <= stop)
-
-
-def _header_stamp_ns(cdr: bytes) -> int:
-    """Stamp of a message that begins with a std_msgs/Header: after 4 bytes of encapsulation, sec and nanosec."""
-    order = "<" if cdr[1] & 1 else ">"
-    seconds, nanoseconds = np.frombuffer(cdr, f"{order}i4", 2, 4)
-    return int(seconds) * 10**9 + int(np.uint32(nanoseconds))

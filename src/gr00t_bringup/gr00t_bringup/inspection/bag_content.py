@@ -1,23 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """The few messages of a bag worth decoding: what was said, the names of the joints, the size of the pictures."""
 
-import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rosbags.serde import SerdeError
-from rosbags.typesys import TypesysError
-
 from gr00t_bringup.inspection.bag_index import read_messages
 from gr00t_bringup.interface import IMAGE, JOINT_STATE, STRING
 from gr00t_policy.core.errors import DatasetError
 from gr00t_policy.data.bag import BagTopic, MessageDecoder
+from gr00t_policy.data.bag_damage import BROKEN_MESSAGE
 
 _MOST_SENTENCES = 10_000
-# What a damaged definition or message makes the decoder raise.
-_UNREADABLE = (SerdeError, TypesysError, struct.error, ValueError, IndexError, KeyError, AssertionError)
 
 
 @dataclass(frozen=True)
@@ -70,5 +65,5 @@ def _decoded(
         decoder = MessageDecoder({name: topics[name]})
         for message in read_messages(files, name, most):
             yield message.log_ns, decoder.decode(message)
-    except _UNREADABLE as error:
+    except BROKEN_MESSAGE as error:
         raise DatasetError(f"a message of {name} does not fit the definition in the bag: {error!r}") from error

@@ -3,9 +3,12 @@
 
 import time
 
+import pytest
+
 from gr00t_bringup.measure import measure, read_streams
 from gr00t_bringup.nodes import nodes_for
 from gr00t_bringup.ros.stack import StackOptions, running_stack
+from gr00t_bringup.tracing.trace import Nominal, Trace, trace_bag
 from gr00t_policy.data.bag import BagWriter, bag_topics
 
 _BUSY_MACHINE = 0.3  # rates are judged by the benchmark; here a loaded machine may lose most
@@ -32,3 +35,24 @@ def test_the_bag_holds_every_topic_of_the_interface_and_gives_the_figures(checkp
     assert 120 * _BUSY_MACHINE < figures.control_rate_hz < 125
     assert figures.head_ms.p50 > 0
     assert 0 < figures.joint_state_to_command_ms.p50 < figures.image_to_command_ms.p50 < 1000
+    trace = trace_bag(tmp_path / "bag", Nominal())
+    assert trace.missing() == {}
+    _agrees_with_what_the_controller_says_of_itself(trace)
+    ours, exact = figures.joint_state_to_command_ms, trace.chain.spans["joint_state_to_robot"].figures()
+    assert exact.p50 == pytest.approx(ours.p50, rel=0.2), (
+        "two ways to the same figure, the one without its first second"
+    )
+
+
+def _agrees_with_what_the_controller_says_of_itself(trace: Trace) -> None:
+    """It stops its clock before it sends, and looks at the last 17 s; a loaded machine sends late now and then."""
+    said = trace.said.figures
+    for key, percentile, name in (
+        ("joint_state_to_policy", "p50", "joint_state_to_command_p50_s"),
+        ("image_to_policy", "p50", "image_to_command_p50_s"),
+        ("inference", "p50", "head_p50_s"),
+    ):
+        found = getattr(trace.chain.spans[key].figures(), percentile)
+        assert found == pytest.approx(1e3 * said[name], rel=0.1, abs=3.0), (key, found, said)
+    assert trace.chain.head_rate_hz == pytest.approx(said["head_rate_hz"], rel=0.1)
+    assert trace.streams()["/policy/joint_trajectory"].rate_hz == pytest.approx(said["control_rate_hz"], rel=0.1)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a bag holds, as plain data: topics with their type and QoS, and messages as serialized bytes."""
 
+import struct
 from dataclasses import dataclass
 
 INFINITE_NS = 2**63 - 1
@@ -40,3 +41,12 @@ class BagMessage:
     log_ns: int
     publish_ns: int
     sequence: int
+
+    @property
+    def stamp_ns(self) -> int:
+        """Stamp of a message that begins with a std_msgs/Header: after 4 bytes of encapsulation, sec and nanosec.
+
+        Raises struct.error when it is too short for one.
+        """
+        seconds, nanoseconds = struct.unpack_from("<iI" if self.cdr[1] & 1 else ">iI", self.cdr, 4)
+        return int(seconds) * 10**9 + int(nanoseconds)

@@ -2,34 +2,24 @@
 """One bag as streams of stamped values: joint states, commands, sentences, and pictures one at a time."""
 
 import heapq
-import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import zstandard
-from mcap.exceptions import McapError
 from numpy.typing import NDArray
-from rosbags.serde import SerdeError
-from rosbags.typesys import TypesysError
 
 from gr00t_policy.core.embodiment import Embodiment
 from gr00t_policy.core.errors import DatasetError, MessageError
 from gr00t_policy.core.joint_order import JointOrder
 from gr00t_policy.core.picture_message import compressed_to_rgb, image_to_rgb
 from gr00t_policy.data.bag import BagMessage, BagTopic, MessageDecoder, bag_topics, read_bag
+from gr00t_policy.data.bag_damage import BROKEN_FILE, BROKEN_MESSAGE
 from gr00t_policy.data.convert_source import COMPRESSED, TRAJECTORY, Sources, TopicNames, find_sources
 
 _S_NS = 1_000_000_000
 _OVERTAKEN = 8  # messages of one topic, at most, by which the order of receipt differs from that of sending
-# What damaged bytes of a file, and of a message or its definition, make the readers raise.
-_BROKEN_FILE = (
-    *(McapError, OSError, struct.error, EOFError, RuntimeError, MemoryError, OverflowError, ValueError, LookupError),
-    zstandard.ZstdError,
-)
-_BROKEN_MESSAGE = (SerdeError, TypesysError, struct.error, ValueError, IndexError, KeyError, AssertionError)
 
 
 @dataclass(frozen=True)
@@ -90,7 +80,7 @@ def read_recording(bag: Path, robot: Embodiment, names: TopicNames) -> Recording
     """Everything but the pixels. Raises DatasetError for a bag that is damaged, empty or lacks something."""
     try:
         topics = bag_topics(bag)
-    except _BROKEN_FILE as error:
+    except BROKEN_FILE as error:
         raise DatasetError(
             f"{bag} is no readable bag ({error!r}); was the recording cut off? try: gr00t bag recover"
         ) from error
@@ -156,8 +146,7 @@ def _camera_arrivals(bag: Path, topic: BagTopic) -> Arrivals:
     for message in _messages(bag, topic):
         if len(message.cdr) < 12:
             raise DatasetError(f"{bag}: a picture of {topic.name} has {len(message.cdr)} bytes; the bag is damaged")
-        seconds, nanoseconds = struct.unpack_from("<iI" if message.cdr[1] & 1 else ">iI", message.cdr, 4)
-        times.append((seconds * _S_NS + nanoseconds, _sent_ns(message), message.log_ns, message.sequence))
+        times.append((message.stamp_ns, _sent_ns(message), message.log_ns, message.sequence))
     if not times:
         raise DatasetError(f"{bag}: topic {topic.name} has no message; did the camera run?")
     table = np.array(sorted(times, key=lambda row: row[1]), np.int64)
@@ -167,12 +156,12 @@ def _camera_arrivals(bag: Path, topic: BagTopic) -> Arrivals:
 def _decoded(bag: Path, topic: BagTopic) -> Iterator[tuple[BagMessage, Any]]:
     try:
         decoder = MessageDecoder({topic.name: topic})
-    except _BROKEN_MESSAGE as error:
+    except BROKEN_MESSAGE as error:
         raise DatasetError(f"{bag}: the definition of {topic.name} in the bag cannot be read: {error!r}") from error
     for message in _messages(bag, topic):
         try:
             decoded = decoder.decode(message)
-        except _BROKEN_MESSAGE as error:
+        except BROKEN_MESSAGE as error:
             raise DatasetError(f"{bag}: a message of {topic.name} does not fit its definition: {error!r}") from error
         yield message, decoded
 
@@ -197,7 +186,7 @@ def _received(bag: Path, topic: BagTopic) -> Iterator[BagMessage]:
             message = next(messages)
         except StopIteration:
             return
-        except _BROKEN_FILE as error:
+        except BROKEN_FILE as error:
             raise DatasetError(f"{bag} is damaged ({error!r}); try: gr00t bag recover {bag}") from error
         yield message
 

@@ -80,7 +80,9 @@ class ControllerConfig:
     seed: int = setting(0, "seed of the flow-matching noise, drawn once per activation", "", 0, 2**31 - 1)
     noise_scale: float = setting(0.0, "size of the noise; 0: the flow's centre, 1: as trained", "", 0.0, 1.0)
     blend_time_s: float = setting(0.15, "memory of the plan that new chunks are blended into", "s", 0.0, 2.0)
-    chunk_rate_hz: float = setting(20.0, "highest rate of action_chunk", "Hz", 0.1, 20.0)
+    chunk_rate_hz: float = setting(
+        20.0, "highest rate of action_chunk, beside the first chunk from each tokens", "Hz", 0.1, 20.0
+    )
     realtime_priority: int = setting(60, "SCHED_FIFO priority of the control loop where allowed; 0: none", "", 0, 90)
     process_priority: int = setting(
         50, "SCHED_FIFO priority of the node's other threads when the head runs in every tick; 0: none", "", 0, 89

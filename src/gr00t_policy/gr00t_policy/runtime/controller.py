@@ -157,14 +157,19 @@ class Controller:
         return True
 
     def newest_chunk(self, now_ns: int) -> ActionChunk | None:
-        """The newest chunk in use, at most ``chunk_rate_hz`` times a second and each once."""
-        if self._blended is None or self._blended is self._told or now_ns < self._tell_ns:
+        """The newest chunk in use, each once: the first from new tokens, so that a recording shows when they took effect;
+        of the others as many as ``chunk_rate_hz`` allows.
+        """
+        newest, told = self._blended, self._told
+        if newest is None or newest is told:
             return None
-        self._told = self._blended
+        if told is not None and told.image_stamp_ns == newest.image_stamp_ns and now_ns < self._tell_ns:
+            return None
+        self._told = newest
         # Due a period after this one was due, so that the mean rate does not fall with the tick's grid.
         period_ns = round(_NS / self._config.chunk_rate_hz)
-        self._tell_ns = period_ns + (self._tell_ns if now_ns - self._tell_ns < period_ns else now_ns)
-        return self._blended.chunk
+        self._tell_ns = period_ns + (self._tell_ns if 0 <= now_ns - self._tell_ns < period_ns else now_ns)
+        return newest.chunk
 
     def report(self, now_ns: int, now_ros_ns: int) -> ControllerReport:
         return ControllerReport(

@@ -294,6 +294,30 @@ def test_chunks_are_told_at_most_20_times_a_second_and_once_each():
     assert 38 <= len(told) <= 41 and len(set(told)) == len(told)
 
 
+def test_the_first_chunk_from_new_tokens_is_told_in_the_tick_that_makes_it():
+    class Marks(HoldPolicy):
+        """Writes the stamp of its tokens into each chunk, as the network does."""
+
+        stamp_ns = 0
+
+        def accept(self, tokens):
+            self.stamp_ns = tokens.stamp_ns
+
+        def act(self, state, state_stamp_ns):
+            return replace(super().act(state, state_stamp_ns), tokens_stamp_ns=self.stamp_ns)
+
+    there = running(Marks(GR1))
+    there.controller.newest_chunk(there.steady_ns)
+    seen = {there.controller.inputs.in_use.tokens.stamp_ns}
+    for _ in range(240):
+        there.tick()
+        now = there.controller.inputs.in_use.tokens.stamp_ns
+        chunk = there.controller.newest_chunk(there.steady_ns)
+        assert now in seen or (chunk is not None and chunk.tokens_stamp_ns == now)
+        seen.add(now)
+    assert len(seen) > 19
+
+
 def test_a_head_that_is_too_slow_for_the_tick_is_given_to_a_worker():
     class Slow(HoldPolicy):
         def act(self, state, state_stamp_ns):
