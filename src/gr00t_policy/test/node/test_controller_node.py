@@ -32,6 +32,8 @@ from gr00t_policy.core.errors import ConfigError
 from gr00t_policy.model.checkpoint import load_checkpoint
 from gr00t_policy.ros import qos
 from gr00t_policy.ros.controller_node import ControllerNode
+from gr00t_policy.ros.diagnostics import Level
+from gr00t_policy.ros.engine_status import engine_status
 from gr00t_policy.ros.messages import JointOrder, ns_from_stamp, positions_to_joint_state, tokens_to_message
 from gr00t_policy.ros.transport import init_ros
 from gr00t_policy.runtime.backends import blank_tokens
