@@ -99,8 +99,12 @@ class ControllerNode(SuiteNode[ControllerConfig]):
         self._loop = PacedLoop("controller", self._config.rate_hz, self._tick, self._config.realtime_priority)
         if self._controller.mode is Mode.WORKER:
             self._worker = HeadWorker(self._controller.evaluate_news)
-            self._worker.start()
-        elif self._config.process_priority > 0:
+        else:
+            self._controller.prepares_apart = True
+            news = self._controller.inputs.tokens_came
+            self._worker = HeadWorker(self._controller.prepare_news, "tokens", news)
+        self._worker.start()
+        if self._controller.mode is Mode.EVERY_TICK and self._config.process_priority > 0:
             raise_all_threads(self._config.process_priority)
         freeze_garbage()
         self._loop.start()

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from gr00t_policy.core.errors import ConfigError
 from gr00t_policy.model.checkpoint import Checkpoint
-from gr00t_policy.model.config import ModelConfig
+from gr00t_policy.model.config import HeadConfig, ModelConfig
 from gr00t_policy.runtime.config import PARTS, PRECISIONS
 from gr00t_policy.runtime.engine_cache import BuiltPart, built_part
 from gr00t_policy.runtime.engine_report import EngineReport
@@ -54,9 +54,9 @@ class EngineConfig:
 
 @dataclass
 class EngineContext:
-    """What the head needs of one tokens message: bias, then keys and values per cross block."""
+    """What the head needs of one tokens message: bias, then keys and values per cross block, ready to be bound."""
 
-    tensors: list[NDArray[np.float32]] = field(repr=False)
+    tensors: list[ov.Tensor] = field(repr=False)
 
 
 class EngineBackend:
@@ -83,8 +83,20 @@ class EngineBackend:
                 # The context stays float32 in every precision: it runs once per tokens message.
                 properties = _properties(checkpoint.config, "fp32" if name == "context" else precision, config.threads)
                 self._requests[name] = core.compile_model(graph, "CPU", properties).create_infer_request()
+            if part == "head":
+                self._bind(checkpoint.config.head)
             checks.append(self._check(checkpoint, part, precision, built))
         self.report = EngineReport("openvino", config.precision, tuple(checks))
+
+    def _bind(self, sizes: HeadConfig) -> None:
+        """The head's inputs and output in arrays of ours, made once: a tick writes and reads there."""
+        chunk = (1, sizes.horizon, sizes.action_dim)
+        self._state = np.zeros((1, 1, sizes.state_dim), np.float32)
+        self._noise, self._actions = np.zeros(chunk, np.float32), np.zeros(chunk, np.float32)
+        request = self._requests["head"]
+        request.set_input_tensor(0, ov.Tensor(self._state, shared_memory=True))
+        request.set_input_tensor(1, ov.Tensor(self._noise, shared_memory=True))
+        request.set_output_tensor(0, ov.Tensor(self._actions, shared_memory=True))
 
     def _check(self, checkpoint: Checkpoint, part: str, precision: str, built: BuiltPart) -> PartCheck:
         remedy = f"delete {built.folder}, so that it is built again, or" if built.folder else "instead"
@@ -105,7 +117,9 @@ class EngineBackend:
         return self._run("encoder", pixel_values, input_ids, mask)[0][0]
 
     def context(self, features: NDArray[np.float32], mask: NDArray[np.bool_]) -> EngineContext:
-        return EngineContext(self._run("context", features[None], mask[None].astype(np.float32)))
+        """In memory of its own: the one in use is not touched."""
+        values = self._run("context", features[None], mask[None].astype(np.float32))
+        return EngineContext([ov.Tensor(value, shared_memory=True) for value in values])
 
     def act(
         self, context: EngineContext, state: NDArray[np.float32], noise: NDArray[np.float32]
@@ -113,12 +127,11 @@ class EngineBackend:
         request = self._requests["head"]
         if context is not self._loaded:
             for index, tensor in enumerate(context.tensors, start=2):
-                request.set_input_tensor(index, ov.Tensor(tensor, shared_memory=True))
+                request.set_input_tensor(index, tensor)
             self._loaded = context
-        request.get_input_tensor(0).data[0] = state
-        request.get_input_tensor(1).data[0] = noise
+        self._state[0], self._noise[0] = state, noise
         request.infer()
-        return request.get_output_tensor(0).data[0].copy()
+        return self._actions[0].copy()
 
     def _run(self, name: str, *inputs: NDArray) -> list[NDArray[np.float32]]:
         request = self._requests[name]
