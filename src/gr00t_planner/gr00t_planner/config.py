@@ -12,6 +12,9 @@ from gr00t_policy.runtime.config import (
     DTYPES,
     ENGINE_HELP,
     ENGINES,
+    FALLBACK_HELP,
+    PRECISION_HELP,
+    PRECISIONS,
     THREADS_HELP,
     TOKENIZER_HELP,
     check_choice,
@@ -33,7 +36,8 @@ class PlannerConfig:
     dtype: str = setting("auto", DTYPE_HELP)
     device: str = setting("auto", DEVICE_HELP)
     threads: int = setting(0, THREADS_HELP, "", 0, 256)
-    precision: str = setting("fp32", "number format of the openvino engine: 'int8' or 'fp32'")
+    precision: str = setting("fp32", PRECISION_HELP)
+    engine_fallback: bool = setting(False, FALLBACK_HELP)
     cache_folder: str = setting(
         "", "where compiled networks are kept between starts; empty: in the user's cache folder"
     )
@@ -52,6 +56,7 @@ class PlannerConfig:
         check_choice("engine", self.engine, ENGINES)
         check_choice("dtype", self.dtype, DTYPES)
         check_choice("device", self.device, DEVICES)
+        check_choice("precision", self.precision, PRECISIONS)
         check_choice("token_dtype", self.token_dtype, TOKEN_TYPES)
         if self.frozen_images == 1:
             raise ConfigError("frozen_images must be 0 (never) or at least 2: one image is identical to none")

@@ -35,7 +35,7 @@ class ModelBenchConfig:
     """where torch runs"""
     dtype: Literal["float32", "bfloat16"] | None = None
     """number format of torch; default: bfloat16 on cuda, float32 on the cpu"""
-    precision: Literal["int8", "fp32"] = "int8"
+    precision: Literal["int8", "bf16", "fp32"] = "int8"
     """number format of the head in the openvino engine; its encoder has float32"""
     threads: int = 1
     """threads of torch; the openvino engine has one, as in the nodes"""

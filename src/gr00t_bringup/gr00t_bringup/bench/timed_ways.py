@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 ENGINES = ("openvino", "torch")
 SENTENCE = "pick the pear from the counter and place it in the plate"
 _TEXT_TOKENS = 35  # of the published prompt with this sentence, beside the image tokens
-_BYTES = {"float32": 4, "fp32": 4, "bfloat16": 2, "int8": 1}
+_BYTES = {"float32": 4, "fp32": 4, "bfloat16": 2, "bf16": 2, "int8": 1}
 _WARM_UP, _WARM_UP_SHARE = 20, 0.2
 _FEWEST_CALLS = 3
 

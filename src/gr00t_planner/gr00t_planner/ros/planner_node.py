@@ -19,6 +19,7 @@ from gr00t_policy.core.errors import MessageError
 from gr00t_policy.core.picture_message import image_to_rgb
 from gr00t_policy.ros import qos
 from gr00t_policy.ros.diagnostics import PERIOD_S, Diagnostics
+from gr00t_policy.ros.engine_status import engine_status
 from gr00t_policy.ros.lifecycle import SuiteNode, run
 from gr00t_policy.ros.messages import ns_from_stamp, tokens_to_message
 from gr00t_policy.runtime.backends import TimedBackend, default_cache, load_backend, open_checkpoint, shared_threads
@@ -57,6 +58,7 @@ class PlannerNode(SuiteNode[PlannerConfig]):
             dtype=settings.dtype,
             device=settings.device,
             threads=settings.threads or shared_threads(),
+            fallback=settings.engine_fallback,
         )
         loaded_s = time.monotonic() - began_s
         backend = TimedBackend(engine, time.monotonic_ns)
@@ -64,10 +66,10 @@ class PlannerNode(SuiteNode[PlannerConfig]):
         planner = Planner(policy, settings, time.monotonic_ns, lambda: backend.encode_s)
         took_s = planner.warm_up()
         self.get_logger().info(
-            f"checkpoint {checkpoint.hash[:12]}, engine {settings.engine}, loaded in {loaded_s:.1f} s: encoding takes "
+            f"checkpoint {checkpoint.hash[:12]}, engine {engine.report}, loaded in {loaded_s:.1f} s: encoding takes "
             f"{1e3 * took_s:.1f} ms"
         )
-        self._config, self._hash = settings, checkpoint.hash
+        self._config, self._hash, self._engine = settings, checkpoint.hash, engine.report
         self._frame_id = policy.embodiment.cameras[0].frame_id
         self._tokens = self.keep_publisher(ConditioningTokensMsg, "conditioning_tokens", qos.NEWEST)
         self._state = self.keep_publisher(PlannerState, "planner/state", qos.LATCHED)
@@ -139,7 +141,8 @@ class PlannerNode(SuiteNode[PlannerConfig]):
 
     def _tell_diagnostics(self) -> None:
         report = self._planner.report(time.monotonic_ns(), self.now_ns)
-        self._diagnostics.publish(self.get_clock().now().to_msg(), report_to_statuses(report, self._loop))
+        statuses = [*report_to_statuses(report, self._loop), engine_status(self._engine)]
+        self._diagnostics.publish(self.get_clock().now().to_msg(), statuses)
 
 
 def main() -> int:

@@ -17,6 +17,7 @@ from gr00t_policy.core.errors import MessageError
 from gr00t_policy.ros import qos
 from gr00t_policy.ros.controller_report import report_to_message, report_to_statuses
 from gr00t_policy.ros.diagnostics import PERIOD_S, Diagnostics
+from gr00t_policy.ros.engine_status import engine_status
 from gr00t_policy.ros.lifecycle import SuiteNode, run
 from gr00t_policy.ros.messages import (
     JointOrder,
@@ -69,6 +70,7 @@ class ControllerNode(SuiteNode[ControllerConfig]):
             dtype=settings.dtype,
             device=settings.device,
             threads=settings.threads or shared_threads(),
+            fallback=settings.engine_fallback,
         )
         loaded_s = time.monotonic() - began_s
         policy = Gr00tPolicy(checkpoint, backend, settings.seed, settings.noise_scale)
@@ -76,10 +78,10 @@ class ControllerNode(SuiteNode[ControllerConfig]):
         with raised(settings.process_priority):  # measured as it will run, whatever else is being started
             head = controller.warm_up(blank_tokens(checkpoint))
         self.get_logger().info(
-            f"checkpoint {checkpoint.hash[:12]}, engine {settings.engine}, loaded in {loaded_s:.1f} s: the head takes "
+            f"checkpoint {checkpoint.hash[:12]}, engine {backend.report}, loaded in {loaded_s:.1f} s: the head takes "
             f"{1e3 * head.p50_s:.2f} ms, mode {controller.mode.name}"
         )
-        self._config = settings
+        self._config, self._engine = settings, backend.report
         self._order = JointOrder(policy.embodiment.policy_joints)
         self._commands = self.keep_publisher(JointTrajectory, "policy/joint_trajectory", qos.COMMAND)
         self._chunks = self.keep_publisher(ActionChunkMsg, "action_chunk", qos.NEWEST)
@@ -97,8 +99,12 @@ class ControllerNode(SuiteNode[ControllerConfig]):
         self._loop = PacedLoop("controller", self._config.rate_hz, self._tick, self._config.realtime_priority)
         if self._controller.mode is Mode.WORKER:
             self._worker = HeadWorker(self._controller.evaluate_news)
-            self._worker.start()
-        elif self._config.process_priority > 0:
+        else:
+            self._controller.prepares_apart = True
+            news = self._controller.inputs.tokens_came
+            self._worker = HeadWorker(self._controller.prepare_news, "tokens", news)
+        self._worker.start()
+        if self._controller.mode is Mode.EVERY_TICK and self._config.process_priority > 0:
             raise_all_threads(self._config.process_priority)
         freeze_garbage()
         self._loop.start()
@@ -171,7 +177,8 @@ class ControllerNode(SuiteNode[ControllerConfig]):
 
     def _tell_diagnostics(self) -> None:
         report = self._controller.report(time.monotonic_ns(), self.now_ns)
-        self._diagnostics.publish(self.get_clock().now().to_msg(), report_to_statuses(report, self._loop))
+        statuses = [*report_to_statuses(report, self._loop), engine_status(self._engine)]
+        self._diagnostics.publish(self.get_clock().now().to_msg(), statuses)
 
 
 def main() -> int:

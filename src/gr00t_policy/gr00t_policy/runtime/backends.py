@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """A checkpoint and what runs its network, by name: the compiled engine or plain torch. Imports only what is asked for."""
 
+import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +13,18 @@ from numpy.typing import NDArray
 from gr00t_policy.core.errors import CheckpointError, ConfigError
 from gr00t_policy.core.types import ConditioningTokens
 from gr00t_policy.model.checkpoint import Checkpoint, load_checkpoint
-from gr00t_policy.runtime.config import ENGINES
+from gr00t_policy.runtime.config import ENGINES, PARTS
+from gr00t_policy.runtime.engine_report import EngineReport
 from gr00t_policy.runtime.policy import Backend
+from gr00t_policy.runtime.start_check import EngineRefusedError
+
+_log = logging.getLogger(__name__)
+
+
+class ReportingBackend(Backend, Protocol):
+    """A backend that says what it is and how its start check went."""
+
+    report: EngineReport
 
 
 def open_checkpoint(folder: str, embodiment: str, tokenizer: str = "") -> Checkpoint:
@@ -33,29 +44,46 @@ def load_backend(
     dtype: str = "auto",
     device: str = "auto",
     threads: int = 0,
-) -> Backend:
+    fallback: bool = False,
+) -> ReportingBackend:
     """Backend of a checkpoint.
 
-    engine: 'openvino', 'torch', or 'auto': torch for GR00T N1 as published and fine-tunes of it, else
-    openvino. part: 'encoder' or 'head'
-    when only that will be used; None = both. For openvino: precision of that part; with both it is the head's, and the
-    encoder, which has time to spare, takes float32. cache: folder for built graphs; none: not kept. For torch: dtype,
-    device, threads; see ``TorchBackend``. Raises ConfigError on unknown names, CheckpointError when the weights do not fit.
+    engine: 'openvino', 'torch', or 'auto': torch for GR00T N1 as published and fine-tunes of it, else openvino. part:
+    'encoder' or 'head' when only that will be used; None = both. For openvino: precision of that part; with both it is the
+    head's, and the encoder, which has time to spare, takes float32. cache: folder for built graphs; none: not kept. For
+    torch: dtype, device, threads; see ``TorchBackend``. fallback: an engine that does not pass its start check is replaced by
+    plain torch in float32, and the report says so. Raises ConfigError on unknown names, CheckpointError when the weights do
+    not fit, EngineRefusedError when the engine fails its start check and there is no fallback.
     """
     if engine == "auto":
         engine = "torch" if checkpoint.config.published else "openvino"
     if engine == "openvino":
-        from gr00t_policy.runtime.engine import EngineBackend, EngineConfig
-
-        encoder_precision = precision if part == "encoder" else "fp32"
-        parts = ("encoder", "head") if part is None else (part,)
-        folder = Path(cache) if cache else None
-        return EngineBackend(checkpoint, EngineConfig(precision, encoder_precision, folder, parts=parts))
+        try:
+            return _openvino(checkpoint, precision, Path(cache) if cache else None, part)
+        except EngineRefusedError as error:
+            if not fallback:
+                raise
+            _log.warning("%s; the plain network takes its place", error)
+            return _torch(checkpoint, part, "float32", "cpu", threads, refused=str(error))
     if engine == "torch":
-        from gr00t_policy.runtime.torch_backend import TorchBackend
-
-        return TorchBackend(checkpoint, part, dtype, device, threads)
+        return _torch(checkpoint, part, dtype, device, threads)
     raise ConfigError(f"engine '{engine}' is unknown; choose one of: {', '.join(ENGINES)}")
+
+
+def _openvino(checkpoint: Checkpoint, precision: str, cache: Path | None, part: str | None) -> ReportingBackend:
+    from gr00t_policy.runtime.engine import EngineBackend, EngineConfig
+
+    encoder_precision = precision if part == "encoder" else "fp32"
+    parts = PARTS if part is None else (part,)
+    return EngineBackend(checkpoint, EngineConfig(precision, encoder_precision, cache, parts=parts))
+
+
+def _torch(
+    checkpoint: Checkpoint, part: str | None, dtype: str, device: str, threads: int, refused: str = ""
+) -> ReportingBackend:
+    from gr00t_policy.runtime.torch_backend import TorchBackend
+
+    return TorchBackend(checkpoint, part, dtype, device, threads, refused)
 
 
 def shared_threads() -> int:

@@ -7,7 +7,7 @@ from typing import Any
 from gr00t_policy.core.errors import ConfigError
 
 ENGINES = ("auto", "openvino", "torch")
-PRECISIONS = ("int8", "fp32")  # of the OpenVINO engine
+PRECISIONS = ("int8", "bf16", "fp32")  # of the OpenVINO engine
 PARTS = ("encoder", "head")
 DTYPES = ("auto", "float32", "bfloat16")
 DEVICES = ("auto", "cpu", "cuda")
@@ -20,6 +20,10 @@ TOKENIZER_HELP = (
 )
 DTYPE_HELP = (
     "number format of the torch engine: 'float32', 'bfloat16', or 'auto': bfloat16 for GR00T N1, also fine-tuned"
+)
+PRECISION_HELP = "number format of the openvino engine: 'int8', 'bf16' (CPUs that have it) or 'fp32'; checked at start"
+FALLBACK_HELP = (
+    "an openvino engine whose answers are not those of the plain network is replaced by plain torch; false: refused"
 )
 THREADS_HELP = "threads of the torch engine on a CPU; 0: half of the cores, since planner and controller share them"
 DEVICE_HELP = "where the torch engine runs: 'cpu', 'cuda', or 'auto': a GPU, if any, for GR00T N1, also fine-tuned"
@@ -65,7 +69,8 @@ class ControllerConfig:
     dtype: str = setting("auto", DTYPE_HELP)
     device: str = setting("auto", DEVICE_HELP)
     threads: int = setting(0, THREADS_HELP, "", 0, 256)
-    precision: str = setting("int8", "number format of the openvino engine: 'int8' or 'fp32'")
+    precision: str = setting("int8", PRECISION_HELP)
+    engine_fallback: bool = setting(False, FALLBACK_HELP)
     cache_folder: str = setting(
         "", "where compiled networks are kept between starts; empty: in the user's cache folder"
     )
@@ -103,6 +108,7 @@ class ControllerConfig:
         check_choice("engine", self.engine, ENGINES)
         check_choice("dtype", self.dtype, DTYPES)
         check_choice("device", self.device, DEVICES)
+        check_choice("precision", self.precision, PRECISIONS)
         check_choice("head_mode", self.head_mode, HEAD_MODES)
         if not self.token_warn_s <= self.token_hold_s <= self.token_max_age_s:
             raise ConfigError(

@@ -8,6 +8,7 @@ commanded (the command gate holds the robot on silence), and the plan is forgott
 then true.
 """
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import IntEnum
@@ -19,9 +20,9 @@ from gr00t_policy.core.errors import MessageError
 from gr00t_policy.core.types import ActionChunk, ConditioningTokens, JointCommand
 from gr00t_policy.runtime.chunking import ChunkBlender
 from gr00t_policy.runtime.config import ControllerConfig
-from gr00t_policy.runtime.inputs import Cause, ControllerInputs, State, Verdict
+from gr00t_policy.runtime.inputs import Cause, ControllerInputs, State, TokensInUse, Verdict
 from gr00t_policy.runtime.latency import DurationRing, Percentiles, RateMeter
-from gr00t_policy.runtime.policy import Policy
+from gr00t_policy.runtime.policy import Policy, PreparedTokens
 
 _NS = 1_000_000_000
 _RECENT = 2048  # values behind the percentiles: 17 s at 120 Hz
@@ -67,6 +68,7 @@ class ControllerReport:
 class Controller:
     """Owned by the thread that calls ``tick``; values may be offered from others. ``evaluate_news`` is for a worker thread.
 
+    prepares_apart: a thread beside the ticks calls ``prepare_news``; without one, the tick does it when tokens have come.
     clock_ns: steady time, the clock of ``now_ns`` everywhere here; only used to measure durations.
     """
 
@@ -76,6 +78,7 @@ class Controller:
         self._period_ns = round(_NS / config.rate_hz)
         self.inputs = ControllerInputs(config, len(self._names))
         self.mode = Mode.UNKNOWN
+        self.prepares_apart = False
         self._begin()
         self.verdict = _INACTIVE
 
@@ -88,6 +91,7 @@ class Controller:
         self._told: Evaluation | None = None
         self._in_force: JointCommand | None = None
         self._evaluated: tuple[object, object] = (None, None)
+        self._prepared: deque[tuple[TokensInUse, PreparedTokens]] = deque(maxlen=1)  # both ends are atomic
         self._head_fault = ""
         self._tell_ns = self._counted_image_ns = self._reach_ns = 0
         self._ros_minus_steady_ns = 0
@@ -121,6 +125,7 @@ class Controller:
     def deactivate(self) -> None:
         """No commands from now on."""
         self.verdict = _INACTIVE
+        self.prepares_apart = False
 
     @property
     def answers_ns(self) -> int:
@@ -185,16 +190,29 @@ class Controller:
             refused=dict(self.inputs.refused),
         )
 
-    def _take_tokens(self) -> None:
+    def prepare_news(self) -> bool:
+        """The constant work on the newest tokens, which ``tick`` then takes. False: there were none."""
         taken = self.inputs.take_tokens()
         if taken is None:
+            return False
+        try:
+            self._prepared.append((taken, self._policy.prepare(taken.tokens)))
+        except MessageError as error:
+            self.inputs.refuse_tokens(str(error))
+        return True
+
+    def _take_tokens(self) -> None:
+        if not self.prepares_apart:
+            self.prepare_news()
+        if not self._prepared:
             return
+        taken, prepared = self._prepared.popleft()
         try:
             self.inputs.check_order(taken.tokens, self._clock_ns() + self._ros_minus_steady_ns)
-            self._policy.accept(taken.tokens)
         except MessageError as error:
             self.inputs.refuse_tokens(str(error))
         else:
+            self._policy.use(prepared)
             self.inputs.use(taken)
 
     def _after_recovery(self, verdict: Verdict, now_ns: int) -> Verdict:

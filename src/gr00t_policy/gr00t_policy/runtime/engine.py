@@ -1,14 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The fast path: a checkpoint's network compiled by OpenVINO for one CPU thread, the same function as the plain one.
 
-Graphs are built once (seconds, with torch) and kept in a cache folder under a name that changes with the checkpoint,
-the precision and the versions; afterwards torch is not even imported. A backend belongs to one thread at a time.
+Graphs are built once (seconds, with torch) and kept in a cache folder (``engine_cache``); afterwards torch is not even
+imported. Wherever they come from, they must pass the start check before they are used.
 """
 
-import importlib.metadata
 import logging
-import shutil
-import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,11 +15,14 @@ from numpy.typing import NDArray
 
 from gr00t_policy.core.errors import ConfigError
 from gr00t_policy.model.checkpoint import Checkpoint
-from gr00t_policy.model.config import ModelConfig
-from gr00t_policy.runtime.config import PRECISIONS
+from gr00t_policy.model.config import HeadConfig, ModelConfig
+from gr00t_policy.runtime.config import PARTS, PRECISIONS
+from gr00t_policy.runtime.engine_cache import BuiltPart, built_part
+from gr00t_policy.runtime.engine_report import EngineReport
+from gr00t_policy.runtime.start_check import EngineRefusedError, PartCheck, check_part
 
-_REVISION = 1  # of the graphs below; a new one makes old caches unused
-_PARTS = {"encoder": ("encoder",), "head": ("context", "head")}
+_WEIGHTS = {"int8": "int8", "fp32": "fp32", "bf16": "fp32"}  # bf16 is made of float32 weights when they are compiled
+_HINTS = {"int8": "f32", "fp32": "f32", "bf16": "bf16"}
 _SMALLEST_GROUP, _LARGEST_GROUP = 32, 256
 
 _log = logging.getLogger(__name__)
@@ -30,8 +30,8 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class EngineConfig:
-    """precision, encoder_precision: of System 1 and System 2, 'int8' or 'fp32'. The encoder of small networks has time
-    to spare, so it keeps float32. cache: folder for built graphs, None = build each time. threads: of each graph.
+    """precision, encoder_precision: of System 1 and System 2, 'int8', 'bf16' or 'fp32'. The encoder of small networks has
+    time to spare, so it keeps float32. cache: folder for built graphs, None = build each time. threads: of each graph.
 
     parts: what will be used and is therefore compiled: 'encoder' (System 2), 'head' (System 1).
     """
@@ -48,30 +48,68 @@ class EngineConfig:
                 raise ConfigError(f"precision '{precision}' is unknown; choose one of: {', '.join(PRECISIONS)}")
         if self.threads < 1:
             raise ConfigError(f"threads must be at least 1, got {self.threads}")
-        if unknown := [part for part in self.parts if part not in _PARTS]:
-            raise ConfigError(f"engine parts {', '.join(unknown)} are unknown; known: {', '.join(_PARTS)}")
+        if unknown := [part for part in self.parts if part not in PARTS]:
+            raise ConfigError(f"engine parts {', '.join(unknown)} are unknown; known: {', '.join(PARTS)}")
 
 
 @dataclass
 class EngineContext:
-    """What the head needs of one tokens message: bias, then keys and values per cross block."""
+    """What the head needs of one tokens message: bias, then keys and values per cross block, ready to be bound."""
 
-    tensors: list[NDArray[np.float32]] = field(repr=False)
+    tensors: list[ov.Tensor] = field(repr=False)
 
 
 class EngineBackend:
-    """Runs the compiled graphs. Numbers in, numbers out; see ``policy.Backend``."""
+    """Runs the compiled graphs. Numbers in, numbers out; see ``policy.Backend``.
+
+    ``encode``, ``context`` and ``act`` may each be called from a thread of its own at the same time, each from one.
+    """
 
     def __init__(self, checkpoint: Checkpoint, config: EngineConfig) -> None:
-        """Builds or reads the graphs and compiles them. Raises CheckpointError when the weights do not fit."""
+        """Builds or reads the graphs, compiles them and holds them against the plain network.
+
+        Raises CheckpointError when the weights do not fit, ConfigError when this CPU cannot do the precision,
+        EngineRefusedError when the answers are not those of the plain network.
+        """
         core = ov.Core()
         self._requests: dict[str, ov.InferRequest] = {}
+        self._loaded: EngineContext | None = None
+        checks = []
         for part in config.parts:
             precision = config.encoder_precision if part == "encoder" else config.precision
-            properties = _properties(checkpoint.config, precision, config.threads)
-            for name, graph in _graphs(checkpoint, part, precision, config.cache).items():
+            require_support(core, precision)
+            built = built_part(checkpoint, part, _WEIGHTS[precision], config.cache)
+            for name, graph in built.graphs.items():
+                # The context stays float32 in every precision: it runs once per tokens message.
+                properties = _properties(checkpoint.config, "fp32" if name == "context" else precision, config.threads)
                 self._requests[name] = core.compile_model(graph, "CPU", properties).create_infer_request()
-        self._loaded: EngineContext | None = None
+            if part == "head":
+                self._bind(checkpoint.config.head)
+            checks.append(self._check(checkpoint, part, precision, built))
+        self.report = EngineReport("openvino", config.precision, tuple(checks))
+
+    def _bind(self, sizes: HeadConfig) -> None:
+        """The head's inputs and output in arrays of ours, made once: a tick writes and reads there."""
+        chunk = (1, sizes.horizon, sizes.action_dim)
+        self._state = np.zeros((1, 1, sizes.state_dim), np.float32)
+        self._noise, self._actions = np.zeros(chunk, np.float32), np.zeros(chunk, np.float32)
+        request = self._requests["head"]
+        request.set_input_tensor(0, ov.Tensor(self._state, shared_memory=True))
+        request.set_input_tensor(1, ov.Tensor(self._noise, shared_memory=True))
+        request.set_output_tensor(0, ov.Tensor(self._actions, shared_memory=True))
+
+    def _check(self, checkpoint: Checkpoint, part: str, precision: str, built: BuiltPart) -> PartCheck:
+        remedy = f"delete {built.folder}, so that it is built again, or" if built.folder else "instead"
+        try:
+            check = check_part(self, part, precision, checkpoint, built.reference)
+        except RuntimeError as error:  # OpenVINO's own: shapes that do not fit
+            raise EngineRefusedError(
+                f"engine 'openvino' is refused: its {part} does not run: {error}; {remedy} use engine 'torch'"
+            ) from error
+        if not check.passed:
+            raise EngineRefusedError(f"engine 'openvino' is refused: its {check}; {remedy} use engine 'torch'")
+        _log.info("start check: the %s", check)
+        return check
 
     def encode(
         self, pixel_values: NDArray[np.float32], input_ids: NDArray[np.int64], mask: NDArray[np.int64]
@@ -79,7 +117,9 @@ class EngineBackend:
         return self._run("encoder", pixel_values, input_ids, mask)[0][0]
 
     def context(self, features: NDArray[np.float32], mask: NDArray[np.bool_]) -> EngineContext:
-        return EngineContext(self._run("context", features[None], mask[None].astype(np.float32)))
+        """In memory of its own: the one in use is not touched."""
+        values = self._run("context", features[None], mask[None].astype(np.float32))
+        return EngineContext([ov.Tensor(value, shared_memory=True) for value in values])
 
     def act(
         self, context: EngineContext, state: NDArray[np.float32], noise: NDArray[np.float32]
@@ -87,12 +127,11 @@ class EngineBackend:
         request = self._requests["head"]
         if context is not self._loaded:
             for index, tensor in enumerate(context.tensors, start=2):
-                request.set_input_tensor(index, ov.Tensor(tensor, shared_memory=True))
+                request.set_input_tensor(index, tensor)
             self._loaded = context
-        request.get_input_tensor(0).data[0] = state
-        request.get_input_tensor(1).data[0] = noise
+        self._state[0], self._noise[0] = state, noise
         request.infer()
-        return request.get_output_tensor(0).data[0].copy()
+        return self._actions[0].copy()
 
     def _run(self, name: str, *inputs: NDArray) -> list[NDArray[np.float32]]:
         request = self._requests[name]
@@ -103,12 +142,22 @@ class EngineBackend:
         return [tensor.data.copy() for tensor in request.output_tensors]
 
 
+def require_support(core: ov.Core, precision: str) -> None:
+    """Raises ConfigError when this CPU cannot do bfloat16 itself: it would run, but slower than float32."""
+    able = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    if precision == "bf16" and "BF16" not in able:
+        raise ConfigError(
+            "precision 'bf16' needs a CPU with AVX512_BF16 or AMX_BF16 (in the flags of /proc/cpuinfo); this one has "
+            f"{', '.join(able)}; use 'int8' or 'fp32'"
+        )
+
+
 def _properties(model: ModelConfig, precision: str, threads: int) -> dict[str, object]:
     properties: dict[str, object] = {
         "INFERENCE_NUM_THREADS": threads,
         "NUM_STREAMS": 1,
         "PERFORMANCE_HINT": "LATENCY",
-        "INFERENCE_PRECISION_HINT": "f32",  # no silent bfloat16: precision is what the configuration says
+        "INFERENCE_PRECISION_HINT": _HINTS[precision],  # no silent bfloat16: as the configuration says
         "ENABLE_CPU_PINNING": False,  # both rates and the simulator share the cores; the scheduler knows better
     }
     if precision == "int8":
@@ -124,41 +173,3 @@ def _group_size(model: ModelConfig) -> int:
     width = model.head.width
     fitting = [size for size in range(_SMALLEST_GROUP, _LARGEST_GROUP + 1) if width % size == 0]
     return max(fitting, default=_SMALLEST_GROUP)
-
-
-def _graphs(checkpoint: Checkpoint, part: str, precision: str, cache: Path | None) -> dict[str, ov.Model]:
-    """Graphs of one part by name: from the cache, or built and put there."""
-    if cache is None:
-        return _build(checkpoint, part, precision)
-    versions = "-".join(importlib.metadata.version(name) for name in ("openvino", "nncf"))
-    folder = cache / f"{checkpoint.hash[:16]}-{versions}-r{_REVISION}-{part}-{precision}"
-    if folder.is_dir():
-        try:
-            return {name: ov.Core().read_model(folder / f"{name}.xml") for name in _PARTS[part]}
-        except RuntimeError as error:
-            _log.warning("the graphs in %s cannot be read and are built again: %s", folder, error)
-            shutil.rmtree(folder, ignore_errors=True)
-    graphs = _build(checkpoint, part, precision)
-    _keep(graphs, folder)
-    return graphs
-
-
-def _build(checkpoint: Checkpoint, part: str, precision: str) -> dict[str, ov.Model]:
-    from gr00t_policy.runtime.engine_graphs import build_encoder, build_head
-
-    _log.info("building the %s of checkpoint %s in %s", part, checkpoint.hash[:12], precision)
-    return build_encoder(checkpoint, precision) if part == "encoder" else build_head(checkpoint, precision)
-
-
-def _keep(graphs: dict[str, ov.Model], folder: Path) -> None:
-    """Write the graphs beside their place and move them there whole; whoever comes first wins."""
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".building-", dir=folder.parent) as aside:
-            whole = Path(aside) / "graphs"
-            for name, graph in graphs.items():
-                ov.save_model(graph, whole / f"{name}.xml", compress_to_fp16=False)
-            if not folder.is_dir():
-                whole.rename(folder)
-    except OSError as error:
-        _log.warning("the built graphs are not kept in %s: %s", folder, error)

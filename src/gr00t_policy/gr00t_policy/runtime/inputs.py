@@ -78,11 +78,13 @@ class TokensInUse:
 
 
 class ControllerInputs:
-    """Keeps the newest good values. ``refused`` counts what was not taken, by kind of fault."""
+    """Keeps the newest good values. ``refused`` counts what was not taken, by kind of fault. ``tokens_came`` is set when tokens
+    are offered, for a thread that waits for them and clears it."""
 
     def __init__(self, config: ControllerConfig, joints: int) -> None:
         self._config, self._joints = config, joints
         self._lock = threading.Lock()
+        self.tokens_came = threading.Event()
         self.forget()
 
     def forget(self) -> None:
@@ -116,6 +118,7 @@ class ControllerInputs:
         """Keep tokens until ``take_tokens``; newer ones replace them."""
         with self._lock:
             self._pending = TokensInUse(tokens, now_ns)
+        self.tokens_came.set()
 
     def take_tokens(self) -> TokensInUse | None:
         """The newest tokens that nobody has looked at."""

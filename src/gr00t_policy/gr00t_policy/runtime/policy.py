@@ -5,7 +5,7 @@ What runs the network is a ``Backend``: plain torch here, the compiled engine in
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -40,6 +40,14 @@ class Backend(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class PreparedTokens:
+    """Tokens that fit the policy, and the constant work done on them."""
+
+    tokens: ConditioningTokens
+    context: Any = field(default=None, repr=False)
+
+
 class Policy(Protocol):
     """What planner and controller need to know of a policy."""
 
@@ -47,8 +55,17 @@ class Policy(Protocol):
 
     def encode(self, observation: Observation, sequence: int = 0, instruction_id: int = 0) -> ConditioningTokens: ...
 
+    def prepare(self, tokens: ConditioningTokens) -> PreparedTokens:
+        """Check tokens and do the constant work on them; from one thread at a time, which need not be the one that acts.
+        Raises MessageError when they are not for this policy."""
+        ...
+
+    def use(self, prepared: PreparedTokens) -> None:
+        """These tokens from now on; quick."""
+        ...
+
     def accept(self, tokens: ConditioningTokens) -> None:
-        """Use these tokens from now on. Raises MessageError when they are not for this policy."""
+        """``prepare`` and ``use``."""
         ...
 
     def act(self, state: NDArray[np.floating], state_stamp_ns: int) -> ActionChunk: ...
@@ -108,8 +125,8 @@ class Gr00tPolicy:
             embodiment=self.embodiment.name,
         )
 
-    def accept(self, tokens: ConditioningTokens) -> None:
-        """Prepare the head for these tokens. Raises MessageError, and keeps the old ones, when they do not fit."""
+    def prepare(self, tokens: ConditioningTokens) -> PreparedTokens:
+        """Keys and values of these tokens; those in use stay as they are. Raises MessageError when they do not fit."""
         width = self.checkpoint.config.head.cross_dim
         if tokens.checkpoint_hash != self.checkpoint.hash:
             raise MessageError(
@@ -124,8 +141,14 @@ class Gr00tPolicy:
             )
         if not np.isfinite(tokens.features).all():
             raise MessageError("tokens hold NaN or infinity")
-        self._context = self._backend.context(tokens.features, tokens.mask)
-        self._tokens = tokens
+        return PreparedTokens(tokens, self._backend.context(tokens.features, tokens.mask))
+
+    def use(self, prepared: PreparedTokens) -> None:
+        self._tokens, self._context = prepared.tokens, prepared.context
+
+    def accept(self, tokens: ConditioningTokens) -> None:
+        """Raises MessageError, and keeps the old ones, when they do not fit."""
+        self.use(self.prepare(tokens))
 
     def act(self, state: NDArray[np.floating], state_stamp_ns: int) -> ActionChunk:
         """System 1: joint state (J,) [rad] of ``state_stamp_ns`` -> chunk whose step 0 is one step later.
@@ -171,8 +194,14 @@ class ReplayPolicy:
     def encode(self, observation: Observation, sequence: int = 0, instruction_id: int = 0) -> ConditioningTokens:
         return _empty_tokens(self.embodiment, observation, sequence, instruction_id)
 
+    def prepare(self, tokens: ConditioningTokens) -> PreparedTokens:
+        return PreparedTokens(tokens)
+
+    def use(self, prepared: PreparedTokens) -> None:
+        self._tokens_sequence = prepared.tokens.sequence
+
     def accept(self, tokens: ConditioningTokens) -> None:
-        self._tokens_sequence = tokens.sequence
+        self.use(self.prepare(tokens))
 
     def act(self, state: NDArray[np.floating], state_stamp_ns: int) -> ActionChunk:
         """The recording from where its own time stands; the first call starts it. Its last target is repeated."""
@@ -209,8 +238,14 @@ class HoldPolicy:
     def encode(self, observation: Observation, sequence: int = 0, instruction_id: int = 0) -> ConditioningTokens:
         return _empty_tokens(self.embodiment, observation, sequence, instruction_id)
 
-    def accept(self, tokens: ConditioningTokens) -> None:
+    def prepare(self, tokens: ConditioningTokens) -> PreparedTokens:
+        return PreparedTokens(tokens)
+
+    def use(self, prepared: PreparedTokens) -> None:
         """Any tokens will do."""
+
+    def accept(self, tokens: ConditioningTokens) -> None:
+        self.use(self.prepare(tokens))
 
     def act(self, state: NDArray[np.floating], state_stamp_ns: int) -> ActionChunk:
         self._held = np.array(state, np.float64) if self._held is None else self._held

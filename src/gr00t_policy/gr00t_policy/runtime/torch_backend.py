@@ -13,6 +13,7 @@ from gr00t_policy.core.errors import ConfigError
 from gr00t_policy.model.checkpoint import Checkpoint
 from gr00t_policy.model.weights import DTYPES
 from gr00t_policy.runtime.config import DEVICES, PARTS, check_choice
+from gr00t_policy.runtime.engine_report import EngineReport
 
 
 class TorchBackend:
@@ -26,17 +27,19 @@ class TorchBackend:
         dtype: str = "auto",
         device: str = "auto",
         threads: int = 0,
+        refused: str = "",
     ) -> None:
         """part: 'encoder' or 'head', None = both; of the other nothing is loaded.
 
         dtype: 'float32', 'bfloat16', or 'auto': bfloat16 for a released checkpoint, as it is stored and meant. device:
         'cpu', 'cuda', or 'auto': a GPU where there is one, for released checkpoints (small ones are faster without).
-        threads: of the whole process on a CPU; 0 leaves them as they are. Raises ConfigError on unknown names or a GPU
-        that is not there, CheckpointError when the weights do not fit.
+        threads: of the whole process on a CPU; 0 leaves them as they are. refused: why another engine is not used. Raises
+        ConfigError on unknown names or a GPU that is not there, CheckpointError when the weights do not fit.
         """
         check_choice("part", part or PARTS[0], PARTS)
         name, self.device = _dtype_name(checkpoint, dtype), _device(checkpoint, device)
         self.dtype = DTYPES[name]
+        self.report = EngineReport("torch", name, refused=refused)
         if threads > 0:
             torch.set_num_threads(threads)
         self._backbone = checkpoint.load_backbone(name, self.device) if part in (None, "encoder") else None

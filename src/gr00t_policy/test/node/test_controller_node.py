@@ -32,9 +32,13 @@ from gr00t_policy.core.errors import ConfigError
 from gr00t_policy.model.checkpoint import load_checkpoint
 from gr00t_policy.ros import qos
 from gr00t_policy.ros.controller_node import ControllerNode
+from gr00t_policy.ros.diagnostics import Level
+from gr00t_policy.ros.engine_status import engine_status
 from gr00t_policy.ros.messages import JointOrder, ns_from_stamp, positions_to_joint_state, tokens_to_message
 from gr00t_policy.ros.transport import init_ros
 from gr00t_policy.runtime.backends import blank_tokens
+from gr00t_policy.runtime.engine_report import EngineReport
+from gr00t_policy.runtime.start_check import PartCheck
 
 torch.set_num_threads(1)
 GR1 = load_embodiment("gr1")
@@ -181,8 +185,22 @@ def test_commands_name_the_policys_joints_and_are_reached_one_tick_after_now(ben
     chunk = bench.heard[ActionChunk][-1]
     assert ns_from_stamp(chunk.header.stamp) - ns_from_stamp(chunk.state_stamp) == 50_000_000
     assert {status.name for status in bench.heard[DiagnosticArray][-1].status} == {
-        f"controller: {name}" for name in ("controller", "control loop", "head", "tokens", "joint states")
+        f"controller: {name}" for name in ("controller", "control loop", "head", "tokens", "joint states", "engine")
     }
+    engine = next(s for s in bench.heard[DiagnosticArray][-1].status if s.name == "controller: engine")
+    assert {pair.key: pair.value for pair in engine.values} == {"engine": "torch", "precision": "float32"}
+
+
+def test_the_start_check_and_a_refusal_are_in_the_diagnostics():
+    check = PartCheck("head", "int8", 4, 0.05, 0.25, 0.03)
+    good = engine_status(EngineReport("openvino", "int8", (check,)))
+    assert good.level is Level.OK
+    assert "differs from the plain network by 0.05 (0.03 rad), tolerance 0.25" in good.message
+    assert good.values["head.max_error"] == 0.05
+    assert good.values["head.max_error_rad"] == 0.03
+    stand_in = engine_status(EngineReport("torch", "float32", refused="engine 'openvino' is refused"))
+    assert stand_in.level is Level.WARN
+    assert stand_in.message == "engine 'openvino' is refused"
 
 
 def test_the_controller_holds_on_nan_joint_states_and_goes_on_after_them(bench):

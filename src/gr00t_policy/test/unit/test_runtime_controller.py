@@ -137,8 +137,8 @@ def test_another_sentence_does_not_make_the_commands_jump():
 
         goal = 0.0
 
-        def accept(self, tokens):
-            self.goal = float(tokens.instruction_id - 1)
+        def use(self, prepared):
+            self.goal = float(prepared.tokens.instruction_id - 1)
 
         def act(self, state, state_stamp_ns):
             chunk = super().act(state, state_stamp_ns)
@@ -215,9 +215,10 @@ def test_after_a_hold_commands_begin_at_the_measured_pose_and_join_the_new_plan(
 
 def test_refused_tokens_do_not_replace_good_ones_and_are_counted_with_their_reason():
     class Strict(HoldPolicy):
-        def accept(self, tokens):
+        def prepare(self, tokens):
             if tokens.embodiment != "gr1":
                 raise MessageError(f"tokens are for embodiment '{tokens.embodiment}'")
+            return super().prepare(tokens)
 
     there = running(Strict(GR1))
     there.planner = False
