@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 import yaml
 
-from gr00t_bringup.nodes import NODES
+from gr00t_bringup.nodes import RECORD, TELEOP, nodes_for
 from gr00t_bringup.processes import StopPatience
 from gr00t_bringup.status import live_table
 from gr00t_bringup.teleop_status import line, rows
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 _PERIOD_S = 0.25
 _READS_KEYS = "keyboard"  # the device that is the terminal itself
-_POLICY = ("planner", "controller")
 _CLOSE_S = 20.0  # for a recorder whose disk is slow
 _SAID = re.compile(r"^\[(?:INFO|WARN|ERROR)\] .*?\[operator\]: (.*)$")
 _REQUESTS = {
@@ -122,7 +121,8 @@ def stack_options(
     from gr00t_bringup.ros.stack import StackOptions
     from gr00t_bringup.ros.teleop_states import TOPICS
 
-    nodes = tuple(node for node in NODES if config.checkpoint is not None or node.name not in _POLICY)
+    all_nodes = nodes_for("mujoco", (TELEOP, RECORD))
+    nodes = tuple(node for node in all_nodes if config.checkpoint is not None or not node.loads_checkpoint)
     return StackOptions(
         namespace=config.namespace,
         checkpoint=config.checkpoint,
