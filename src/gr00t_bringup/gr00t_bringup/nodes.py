@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from gr00t_policy.core.errors import ConfigError
-from gr00t_teleop.devices.config import DEVICES as DEVICES  # of a person, for the launch file
+from gr00t_teleop.devices.config import DEVICES
 
 BACKENDS = ("mujoco", "gazebo", "isaac", "real")
 TELEOP, RECORD = "teleop", "record"  # what may be added to a robot: a person who drives, a recorder of episodes
+PERSONS_DEVICES = DEVICES  # what the person may hold or wear
 SHIPPED_CHECKPOINT = "gr1_tabletop_tiny"
 DECIDED_AT_START = frozenset({"autostart", "use_sim_time", "checkpoint"})
 DRY_RUN_TOPIC = "dry_run/joint_trajectory"

@@ -12,7 +12,7 @@ from launch_ros.actions import LifecycleNode
 
 from gr00t_bringup.nodes import (
     BACKENDS,
-    DEVICES,
+    PERSONS_DEVICES,
     RECORD,
     TELEOP,
     nodes_for,
@@ -44,7 +44,7 @@ def generate_launch_description() -> LaunchDescription:
             DeclareLaunchArgument(
                 "teleop",
                 default_value="",
-                choices=["", *DEVICES],
+                choices=["", *PERSONS_DEVICES],
                 description="device of a person who drives; empty: nobody",
             ),
             DeclareLaunchArgument(
