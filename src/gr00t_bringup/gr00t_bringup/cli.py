@@ -49,6 +49,12 @@ VERBS = (
         ("demo",), "gr00t_bringup.demo", "DemoConfig", "the whole stack obeys one sentence; leaves video, bag, summary"
     ),
     Verb(
+        ("teleop",),
+        "gr00t_bringup.teleop",
+        "TeleopConfig",
+        "a person drives the simulated robot, alone or taking over from a policy, and records episodes",
+    ),
+    Verb(
         ("sim", "generate"), "gr00t_sim.generate", "GenerateConfig", "write demonstrations of the experts as a dataset"
     ),
     Verb(

@@ -2,14 +2,17 @@
 """The one table of nodes, and where their parameter files lie. Launch file and process starter both read it."""
 
 import importlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from gr00t_policy.core.errors import ConfigError
+from gr00t_teleop.devices.config import DEVICES
 
 BACKENDS = ("mujoco", "gazebo", "isaac", "real")
+TELEOP, RECORD = "teleop", "record"  # what may be added to a robot: a person who drives, a recorder of episodes
+PERSONS_DEVICES = DEVICES  # what the person may hold or wear
 SHIPPED_CHECKPOINT = "gr1_tabletop_tiny"
 DECIDED_AT_START = frozenset({"autostart", "use_sim_time", "checkpoint"})
 DRY_RUN_TOPIC = "dry_run/joint_trajectory"
@@ -19,7 +22,7 @@ DRY_RUN_TOPIC = "dry_run/joint_trajectory"
 class NodeSpec:
     """One lifecycle node. name is also its executable; module has ``main()``; settings: 'module:class' of its parameters.
 
-    backends: the back ends it is started for; none: it is started by hand beside the others.
+    backends: the back ends it is started for. addition: started only where this is asked for.
     loads_checkpoint: it has the parameter ``checkpoint``.
     """
 
@@ -28,6 +31,7 @@ class NodeSpec:
     module: str
     settings: str
     backends: tuple[str, ...] = BACKENDS
+    addition: str = ""
     loads_checkpoint: bool = False
 
 
@@ -49,36 +53,35 @@ NODES = (
     ),
     NodeSpec("sim", "gr00t_sim", "gr00t_sim.ros.sim_node", "gr00t_sim.ros.config:SimConfig", backends=("mujoco",)),
     NodeSpec("command_gate", "gr00t_safety", "gr00t_safety.ros.command_gate_node", "gr00t_safety.config:GateConfig"),
-    # Started by hand where a person drives or records: `ros2 run gr00t_teleop operator`.
     NodeSpec(
         "operator",
         "gr00t_teleop",
         "gr00t_teleop.ros.operator_node",
         "gr00t_teleop.devices.config:OperatorConfig",
-        backends=(),
+        addition=TELEOP,
     ),
     NodeSpec(
         "retargeter",
         "gr00t_teleop",
         "gr00t_teleop.ros.retargeter_node",
         "gr00t_teleop.retargeting.config:RetargeterConfig",
-        backends=(),
+        addition=TELEOP,
     ),
     NodeSpec(
         "recorder",
         "gr00t_teleop",
         "gr00t_teleop.ros.recorder_node",
         "gr00t_teleop.recording.config:RecorderConfig",
-        backends=(),
+        addition=RECORD,
     ),
 )
 
 
-def nodes_for(backend: str) -> tuple[NodeSpec, ...]:
-    """The nodes to start when the robot is ``backend``. Raises ConfigError."""
+def nodes_for(backend: str, additions: Collection[str] = ()) -> tuple[NodeSpec, ...]:
+    """The nodes to start when the robot is ``backend``. additions: of ``TELEOP`` and ``RECORD``. Raises ConfigError."""
     if backend not in BACKENDS:
         raise ConfigError(f"there is no back end '{backend}'; choose one of: {', '.join(BACKENDS)}")
-    return tuple(node for node in NODES if backend in node.backends)
+    return tuple(node for node in NODES if backend in node.backends and node.addition in ("", *additions))
 
 
 def settings_type(node: NodeSpec) -> type[Any]:
@@ -88,11 +91,15 @@ def settings_type(node: NodeSpec) -> type[Any]:
     return settings
 
 
-def overrides(node: NodeSpec, *, autostart: bool, use_sim_time: bool, checkpoint: Path | None) -> dict[str, object]:
-    """The parameters that a start decides, on top of the files: ``DECIDED_AT_START``."""
+def overrides(
+    node: NodeSpec, *, autostart: bool, use_sim_time: bool, checkpoint: Path | None, device: str = ""
+) -> dict[str, object]:
+    """The parameters that a start decides, on top of the files: ``DECIDED_AT_START``, and the person's device if one is given."""
     decided: dict[str, object] = {"autostart": autostart, "use_sim_time": use_sim_time}
     if node.loads_checkpoint and checkpoint is not None:
         decided["checkpoint"] = str(checkpoint)
+    if node.name == "operator" and device:
+        decided["device"] = device
     return decided
 
 

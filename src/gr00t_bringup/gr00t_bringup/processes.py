@@ -9,6 +9,7 @@ ends the children.
 import contextlib
 import ctypes
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -29,6 +30,8 @@ from gr00t_policy.core.errors import Gr00tError
 _PR_SET_PDEATHSIG = 1
 _SEGMENTS_PERIOD_S = 2.0
 _LIBC = ctypes.CDLL(None)
+# As ``gr00t_policy.ros.lifecycle`` logs them: a transition that was refused, and wrong parameters.
+_REFUSAL = re.compile(r"^\[(?:ERROR\].*?: (?=cannot (?:configure|activate): )|FATAL\] .*?\[start\]: )(.+)$")
 
 
 class ProcessDiedError(Gr00tError):
@@ -107,10 +110,12 @@ class ProcessGroup:
         environment: Mapping[str, str] | None = None,
         *,
         essential: bool = True,
+        terminal: int | None = None,
     ) -> None:
         """Start one process; what it prints goes to ``<log_folder>/<name>.log``. environment: added to our own.
 
         essential: ``check`` complains when it ends. A name may be used again after its process has ended.
+        terminal: file descriptor of its standard input; none: it has nothing to read.
         """
         self._running = [process for process in self._running if process.name != name or process.popen.poll() is None]
         self._log_folder.mkdir(parents=True, exist_ok=True)
@@ -118,7 +123,7 @@ class ProcessGroup:
         with log.open("wb") as stream:
             popen = subprocess.Popen(
                 command,
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.DEVNULL if terminal is None else terminal,
                 stdout=stream,
                 stderr=subprocess.STDOUT,
                 env={**os.environ, "PYTHONUNBUFFERED": "1", **(environment or {})},
@@ -132,8 +137,11 @@ class ProcessGroup:
         for process in self._running:
             code = process.popen.poll()
             if code is not None and process.essential:
+                said = last_words(process.log)
                 raise ProcessDiedError(
-                    f"node '{process.name}' ended {_exit_words(code)}; the end of {process.log}:\n{tail(process.log)}"
+                    f"node '{process.name}' {said}\n(its log: {process.log})"
+                    if said
+                    else f"node '{process.name}' ended {_exit_words(code)}; the end of {process.log}:\n{tail(process.log)}"
                 )
         if time.monotonic() > self._segments_seen_s + _SEGMENTS_PERIOD_S:
             self._see_segments()
@@ -185,6 +193,13 @@ def tail(log: Path, lines: int = 15) -> str:
     """The last lines of a log, indented; says so when there are none."""
     text = log.read_text(errors="replace").splitlines() if log.is_file() else []
     return "\n".join(f"    {line}" for line in text[-lines:]) or "    (it printed nothing)"
+
+
+def last_words(log: Path) -> str:
+    """'cannot activate: ...', the one line with which a node of ours refuses to start; '' when it ended otherwise."""
+    lines = log.read_text(errors="replace").splitlines() if log.is_file() else []
+    found = [match for line in lines if (match := _REFUSAL.search(line))]
+    return found[-1][1] if found else ""
 
 
 def _prepare_child() -> None:

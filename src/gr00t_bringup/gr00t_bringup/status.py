@@ -1,18 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The state of the running stack on one screen: a table in a terminal, plain lines elsewhere."""
+"""The state of what runs on one screen: a table in a terminal, plain lines elsewhere. The stack's state, and how any is shown."""
 
 import math
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 NAN = float("nan")
+Row = tuple[str, str, str]  # what, value, remark
+Status = TypeVar("Status")
 _PLAIN_PERIOD_S = 2.0
 
 
@@ -45,29 +47,23 @@ class StackStatus:
     real_time_factor: float = NAN
 
 
-class Display(Protocol):
-    """Shows a status; called about four times a second."""
-
-    def __call__(self, status: StackStatus) -> None: ...
-
-
-def rows(status: StackStatus) -> list[tuple[str, str, str]]:
+def rows(status: StackStatus) -> list[Row]:
     """(what, value, remark) lines of the table."""
     missed = f"{status.deadline_misses} of {status.ticks}"
     return [
         ("sentence", status.sentence or "-", ""),
-        ("planner", _hz(status.planner_rate_hz), _remark(status.planner, status.planner_detail)),
+        ("planner", hertz(status.planner_rate_hz), remark(status.planner, status.planner_detail)),
         (
             "head",
-            _hz(status.head_rate_hz),
-            f"{_ms(status.head_p50_ms)} p50, {_ms(status.head_p99_ms)} p99 {status.mode}",
+            hertz(status.head_rate_hz),
+            f"{milliseconds(status.head_p50_ms)} p50, {milliseconds(status.head_p99_ms)} p99 {status.mode}",
         ),
-        ("control", _hz(status.control_rate_hz), _remark(status.controller, status.controller_detail)),
-        ("token age", _ms(status.token_age_ms), ""),
-        ("image to command", _ms(status.image_to_command_p95_ms), "p95"),
+        ("control", hertz(status.control_rate_hz), remark(status.controller, status.controller_detail)),
+        ("token age", milliseconds(status.token_age_ms), ""),
+        ("image to command", milliseconds(status.image_to_command_p95_ms), "p95"),
         ("deadline misses", missed, _percent(status.deadline_misses, status.ticks)),
         ("gate", status.gate, status.gate_reason),
-        ("task", _bar(status.progress), "SOLVED" if status.success else status.task_detail),
+        ("task", bar(status.progress), "SOLVED" if status.success else status.task_detail),
         (
             "simulated time",
             f"{number(status.elapsed_s, '.1f')} s",
@@ -79,46 +75,55 @@ def rows(status: StackStatus) -> list[tuple[str, str, str]]:
 def line(status: StackStatus) -> str:
     """The same in one line, for logs."""
     return (
-        f"planner {_hz(status.planner_rate_hz)}, head {_hz(status.head_rate_hz)}, control {_hz(status.control_rate_hz)}, "
-        f"token age {_ms(status.token_age_ms)}, image to command {_ms(status.image_to_command_p95_ms)}, "
+        f"planner {hertz(status.planner_rate_hz)}, head {hertz(status.head_rate_hz)}, control {hertz(status.control_rate_hz)}, "
+        f"token age {milliseconds(status.token_age_ms)}, image to command {milliseconds(status.image_to_command_p95_ms)}, "
         f"misses {status.deadline_misses}/{status.ticks}, gate {status.gate}, "
         f"task {number(100 * status.progress, '.0f')} % {'SOLVED' if status.success else status.task_detail}"
     )
 
 
+def live_display(title: str) -> AbstractContextManager[Callable[[StackStatus], None]]:
+    """Of the stack's status; see ``live_table``."""
+    return live_table(title, rows, line)
+
+
 @contextmanager
-def live_display(title: str) -> Iterator[Display]:
-    """A display that redraws itself in a terminal, or prints a line every two seconds where there is none."""
+def live_table(
+    title: str, rows_of: Callable[[Status], list[Row]], line_of: Callable[[Status], str]
+) -> Iterator[Callable[[Status], None]]:
+    """What shows a status, called about four times a second: redraws itself in a terminal, or prints a line every two seconds."""
     if not sys.stdout.isatty():
-        yield _PlainLines()
+        yield _PlainLines(line_of)
         return
     from rich.console import Console
     from rich.live import Live
 
     with Live(console=Console(), auto_refresh=False, transient=False) as live:
-        yield lambda status: live.update(_table(title, status), refresh=True)
+        yield lambda status: live.update(_table(title, rows_of(status)), refresh=True)
 
 
-class _PlainLines:
-    def __init__(self) -> None:
+class _PlainLines(Generic[Status]):
+    def __init__(self, line_of: Callable[[Status], str]) -> None:
+        self._line_of = line_of
         self._next_s = 0.0
 
-    def __call__(self, status: StackStatus) -> None:
+    def __call__(self, status: Status) -> None:
         now_s = time.monotonic()
         if now_s >= self._next_s:
             self._next_s = now_s + _PLAIN_PERIOD_S
-            print(line(status), flush=True)
+            print(self._line_of(status), flush=True)
 
 
-def _table(title: str, status: StackStatus) -> "Table":
+def _table(title: str, shown: list[Row]) -> "Table":
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(title=title, title_justify="left", min_width=78)
     table.add_column("", style="bold")
     table.add_column("")
     table.add_column("", style="dim")
-    for row in rows(status):
-        table.add_row(*row)
+    for row in shown:
+        table.add_row(*(Text(cell) for cell in row))
     return table
 
 
@@ -127,11 +132,11 @@ def number(value: float, form: str) -> str:
     return "-" if math.isnan(value) else format(value, form)
 
 
-def _hz(rate_hz: float) -> str:
+def hertz(rate_hz: float) -> str:
     return f"{number(rate_hz, '.1f')} Hz"
 
 
-def _ms(duration_ms: float) -> str:
+def milliseconds(duration_ms: float) -> str:
     return f"{number(duration_ms, '.1f')} ms"
 
 
@@ -139,11 +144,11 @@ def _percent(part: int, whole: int) -> str:
     return f"{100 * part / whole:.2f} %" if whole else ""
 
 
-def _remark(state: str, detail: str) -> str:
+def remark(state: str, detail: str) -> str:
     return f"{state}: {detail}" if detail else state
 
 
-def _bar(progress: float, width: int = 20) -> str:
+def bar(progress: float, width: int = 20) -> str:
     if math.isnan(progress):
         return "-"
     full = round(width * min(max(progress, 0.0), 1.0))

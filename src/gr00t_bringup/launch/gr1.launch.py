@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Brings up planner, controller and command gate for a robot, and the simulator where that is the robot.
+"""Brings up planner, controller and command gate for a robot, the simulator where that is the robot, on request a person.
 
-ros2 launch gr00t_bringup gr1.launch.py backend:=mujoco checkpoint:=/path/to/checkpoint
+ros2 launch gr00t_bringup gr1.launch.py backend:=mujoco checkpoint:=/path/to/checkpoint teleop:=webxr record:=true
 """
 
 from pathlib import Path
@@ -12,6 +12,9 @@ from launch_ros.actions import LifecycleNode
 
 from gr00t_bringup.nodes import (
     BACKENDS,
+    PERSONS_DEVICES,
+    RECORD,
+    TELEOP,
     nodes_for,
     overrides,
     parameter_files,
@@ -38,6 +41,15 @@ def generate_launch_description() -> LaunchDescription:
             DeclareLaunchArgument(
                 "use_sim_time", default_value="false", choices=_BOOLEAN, description="time from /clock"
             ),
+            DeclareLaunchArgument(
+                "teleop",
+                default_value="",
+                choices=["", *PERSONS_DEVICES],
+                description="device of a person who drives; empty: nobody",
+            ),
+            DeclareLaunchArgument(
+                "record", default_value="false", choices=_BOOLEAN, description="start the recorder of episodes"
+            ),
             DeclareLaunchArgument("params_file", default_value="", description="parameters that win over config/"),
             DeclareLaunchArgument(
                 "autostart", default_value="true", choices=_BOOLEAN, description="activate the nodes"
@@ -56,6 +68,7 @@ def _start_nodes(context: LaunchContext) -> list[LifecycleNode]:
         return text(name).lower() == "true"
 
     checkpoint = Path(text("checkpoint")).absolute() if text("checkpoint") else shipped_checkpoint()
+    additions = [name for name, wanted in ((TELEOP, bool(text("teleop"))), (RECORD, truth("record"))) if wanted]
     more_files = [text("params_file")] if text("params_file") else []
     return [
         LifecycleNode(
@@ -67,12 +80,16 @@ def _start_nodes(context: LaunchContext) -> list[LifecycleNode]:
                 *map(str, parameter_files(text("robot"), text("backend"), node.name)),
                 *more_files,
                 overrides(
-                    node, autostart=truth("autostart"), use_sim_time=truth("use_sim_time"), checkpoint=checkpoint
+                    node,
+                    autostart=truth("autostart"),
+                    use_sim_time=truth("use_sim_time"),
+                    checkpoint=checkpoint,
+                    device=text("teleop"),
                 ),
             ],
             remappings=list(remappings(node, dry_run=truth("dry_run")).items()),
             arguments=["--ros-args", "--log-level", text("log_level")],
             output="screen",
         )
-        for node in nodes_for(text("backend"))
+        for node in nodes_for(text("backend"), additions)
     ]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The four nodes as processes with a client and a recorder beside them: what demo, benchmark and system tests run on."""
+"""Nodes as processes with a client and a recorder beside them: what demo, teleoperation, benchmarks and system tests run on."""
 
 import sys
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ import rclpy.utilities
 from rclpy.context import Context
 
 from gr00t_bringup.nodes import NodeSpec, nodes_for, overrides, parameter_files
-from gr00t_bringup.processes import ProcessGroup, node_command
+from gr00t_bringup.processes import ProcessGroup, StopPatience, node_command
 from gr00t_bringup.ros.recorder import TopicRecorder
 from gr00t_bringup.ros.stack_client import StackClient
 from gr00t_bringup.ros.states import TOPICS, stack_status
@@ -22,7 +22,11 @@ from gr00t_policy.ros.transport import init_ros
 
 @dataclass(frozen=True)
 class StackOptions:
-    """How to start the nodes. overrides: node name -> parameters that win over every file."""
+    """How to start the nodes. overrides: node name -> parameters that win over every file.
+
+    nodes: which; none: those of the back end. watched: topics whose newest message is kept when there is no bag, by
+    their relative names; none: all. terminals: node name -> file descriptor that is its standard input.
+    """
 
     robot: str = "gr1"
     backend: str = "mujoco"
@@ -33,6 +37,15 @@ class StackOptions:
     use_sim_time: bool = False
     log_level: str = "info"
     start_timeout_s: float = 180.0  # the first start compiles the network
+    nodes: tuple[NodeSpec, ...] = ()
+    watched: tuple[str, ...] = ()
+    terminals: dict[str, int] = field(default_factory=dict)
+    patience: StopPatience = field(default_factory=StopPatience)
+
+    @property
+    def started(self) -> tuple[NodeSpec, ...]:
+        """The nodes that are started, in this order."""
+        return self.nodes or nodes_for(self.backend)
 
 
 class RunningStack:
@@ -58,7 +71,7 @@ class RunningStack:
 
     def wait_active(self) -> None:
         """Return when every node is active. Raises NotReadyError or ProcessDiedError."""
-        self.client.wait_active([node.name for node in nodes_for(self.options.backend)], self.options.start_timeout_s)
+        self.client.wait_active([node.name for node in self.options.started], self.options.start_timeout_s)
 
     def status(self) -> StackStatus:
         """What the nodes last said of themselves."""
@@ -71,13 +84,13 @@ def running_stack(options: StackOptions, log_folder: Path, bag: BagWriter | None
     with ExitStack() as cleanup:
         if bag is not None:
             cleanup.callback(bag.close)
-        processes = cleanup.enter_context(ProcessGroup(log_folder))
-        for node in nodes_for(options.backend):
+        processes = cleanup.enter_context(ProcessGroup(log_folder, options.patience))
+        for node in options.started:
             _start(options, processes, node)
         context = Context()
         init_ros(context)
         cleanup.callback(rclpy.utilities.try_shutdown, context=context)
-        recorder = TopicRecorder(context, bag, options.namespace)
+        recorder = TopicRecorder(context, bag, options.namespace, options.watched)
         cleanup.callback(recorder.close)
         client = StackClient(context, processes.check, options.namespace)
         cleanup.callback(client.close)
@@ -88,4 +101,5 @@ def _start(options: StackOptions, processes: ProcessGroup, node: NodeSpec) -> No
     files = [*parameter_files(options.robot, options.backend, node.name), *options.parameter_files]
     decided = overrides(node, autostart=True, use_sim_time=options.use_sim_time, checkpoint=options.checkpoint)
     decided |= options.overrides.get(node.name, {})
-    processes.start(node.name, node_command(node, files, decided, options.namespace, log_level=options.log_level))
+    command = node_command(node, files, decided, options.namespace, log_level=options.log_level)
+    processes.start(node.name, command, terminal=options.terminals.get(node.name))

@@ -19,7 +19,7 @@ def stack_status(planner: Any, controller: Any, gate: Any, task: Any) -> StackSt
     fields: dict[str, Any] = {}
     if planner is not None:
         fields |= {
-            "planner": _word(PlannerState, _PLANNER, planner.state),
+            "planner": state_word(PlannerState, _PLANNER, planner.state),
             "planner_detail": planner.detail,
             "planner_rate_hz": planner.rate_hz,
             "encode_p95_ms": 1e3 * planner.encode_p95_s,
@@ -28,7 +28,7 @@ def stack_status(planner: Any, controller: Any, gate: Any, task: Any) -> StackSt
     if controller is not None:
         fields |= _controller_fields(controller)
     if gate is not None:
-        fields |= {"gate": _word(GateState, _GATE, gate.state), "gate_reason": gate.reason}
+        fields |= {"gate": state_word(GateState, _GATE, gate.state), "gate_reason": gate.reason}
     if task is not None:
         fields |= {
             "task_detail": task.detail,
@@ -42,9 +42,9 @@ def stack_status(planner: Any, controller: Any, gate: Any, task: Any) -> StackSt
 
 def _controller_fields(controller: Any) -> dict[str, Any]:
     return {
-        "controller": _word(ControllerState, _CONTROLLER, controller.state),
+        "controller": state_word(ControllerState, _CONTROLLER, controller.state),
         "controller_detail": controller.detail,
-        "mode": _word(ControllerState, _MODE, controller.mode),
+        "mode": state_word(ControllerState, _MODE, controller.mode),
         "control_rate_hz": controller.control_rate_hz,
         "head_rate_hz": controller.head_rate_hz,
         "head_p50_ms": 1e3 * controller.head_p50_s,
@@ -56,7 +56,7 @@ def _controller_fields(controller: Any) -> dict[str, Any]:
     }
 
 
-def _word(message_type: Any, names: tuple[str, ...], value: int) -> str:
+def state_word(message_type: Any, names: tuple[str, ...], value: int) -> str:
     """'waiting for tokens' for WAITING_FOR_TOKENS; 'unknown' for a value the type does not define."""
     found = [name for name in names if getattr(message_type, name) == value]
     return found[0].replace("_", " ").lower() if found else "unknown"

@@ -5,14 +5,17 @@ import runpy
 
 import pytest
 
-from gr00t_bringup.nodes import DRY_RUN_TOPIC, nodes_for, share_folder
+from gr00t_bringup.nodes import DRY_RUN_TOPIC, RECORD, TELEOP, nodes_for, share_folder
 
 launch = pytest.importorskip(
     "launch", reason="the launch library is not on the Python index; run this on a ROS machine"
 )
 launch_ros = pytest.importorskip("launch_ros.actions", reason="launch_ros is not installed")
 
-_ARGUMENTS = {"robot", "backend", "checkpoint", "dry_run", "namespace", "use_sim_time", "params_file", "autostart"}
+_ARGUMENTS = {"robot", "backend", "checkpoint", "dry_run", "namespace", "use_sim_time", "params_file", "autostart"} | {
+    "teleop",
+    "record",
+}
 
 
 def _execute(**given: str):
@@ -43,6 +46,14 @@ def test_each_node_of_a_back_end_is_started_once(backend):
     assert all(isinstance(node, launch_ros.LifecycleNode) for node in nodes)
     started = [(node.node_package, node.node_executable) for node in nodes]
     assert started == [(node.package, node.name) for node in nodes_for(backend)]
+
+
+def test_a_person_and_a_recorder_are_added_on_request_with_the_device_that_was_named():
+    _, nodes = _execute(backend="real", teleop="vision_pro", record="true")
+    started = [node.node_executable for node in nodes]
+    assert started == [node.name for node in nodes_for("real", (TELEOP, RECORD))]
+    with pytest.raises(RuntimeError, match="not valid"):
+        _execute(teleop="wand")
 
 
 def test_the_real_robot_gets_a_dry_run_unless_one_insists():

@@ -15,6 +15,8 @@ from gr00t_bringup.nodes import (
     DECIDED_AT_START,
     DRY_RUN_TOPIC,
     NODES,
+    RECORD,
+    TELEOP,
     NodeSpec,
     nodes_for,
     overrides,
@@ -87,8 +89,28 @@ def test_the_simulator_runs_only_where_it_is_the_robot():
         assert {node.name for node in nodes_for(backend)} == {"planner", "controller", "command_gate"}
 
 
-def test_what_a_person_drives_and_records_with_is_started_by_hand_wherever_the_robot_is():
-    assert [node.name for node in NODES if not node.backends] == ["operator", "retargeter", "recorder"]
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_what_a_person_drives_and_records_with_is_added_only_on_request_wherever_the_robot_is(backend):
+    alone = nodes_for(backend)
+    for additions, more in (
+        ((TELEOP,), ["operator", "retargeter"]),
+        ((RECORD,), ["recorder"]),
+        ((TELEOP, RECORD), ["operator", "retargeter", "recorder"]),
+    ):
+        assert [node.name for node in nodes_for(backend, additions) if node not in alone] == more
+    assert set(nodes_for("mujoco", (TELEOP, RECORD))) == set(NODES)
+
+
+def test_only_the_operator_is_told_the_device_and_only_when_one_is_named():
+    def told(device: str) -> dict[str, object]:
+        decided = {
+            node.name: overrides(node, autostart=True, use_sim_time=False, checkpoint=None, device=device)
+            for node in NODES
+        }
+        return {name: values["device"] for name, values in decided.items() if "device" in values}
+
+    assert told("") == {}
+    assert told("vision_pro") == {"operator": "vision_pro"}
 
 
 def test_an_unknown_back_end_or_robot_is_named_with_the_known_ones():

@@ -11,11 +11,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from gr00t_policy.core.embodiment import Embodiment
 from gr00t_policy.core.errors import ConfigError, DatasetError, Gr00tError
+from gr00t_policy.data import convert_driver
 from gr00t_policy.data.action_lag import action_lag
 from gr00t_policy.data.convert_episodes import Cutting, Piece, cut
 from gr00t_policy.data.convert_recording import Recording, read_recording
@@ -130,11 +133,13 @@ def _convert(bag: Path, writer: LeRobotWriter, conversion: Conversion) -> BagRep
     if not pieces:
         reasons = "; ".join(f"{part['from_s']:.2f} to {part['to_s']:.2f} s: {part['why']}" for part in left_out[:5])
         raise DatasetError(f"{bag}: nothing in it can be learnt: {reasons or 'its streams have no time in common'}")
+    drivers = convert_driver.drivers_at(bag, rows.tick_ns + round(1 / (conversion.fps * NS)))  # as the command of a row
     known_parts = {line["part"] for line in there}
     for part, piece in enumerate(pieces):
         if part not in known_parts:
             info = {"bag": bag.name, "bag_id": identity, "part": part, "parts": len(pieces), "operator": notes.operator}
-            _add(writer, rows, piece, info | {"outcome": notes.outcome} | _described(rows, piece, conversion.fps))
+            info |= {"outcome": notes.outcome} | _described(rows, piece, conversion.fps)
+            _add(writer, rows, piece, drivers, info)
     return BagReport(
         bag,
         "converted",
@@ -164,14 +169,16 @@ def _resampled(
     return resample(recording, conversion.fps, limits, instruction, folder)
 
 
-def _add(writer: LeRobotWriter, rows: Rows, piece: Piece, info: dict[str, Any]) -> None:
+def _add(writer: LeRobotWriter, rows: Rows, piece: Piece, drivers: NDArray[np.int64], info: dict[str, Any]) -> None:
     """One episode, its ages first: what belongs to an episode without a line is deleted when the folder is opened."""
     part = slice(piece.start, piece.stop)
     ages = {"stamp_ns": rows.tick_ns[part], **{name: values[part] for name, values in rows.ages_s.items()}}
     with written_aside(ages_file(writer.layout.root, writer.num_episodes)) as aside:
         pq.write_table(pa.table({name: pa.array(values) for name, values in ages.items()}), aside, compression="zstd")
     images = {camera: frames[part] for camera, frames in rows.images.items()}
-    writer.add_episode(rows.states[part], rows.actions[part], images, piece.sentence, episode_info=info)
+    writer.add_episode(
+        rows.states[part], rows.actions[part], images, piece.sentence, {convert_driver.COLUMN: drivers[part]}, info
+    )
 
 
 def _described(rows: Rows, piece: Piece, fps: float) -> dict[str, Any]:
@@ -227,7 +234,8 @@ def _require_same(out: Path, conversion: Conversion) -> None:
             raise DatasetError(f"{out} is no dataset and not empty (it has {strange[0]}); give another folder")
         return
     sizes = {camera.name: (camera.height, camera.width) for camera in conversion.robot.cameras}
-    info = make_info(conversion.robot, conversion.fps, sizes, {})
+    extras: dict[str, tuple[str, tuple[int, ...]]] = {convert_driver.COLUMN: (convert_driver.DTYPE, ())}
+    info = make_info(conversion.robot, conversion.fps, sizes, extras)
     require_same_format(read_object(layout.info), info, layout.info, "this conversion")
     if not settings.is_file():
         raise DatasetError(

@@ -9,7 +9,8 @@ from typing import Any
 
 from gr00t_msgs.msg import ActionChunk as ActionChunkMsg
 from gr00t_msgs.msg import ConditioningTokens as ConditioningTokensMsg
-from gr00t_msgs.msg import ControllerState
+from gr00t_msgs.msg import ControllerState, GateState
+from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import JointState
 from trajectory_msgs.msg import JointTrajectory
 
@@ -37,6 +38,7 @@ from gr00t_policy.runtime.process_priority import lower_all_threads, raise_all_t
 
 _STATE_PERIOD_S = 0.5
 _WARN_PERIOD_S = 1.0
+_SOURCE = "policy"  # the command gate's name for these commands
 
 
 class ControllerNode(SuiteNode[ControllerConfig]):
@@ -86,7 +88,10 @@ class ControllerNode(SuiteNode[ControllerConfig]):
         self._commands = self.keep_publisher(JointTrajectory, "policy/joint_trajectory", qos.COMMAND)
         self._chunks = self.keep_publisher(ActionChunkMsg, "action_chunk", qos.NEWEST)
         self._state = self.keep_publisher(ControllerState, "controller/state", qos.LATCHED)
+        self._given_order = JointOrder(policy.embodiment.policy_joints)
         self._made = controller
+        self.keep_subscription(GateState, "command_gate/state", self._on_gate, qos.LATCHED)
+        self.keep_subscription(JointTrajectory, "joint_trajectory", self._on_given, qos.COMMAND, raw=True)
         self.keep_subscription(JointState, "joint_states", self._on_joint_state, qos.SENSOR)
         self.keep_subscription(ConditioningTokensMsg, "conditioning_tokens", self._on_tokens, qos.NEWEST)
         self.keep_timer(_STATE_PERIOD_S, self._tell_regularly)
@@ -160,6 +165,24 @@ class ControllerNode(SuiteNode[ControllerConfig]):
         except MessageError as error:
             self._controller.inputs.refuse_tokens(str(error))
             self.get_logger().warning(f"tokens refused: {error}", throttle_duration_sec=_WARN_PERIOD_S)
+
+    def _on_gate(self, message: GateState) -> None:
+        drives = message.source == _SOURCE
+        self._controller.hand_over.gate(others_drive=not drives, passes=drives and message.state == GateState.ACTIVE)
+
+    def _on_given(self, data: bytes) -> None:
+        """What the gate gives the robot; read only while someone else drives, since it comes 120 times a second."""
+        if not self._controller.hand_over.waits:
+            return
+        message = deserialize_message(data, JointTrajectory)
+        try:
+            positions = self._given_order.positions(
+                message.joint_names, message.points[0].positions, "joint_trajectory"
+            )
+        except (MessageError, IndexError) as error:
+            self.get_logger().warning(f"joint_trajectory refused: {error}", throttle_duration_sec=_WARN_PERIOD_S)
+        else:
+            self._controller.hand_over.given(positions, time.monotonic_ns())
 
     def _tell_regularly(self) -> None:
         for thread in (self._loop, self._worker):

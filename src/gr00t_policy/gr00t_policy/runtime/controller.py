@@ -20,6 +20,7 @@ from gr00t_policy.core.errors import MessageError
 from gr00t_policy.core.types import ActionChunk, ConditioningTokens, JointCommand
 from gr00t_policy.runtime.chunking import ChunkBlender
 from gr00t_policy.runtime.config import ControllerConfig
+from gr00t_policy.runtime.hand_over import HandOver
 from gr00t_policy.runtime.inputs import Cause, ControllerInputs, State, TokensInUse, Verdict
 from gr00t_policy.runtime.latency import DurationRing, Percentiles, RateMeter
 from gr00t_policy.runtime.policy import Policy, PreparedTokens
@@ -77,6 +78,7 @@ class Controller:
         self._names = policy.embodiment.policy_joint_names
         self._period_ns = round(_NS / config.rate_hz)
         self.inputs = ControllerInputs(config, len(self._names))
+        self.hand_over = HandOver()
         self.mode = Mode.UNKNOWN
         self.prepares_apart = False
         self._begin()
@@ -274,7 +276,9 @@ class Controller:
         self._reach_ns = reach_ns
         self._in_force = JointCommand(reach_ns, self._names, self._target(reach_ns))
         self._measure(now_ns, now_ros_ns)
-        return self._in_force
+        assert self.inputs.state is not None
+        positions = self.hand_over.command(self._in_force.positions, self.inputs.state.positions, now_ns)
+        return replace(self._in_force, positions=positions)
 
     def _target(self, reach_ns: int) -> NDArray[np.float64]:
         """The plan at ``reach_ns``; before its first step, on the straight line there from the command in force.

@@ -34,6 +34,7 @@ Vector = NDArray[np.float64]
 
 _NS = 1_000_000_000
 _LEAD_S = 0.5  # a command may lead the arm this long: braking, a gate that begins gently
+_GIVEN_S = 0.1  # age of what the gate gave the robot from which nobody knows where it is held
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,7 @@ class Retargeter:
         self._began_ns = self._commanded_ns = 0
         self._led_since_ns: int | None = None
         self._gate_trouble = ""
+        self._given: tuple[Vector, int] | None = None  # what the gate gave the robot, arrival
 
     @property
     def answers_ns(self) -> int:
@@ -89,7 +91,7 @@ class Retargeter:
         """Nothing moves before a person closes the clutch."""
         self.samples.forget()
         self.samples.clear_counters()
-        self._measured = self._last_command = None
+        self._measured = self._last_command = self._given = None
         self.engagement.activate()
 
     def deactivate(self) -> None:
@@ -116,14 +118,25 @@ class Retargeter:
         """A joint state has arrived: (J,) of all driven joints."""
         self._measured = (positions, stamp_ns, now_ns)
 
+    @property
+    def waits_for_gate(self) -> bool:
+        """Whether the gate does not pass these commands on, so that what it gives the robot counts."""
+        return bool(self._gate_trouble)
+
     def gate(self, trouble: str, now_ns: int) -> None:
         """Whether the command gate passes these commands on: '' or why not. Never called: only ``settle_s`` counts.
 
-        Until it does, the pose is commanded unchanged: a gate that found the command elsewhere would refuse to start.
+        Until it does, what it gives the robot is commanded (``given``), be it held or driven by the policy: the person
+        takes over from there. Where that is not known the pose is commanded unchanged.
         """
         if self._gate_trouble and not trouble:
             self._began_ns = now_ns - round(_NS * self.config.settle_s)  # motion begins gently from here
+            self._rest_hands()
         self._gate_trouble = trouble
+
+    def given(self, positions: Vector, now_ns: int) -> None:
+        """The gate has given the robot this pose: (J,) of all driven joints."""
+        self._given = positions, now_ns
 
     def tick(self, now_ns: int, now_ros_ns: int) -> JointCommand | None:
         """The command of this tick, None when nothing is commanded: disengaged, stopped, or the robot is silent."""
@@ -141,6 +154,9 @@ class Retargeter:
             return None
         if not self._may_go_on(positions, now_ns):
             return None
+        given = self._pose_given(now_ns)
+        if given is not None:
+            self.pose.reset(given)
         targets = {side: target for side, path in self._wrists.items() if (target := path.tick()) is not None}
         self.pose.tick(targets, self._pace(now_ns))
         self._last_command, self._commanded_ns = self.pose.positions, now_ns
@@ -216,15 +232,28 @@ class Retargeter:
             self.engagement.drop("there are no joint states")
             return
         self.pose.reset(self._held_pose(self._measured[0], now_ns))
-        for side in SIDES:
-            self._hands[side].reset(self.pose.part(f"{side}_hand"))
+        self._rest_hands()
         self._began_ns, self._led_since_ns = now_ns, None
 
-    def _held_pose(self, measured: Vector, now_ns: int) -> Vector:
-        """The last command while the robot still stands by it, else the measured pose: someone else has moved the robot.
+    def _rest_hands(self) -> None:
+        for side in SIDES:
+            self._hands[side].reset(self.pose.part(f"{side}_hand"))
 
-        Just after the last command the arm may still be on its way there; that is no reason to call it back.
+    def _pose_given(self, now_ns: int) -> Vector | None:
+        """What the gate gives the robot while it does not pass these commands on; None where that is not known."""
+        if not self._gate_trouble or self._given is None or now_ns - self._given[1] > _NS * _GIVEN_S:
+            return None
+        return self._given[0]
+
+    def _held_pose(self, measured: Vector, now_ns: int) -> Vector:
+        """What the gate gives the robot; else the last command while the robot still stands by it, else the measured pose.
+
+        Just after the last command the arm may still be on its way there; that is no reason to call it back. A robot far
+        from it was moved by someone else.
         """
+        given = self._pose_given(now_ns)
+        if given is not None:
+            return given
         if self._last_command is None:
             return measured
         self.pose.reset(self._last_command)

@@ -9,6 +9,7 @@ from typing import Any
 
 from gr00t_msgs.msg import GateState, TeleopState
 from gr00t_msgs.msg import OperatorState as OperatorStateMsg
+from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import JointState
 from trajectory_msgs.msg import JointTrajectory
 
@@ -17,7 +18,13 @@ from gr00t_policy.core.errors import MessageError
 from gr00t_policy.ros import qos
 from gr00t_policy.ros.diagnostics import PERIOD_S, Diagnostics
 from gr00t_policy.ros.lifecycle import SuiteNode, run
-from gr00t_policy.ros.messages import JointOrder, command_to_message, joint_state_to_positions, ns_from_stamp
+from gr00t_policy.ros.messages import (
+    JointOrder,
+    command_from_message,
+    command_to_message,
+    joint_state_to_positions,
+    ns_from_stamp,
+)
 from gr00t_policy.runtime.pacing import PacedLoop, freeze_garbage
 from gr00t_teleop.operator_message import state_from_message
 from gr00t_teleop.retargeting.config import RetargeterConfig
@@ -54,6 +61,7 @@ class RetargeterNode(SuiteNode[RetargeterConfig]):
         self.keep_subscription(OperatorStateMsg, "operator_state", self._on_operator, qos.SENSOR)
         self.keep_subscription(JointState, "joint_states", self._on_joint_state, qos.SENSOR)
         self.keep_subscription(GateState, "command_gate/state", self._on_gate, qos.LATCHED)
+        self.keep_subscription(JointTrajectory, "joint_trajectory", self._on_given, qos.COMMAND, raw=True)
         self.keep(RetargeterServices.destroy, RetargeterServices(self, self._made, self._lock, self._tell_state))
         self.keep_timer(_STATE_PERIOD_S, self._tell_state)
         self.keep_timer(PERIOD_S, self._tell_diagnostics)
@@ -120,6 +128,19 @@ class RetargeterNode(SuiteNode[RetargeterConfig]):
     def _on_gate(self, message: GateState) -> None:
         with self._lock:
             self.retargeter.gate(gate_trouble(message), time.monotonic_ns())
+
+    def _on_given(self, data: bytes) -> None:
+        """What the gate gives the robot; read only while it counts, since it comes 120 times a second."""
+        if not self.retargeter.waits_for_gate:
+            return
+        now_ns = time.monotonic_ns()
+        try:
+            command = command_from_message(deserialize_message(data, JointTrajectory), self._robot)
+        except MessageError as error:
+            self.get_logger().warning(f"joint_trajectory refused: {error}", throttle_duration_sec=_WARN_PERIOD_S)
+        else:
+            with self._lock:
+                self.retargeter.given(command.positions, now_ns)
 
     def _is_news(self, news: tuple[object, str]) -> bool:
         """A reason that only counts on, as an age does, is no news."""

@@ -17,7 +17,7 @@ _SOURCE = "teleop"  # the gate's name for these commands
 def gate_trouble(message: GateState) -> str:
     """Why the command gate does not pass the retargeter's commands on, '' when it does."""
     if message.source != _SOURCE:
-        return f"the gate's source is {message.source or 'nobody'!r}, not {_SOURCE!r}: held"
+        return f"the gate's source is {message.source or 'nobody'!r}, not {_SOURCE!r}"
     return "" if message.state == GateState.ACTIVE else f"the gate waits: {message.reason}"
 
 

@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``gr00t teleop`` as a person would run it: a headset over its real protocol, keys in a terminal, a policy to correct."""
+
+import asyncio
+import contextlib
+import os
+import pty
+import re
+import socket
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import pytest
+from fake_headset import FakeHeadset, frame
+
+from gr00t_policy.core.embodiment import load_embodiment
+from gr00t_policy.data.bag import MessageDecoder, bag_topics, read_bag
+from gr00t_policy.data.bag_metadata import read_metadata
+
+GR1 = load_embodiment("gr1")
+_CODE = "paired"
+_ACTIVE = 2
+
+
+class Terminal:
+    """A terminal with the command in it: what it printed so far, keys to press."""
+
+    def __init__(self, *words: str) -> None:
+        self._here, there = pty.openpty()
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "gr00t_bringup.cli", "teleop", *words],
+            stdin=there,
+            stdout=there,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            env={**os.environ, "COLUMNS": "180", "LINES": "50"},
+        )
+        os.close(there)
+        self.printed = ""
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def press(self, key: str) -> None:
+        os.write(self._here, key.encode())
+
+    def until(self, pattern: str, timeout_s: float = 90.0) -> re.Match[str]:
+        """Wait until it has printed what matches, and forget it."""
+        deadline = time.monotonic() + timeout_s
+        while (match := re.search(pattern, self.printed)) is None:
+            assert self.process.poll() is None and time.monotonic() < deadline, self.printed[-3000:]
+            time.sleep(0.05)
+        self.printed = self.printed[match.end() :]
+        return match
+
+    def _read(self) -> None:
+        try:
+            while data := os.read(self._here, 65536):
+                self.printed += re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", data.decode(errors="replace"))
+        except OSError:
+            pass  # the process has ended
+
+
+@dataclass
+class Headset:
+    """Streams a slowly moving person at 90 Hz from a thread."""
+
+    port: int
+    certificate: Path
+    closed: bool = False
+    ended: bool = False
+
+    def __enter__(self) -> Self:
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._stream()))
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.ended = True
+        self._thread.join()
+
+    async def _stream(self) -> None:
+        async with FakeHeadset(self.port, _CODE, str(self.certificate)) as headset:
+            began_s, sequence = time.monotonic(), 0
+            while not self.ended:
+                sequence, at_s = sequence + 1, time.monotonic() - began_s
+                with contextlib.suppress(ConnectionError):  # the command has ended before the headset
+                    await headset.send(frame(0.3 * at_s, sequence, clutch=float(self.closed), time_s=at_s))
+                await asyncio.sleep(max(0.0, began_s + sequence / 90 - time.monotonic()))
+
+
+@pytest.fixture(scope="module")
+def driven(checkpoint: Path, sentence: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run: the policy drives, a person takes over twice and hands back twice, one episode is kept."""
+    folder = tmp_path_factory.mktemp("teleop")
+    out, certificates = folder / "out", folder / "certificates"
+    options = ["port=0", f"pairing_code={_CODE}", f"certificate_folder={certificates}"]
+    terminal = Terminal(
+        "--device", "webxr", "--device-options", *options, "--checkpoint", str(checkpoint), "--say", sentence,
+        "--seed", "3", "--episodes", "1", "--out", str(out), "--operator-name", "Ada",
+    )  # fmt: skip
+    port = int(terminal.until(r"operator page: https://[\d.]+:(\d+)/")[1])
+    terminal.until("pairing code: as configured")
+    with Headset(port, certificates / "certificate.pem") as headset:
+        terminal.until("device +│ webxr")
+        terminal.until("the policy +│ active")
+        terminal.press("s")
+        terminal.until("recording episode_0001")
+        for _ in range(2):
+            headset.closed = True
+            time.sleep(0.7)
+            terminal.press("t")
+            terminal.until("the person +│ active")
+            time.sleep(1.5)
+            terminal.press("p")
+            terminal.until("the policy +│ active")
+            time.sleep(0.5)
+        terminal.press("e")
+        terminal.until("ended; keep or discard it")
+        terminal.press("k")
+        assert terminal.process.wait(60) == 0, terminal.printed[-2000:]
+    return out
+
+
+def _messages(out: Path, *names: str) -> dict[str, list[tuple[int, object]]]:
+    bag = out / "episode_0001"
+    decoder = MessageDecoder(bag_topics(bag))
+    found: dict[str, list[tuple[int, object]]] = {f"/{name}": [] for name in names}
+    for message in read_bag(bag, list(found)):
+        found[message.topic].append((message.publish_ns, decoder.decode(message)))
+    return {name: found[f"/{name}"] for name in names}
+
+
+def test_the_episode_is_final_kept_and_says_who_drove_when(driven):
+    custom = read_metadata(driven / "episode_0001")["custom_data"]
+    assert (custom["end"], custom["operator"], custom["embodiment"]) == ("stopped", "Ada", "gr1")
+    states = [state for _, state in _messages(driven, "command_gate/state")["command_gate/state"]]
+    drivers = [state.source for state in states if state.state == _ACTIVE]
+    changes = [drivers[0], *(after for before, after in pairwise(drivers) if before != after)]
+    assert changes == ["policy", "teleop", "policy", "teleop", "policy"]
+
+
+def test_no_takeover_and_no_hand_back_breaks_a_limit_and_the_robot_rests_between(driven):
+    recorded = _messages(driven, "joint_trajectory", "command_gate/state")
+    given = [message for _, message in recorded["joint_trajectory"]]
+    names = given[0].joint_names
+    path = np.array([message.points[0].positions for message in given])
+    joints = [GR1.joint(name) for name in names]
+    step = np.array([joint.max_velocity_rad_s for joint in joints]) / 120
+    change = np.array([joint.max_acceleration_rad_s2 for joint in joints]) / 120**2
+    assert np.ptp(path, axis=0).max() > 0.02, "the robot did move"
+    assert (np.abs(np.diff(path, axis=0)) <= step * (1 + 1e-6)).all()
+    assert (np.abs(np.diff(path, n=2, axis=0)) <= change * (1 + 1e-6)).all()
+    sent_ns = np.array([sent for sent, _ in recorded["joint_trajectory"]])
+    sources = [(sent, state.source) for sent, state in recorded["command_gate/state"]]
+    moments = [at for (_, before), (at, after) in pairwise(sources) if before != after]
+    assert len(moments) == 4
+    for at_ns in moments:
+        after = np.abs(np.diff(path[(sent_ns > at_ns) & (sent_ns < at_ns + 2 * 10**9)], axis=0)).max(axis=1)
+        assert after.min() == 0.0
+
+
+def test_nothing_is_left_running(driven):
+    folder = str(driven)
+    for process in Path("/proc").iterdir():
+        if process.name.isdigit():
+            try:
+                words = (process / "cmdline").read_bytes().decode(errors="replace")
+            except (FileNotFoundError, ProcessLookupError, PermissionError):
+                continue
+            assert folder not in words, words
+
+
+def test_a_port_that_is_taken_is_one_line_and_exit_code_2(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        options = [f"port={taken.getsockname()[1]}", f"certificate_folder={tmp_path}"]
+        words = ["teleop", "--headless", "--out", str(tmp_path / "out"), "--device-options", *options]
+        command = [sys.executable, "-m", "gr00t_bringup.cli", *words]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 2
+    assert "cannot listen on 127.0.0.1 port" in done.stderr
+    assert len(done.stderr.splitlines()) == 2  # what is wrong, and where the log is
