@@ -36,7 +36,7 @@ HELP = (
 )
 # A terminal tells no release, only repeats: after 0.5 s the first, then about 30 a second.
 _MOVES_FOR_NS = 120_000_000
-_HELD_FOR_NS = 600_000_000
+HELD_FOR_NS = 600_000_000
 _START = {"left": (0.35, 0.2, 1.1), "right": (0.35, -0.2, 1.1)}
 _GRIP_PER_S = 2.0
 
@@ -73,7 +73,7 @@ class KeyMotion:
         elif key == GRIP:
             self._hands[self.side].wants_closed ^= True
         if key in MOVES or key in (GRIP, HOLD):
-            self._held_until_ns = now_ns + _HELD_FOR_NS
+            self._held_until_ns = now_ns + HELD_FOR_NS
         elif key == LET_GO:
             self._moves_until_ns = self._held_until_ns = 0
 
