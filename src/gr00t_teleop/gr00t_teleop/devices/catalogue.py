@@ -32,6 +32,7 @@ def make_device(config: OperatorConfig, given: Surroundings) -> Device:
         "webxr": _webxr,
         "vision_pro": _vision_pro,
         "trackers": _trackers,
+        "gamepad": _gamepad,
         "keyboard": _keyboard,
         "replay": _replay,
     }
@@ -60,6 +61,13 @@ def _trackers(config: OperatorConfig, given: Surroundings) -> Device:
     options = TrackerOptions(config.pose_axes == "y_up", config.left_mount, config.right_mount, config.max_age_s)
     gloves = ManusGloves() if config.gloves == "manus" else None
     return Trackers(options, given.topics, _clutch(config, given), gloves, given.now_ns)
+
+
+def _gamepad(config: OperatorConfig, given: Surroundings) -> Device:
+    from gr00t_teleop.devices.gamepad import Gamepad
+
+    speeds = config.speed_m_s, config.turn_rad_s
+    return Gamepad(*speeds, config.max_age_s, given.topics, given.now_ns, given.log)
 
 
 def _keyboard(config: OperatorConfig, given: Surroundings) -> Device:

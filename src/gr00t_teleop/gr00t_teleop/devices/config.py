@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from gr00t_policy.core.errors import ConfigError
 from gr00t_policy.runtime.config import check_choice, setting
 
-DEVICES = ("webxr", "vision_pro", "trackers", "keyboard", "replay")
+DEVICES = ("webxr", "vision_pro", "trackers", "gamepad", "keyboard", "replay")
 CLUTCHES = ("topic", "keyboard", "gesture")
 GLOVES = ("none", "manus")
 POSE_AXES = ("z_up", "y_up")
@@ -40,8 +40,8 @@ class OperatorConfig:
     right_mount: tuple[float, ...] = setting(
         (0.0,) * 6, "trackers: the right wrist in its tracker's axes: x, y, z, then roll, pitch, yaw", "m, rad"
     )
-    speed_m_s: float = setting(0.15, "keyboard: speed of a wrist", "m/s", 0.01, 0.5)
-    turn_rad_s: float = setting(0.6, "keyboard: turning speed of a wrist", "rad/s", 0.05, 2.0)
+    speed_m_s: float = setting(0.15, "keyboard, gamepad: speed of a wrist", "m/s", 0.01, 0.5)
+    turn_rad_s: float = setting(0.6, "keyboard, gamepad: turning speed of a wrist", "rad/s", 0.05, 2.0)
     bag: str = setting("", "replay: folder of the bag whose operator_state is played")
 
     def __post_init__(self) -> None:
