@@ -29,9 +29,14 @@ def state_from_message(message: Any) -> OperatorState:
     )
 
 
-def _pose(pose: Any, is_valid: bool) -> NDArray[np.float64]:
+def pose_numbers(pose: Any) -> NDArray[np.float64]:
+    """geometry_msgs/Pose -> (7,) position x y z and quaternion x y z w, unchecked."""
     p, q = pose.position, pose.orientation
-    return np.array([p.x, p.y, p.z, q.x, q.y, q.z, q.w], np.float64) if is_valid else untracked()
+    return np.array([p.x, p.y, p.z, q.x, q.y, q.z, q.w], np.float64)
+
+
+def _pose(pose: Any, is_valid: bool) -> NDArray[np.float64]:
+    return pose_numbers(pose) if is_valid else untracked()
 
 
 def _hand(hand: Any) -> NDArray[np.float64]:

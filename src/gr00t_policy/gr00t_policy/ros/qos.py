@@ -10,6 +10,8 @@ def _keep_last(depth: int, reliability: ReliabilityPolicy, durability: Durabilit
 
 # Cameras, joint states, operator: only the newest sample matters, a lost one is not sent again.
 SENSOR = _keep_last(1, ReliabilityPolicy.BEST_EFFORT, DurabilityPolicy.VOLATILE)
+# What a person's devices send: any publisher matches, and a burst is not thinned out before it is dated.
+DEVICE = _keep_last(10, ReliabilityPolicy.BEST_EFFORT, DurabilityPolicy.VOLATILE)
 # Tokens and chunks: only the newest matters, and it must arrive.
 NEWEST = _keep_last(1, ReliabilityPolicy.RELIABLE, DurabilityPolicy.VOLATILE)
 # Joint commands.

@@ -4,9 +4,12 @@
 from dataclasses import dataclass
 
 from gr00t_policy.core.errors import ConfigError
-from gr00t_policy.runtime.config import setting
+from gr00t_policy.runtime.config import check_choice, setting
 
-DEVICES = ("webxr", "vision_pro", "keyboard", "replay")
+DEVICES = ("webxr", "vision_pro", "trackers", "gamepad", "keyboard", "replay")
+CLUTCHES = ("topic", "keyboard", "gesture")
+GLOVES = ("none", "manus")
+POSE_AXES = ("z_up", "y_up")
 _CODE_LENGTH = 6
 
 
@@ -15,7 +18,7 @@ class OperatorConfig:
     """Settings of the node ``operator``: which device, and the options of each."""
 
     autostart: bool = setting(False, "configure and activate by itself after start")
-    device: str = setting("webxr", "what the person holds or wears: 'webxr', 'vision_pro', 'keyboard' or 'replay'")
+    device: str = setting("webxr", f"what the person holds or wears: {', '.join(DEVICES)}")
     max_age_s: float = setting(0.15, "age from which a sample is not published", "s", 0.02, 1.0)
     restart_s: float = setting(1.0, "how long a broken device rests before it is started again", "s", 0.1, 60.0)
     host: str = setting(
@@ -26,13 +29,29 @@ class OperatorConfig:
     pairing_code: str = setting("", "webxr: code a headset must give, 6 or more characters; empty: drawn at each start")
     vision_pro_address: str = setting("", "vision_pro: IPv4 address of the headset, as its app shows it")
     vision_pro_port: int = setting(12345, "vision_pro: port of the headset's app", "", 1, 65535)
-    speed_m_s: float = setting(0.15, "keyboard: speed of a wrist", "m/s", 0.01, 0.5)
-    turn_rad_s: float = setting(0.6, "keyboard: turning speed of a wrist", "rad/s", 0.05, 2.0)
+    clutch: str = setting("topic", "clutch of trackers: 'topic', 'keyboard' (space bar) or 'gesture' (needs gloves)")
+    gloves: str = setting("none", "trackers: where fingers come from, 'none' or 'manus'")
+    pose_axes: str = setting(
+        "z_up", "trackers: axes of the poses, 'z_up' (x forward, y left) or 'y_up' (x right, z back)"
+    )
+    left_mount: tuple[float, ...] = setting(
+        (0.0,) * 6, "trackers: the left wrist in its tracker's axes: x, y, z, then roll, pitch, yaw", "m, rad"
+    )
+    right_mount: tuple[float, ...] = setting(
+        (0.0,) * 6, "trackers: the right wrist in its tracker's axes: x, y, z, then roll, pitch, yaw", "m, rad"
+    )
+    speed_m_s: float = setting(0.15, "keyboard, gamepad: speed of a wrist", "m/s", 0.01, 0.5)
+    turn_rad_s: float = setting(0.6, "keyboard, gamepad: turning speed of a wrist", "rad/s", 0.05, 2.0)
     bag: str = setting("", "replay: folder of the bag whose operator_state is played")
 
     def __post_init__(self) -> None:
         if self.device not in DEVICES:
             raise ConfigError(f"device '{self.device}' is unknown; known: {', '.join(DEVICES)}")
+        check_choice("clutch", self.clutch, CLUTCHES)
+        check_choice("gloves", self.gloves, GLOVES)
+        check_choice("pose_axes", self.pose_axes, POSE_AXES)
+        if self.device == "trackers" and self.clutch == "gesture" and self.gloves == "none":
+            raise ConfigError("clutch 'gesture' needs fingers, and gloves is 'none'; set gloves, or another clutch")
         if self.pairing_code and len(self.pairing_code) < _CODE_LENGTH:
             raise ConfigError(
                 f"pairing_code has {len(self.pairing_code)} characters; give {_CODE_LENGTH} or more, or none for a drawn one"

@@ -37,6 +37,42 @@ def poses_from_y_up(matrices: NDArray[np.floating], body_axes: Array = ROS_FROM_
     return poses_from_matrices(turned)
 
 
+def turned_from_y_up(poses: Array) -> Array:
+    """Poses (..., 7) in axes x right, y up, z back, bodies too -> poses (..., 7) in ours; NaN stays where it was.
+
+    What ``poses_from_y_up`` does, for poses that come as numbers: conjugation turns the axis of a rotation, not its angle.
+    """
+    turned = np.array(poses, np.float64)
+    turned[..., :3] = poses[..., :3] @ ROS_FROM_Y_UP.T
+    turned[..., 3:6] = poses[..., 3:6] @ ROS_FROM_Y_UP.T
+    return turned
+
+
+def composed(first: Array, second: Array) -> Array:
+    """The pose ``second`` (..., 7), given in the frame of ``first`` (..., 7), in the frame that ``first`` is given in."""
+    v, w = first[..., 3:6], first[..., 6:7]
+    position = first[..., :3] + _rotated(v, w, second[..., :3])
+    other_v, other_w = second[..., 3:6], second[..., 6:7]
+    vector = w * other_v + other_w * v + np.cross(v, other_v)
+    scalar = w * other_w - (v * other_v).sum(axis=-1, keepdims=True)
+    return np.concatenate([position, vector, scalar], axis=-1)
+
+
+def inverse(pose: Array) -> Array:
+    """The pose (..., 7) that, composed with ``pose``, is none."""
+    back = pose[..., 3:6] * -1.0
+    return np.concatenate([-_rotated(back, pose[..., 6:7], pose[..., :3]), back, pose[..., 6:7]], axis=-1)
+
+
+def mirrored(poses: Array) -> Array:
+    """Poses (..., 7) of left-handed axes in right-handed ones, and the other way: x turns its sign."""
+    return np.asarray(poses * np.array([-1.0, 1.0, 1.0, 1.0, -1.0, -1.0, 1.0]))
+
+
+def _rotated(v: Array, w: Array, points: Array) -> Array:
+    return np.asarray(points + 2.0 * np.cross(v, np.cross(v, points) + w * points))
+
+
 def poses_from_matrices(matrices: Array) -> Array:
     """Rigid transforms (..., 4, 4) -> poses (..., 7) without turning any axis; a quaternion of NaN where it is none."""
     rigid = is_rigid(matrices)

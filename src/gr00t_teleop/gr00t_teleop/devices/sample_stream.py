@@ -19,10 +19,15 @@ _POSES = ("head", "left_wrist", "right_wrist", "left_hand", "right_hand")
 
 
 class SampleStream:
-    """All samples of one device, also over reconnections. Used by the device's thread; counters may be read by any."""
+    """All samples of one device, also over reconnections. Used by the device's thread; counters may be read by any.
 
-    def __init__(self, source: str, limits: CheckLimits | None = None, max_age_s: float = MAX_AGE_S) -> None:
-        self._source = source
+    is_dated: the stamps of samples are of the receiver's clock already; else they are the device's and are mapped.
+    """
+
+    def __init__(
+        self, source: str, limits: CheckLimits | None = None, max_age_s: float = MAX_AGE_S, *, is_dated: bool = False
+    ) -> None:
+        self._source, self._is_dated = source, is_dated
         self._checks = SampleChecks(limits or CheckLimits())
         self._clock, self._clutch = DeviceClock(), ClutchGuard()
         self._max_age_ns = int(max_age_s * 1e9)
@@ -42,7 +47,7 @@ class SampleStream:
         if last is None or last.epoch != sample.epoch:
             self._clock.reset()
             self._checks.reset()
-        stamp_ns = arrival_ns if sample.stamp_ns is None else self._clock.to_receiver_ns(sample.stamp_ns, arrival_ns)
+        stamp_ns = self._stamp_ns(sample.stamp_ns, arrival_ns)
         engaged = self._clutch.engaged(sample.clutch, sample.epoch, arrival_ns)
         checked = self._checks.check(sample, stamp_ns)
         if arrival_ns - stamp_ns > self._max_age_ns:
@@ -57,6 +62,11 @@ class SampleStream:
     def counters(self) -> Mapping[str, int]:
         """How many samples were delivered, lost on the way, repeated or late, and parts refused by reason."""
         return {**self._counts, **self._checks.counts}
+
+    def _stamp_ns(self, given_ns: int | None, arrival_ns: int) -> int:
+        if given_ns is None:
+            return arrival_ns
+        return min(given_ns, arrival_ns) if self._is_dated else self._clock.to_receiver_ns(given_ns, arrival_ns)
 
     def _count_on(self, sample: DeviceSample, last: DeviceSample | None) -> None:
         """Our count goes on over reconnections; a gap in the device's own count is a gap in ours."""

@@ -12,11 +12,12 @@ from gr00t_policy.ros import qos
 from gr00t_policy.ros.diagnostics import PERIOD_S, Diagnostics, Level, Status
 from gr00t_policy.ros.lifecycle import SuiteNode, run
 from gr00t_policy.runtime.latency import RateMeter
-from gr00t_teleop.devices.catalogue import make_device
+from gr00t_teleop.devices.catalogue import Surroundings, make_device
 from gr00t_teleop.devices.config import OperatorConfig
 from gr00t_teleop.devices.device import Device
 from gr00t_teleop.devices.supervisor import Supervisor
 from gr00t_teleop.ros.operator_conversion import state_to_message
+from gr00t_teleop.ros.topic_inbox import TopicInbox
 from gr00t_teleop.types import OperatorState
 
 _WATCH_PERIOD_S = 0.25
@@ -36,7 +37,8 @@ class OperatorNode(SuiteNode[OperatorConfig]):
     def configure(self, settings: OperatorConfig) -> None:
         log = self.get_logger()
         data_folder = Path.home() / ".local" / "share" / "gr00t"
-        self._device = make_device(settings, lambda: self.now_ns, log.info, data_folder)
+        given = Surroundings(lambda: self.now_ns, log.info, data_folder, TopicInbox(self, lambda: self.now_ns))
+        self._device = make_device(settings, given)
         self._supervisor = Supervisor(self._device, settings.restart_s, log.warning)
         self._publisher = self.keep_publisher(OperatorStateMsg, "operator_state", qos.SENSOR)
         self.keep_timer(_WATCH_PERIOD_S, self._watch)

@@ -4,6 +4,7 @@
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
 from gr00t_msgs.msg import OperatorState as OperatorStateMsg
 from rclpy.context import Context
@@ -12,7 +13,10 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from gr00t_policy.ros import qos
+from gr00t_teleop.devices.device import Device
+from gr00t_teleop.operator_message import state_from_message
 from gr00t_teleop.ros.operator_node import OperatorNode
+from gr00t_teleop.types import OperatorState
 
 
 def wait_until(happened: Callable[[], object], timeout_s: float = 10.0) -> bool:
@@ -59,3 +63,35 @@ class Scene:
     def _spin(self) -> None:
         while not self._ending.is_set():
             self.executor.spin_once(timeout_sec=0.05)
+
+
+class Driven:
+    """An operator and its peer; the newest samples are looked at. The peer has ``pressed``, its clutch."""
+
+    def __init__(self, scene: Scene, peer: Any, **parameters: object) -> None:
+        self.scene, self.peer = scene, peer
+        self.node = scene.operator(**parameters)
+        assert self.node.start()
+
+    @property
+    def device(self) -> Device:
+        assert self.node._device is not None
+        return self.node._device
+
+    def newest(self) -> OperatorState:
+        """A sample that was made after now."""
+        count = len(self.scene.heard) + 3
+        assert wait_until(lambda: len(self.scene.heard) >= count), (self.device.silence(), self.device.counters())
+        return state_from_message(self.scene.heard[-1])
+
+    def until(self, wanted: Callable[[OperatorState], object], timeout_s: float = 8.0) -> OperatorState:
+        """The first sample that is as wanted."""
+        deadline = time.monotonic() + timeout_s
+        while not wanted(state := self.newest()):
+            assert time.monotonic() < deadline, (state, self.device.silence(), self.device.counters())
+        return state
+
+    def engage(self) -> OperatorState:
+        self.until(lambda state: not state.engaged)
+        self.peer.pressed = True
+        return self.until(lambda state: state.engaged)

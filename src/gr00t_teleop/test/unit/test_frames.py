@@ -5,8 +5,23 @@ import numpy as np
 import pytest
 from made_people import moving, open_hand, shift, turn
 
-from gr00t_teleop.devices.frames import ROS_FROM_Y_UP, poses_from_matrices, poses_from_y_up, wrist_axes_of_hand
+from gr00t_teleop.devices.frames import (
+    ROS_FROM_Y_UP,
+    composed,
+    inverse,
+    mirrored,
+    poses_from_matrices,
+    poses_from_y_up,
+    turned_from_y_up,
+    wrist_axes_of_hand,
+)
 from gr00t_teleop.types import KEYPOINTS
+
+
+def random_poses(count: int) -> np.ndarray:
+    numbers = np.random.default_rng(5).normal(size=(count, 7))
+    numbers[:, 3:] /= np.linalg.norm(numbers[:, 3:], axis=1, keepdims=True)
+    return numbers
 
 
 def compose(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -86,3 +101,26 @@ def test_a_hand_that_is_not_seen_tells_no_axes():
 
 def test_without_turning_axes_a_matrix_keeps_its_numbers():
     assert np.allclose(poses_from_matrices(shift(1, 2, 3)), [1, 2, 3, 0, 0, 0, 1])
+
+
+def test_numbers_are_turned_as_matrices_are():
+    rng = np.random.default_rng(4)
+    for _ in range(50):
+        matrix = shift(*rng.normal(size=3)) @ turn(0, rng.normal()) @ turn(1, rng.normal()) @ turn(2, rng.normal())
+        assert same_pose(turned_from_y_up(poses_from_matrices(matrix)), poses_from_y_up(matrix))
+    assert np.isnan(turned_from_y_up(np.full(7, np.nan))).all()
+
+
+def test_poses_compose_as_matrices_do_and_the_inverse_undoes_them():
+    poses = random_poses(40)
+    for a, b in zip(poses[:20], poses[20:], strict=True):
+        assert same_pose(composed(a, b), compose(a, b))
+        assert same_pose(composed(inverse(a), composed(a, b)), b)
+    one_by_one = [composed(*pair) for pair in zip(poses[:20], poses[20:], strict=True)]
+    assert np.allclose(composed(poses[:20], poses[20:]), one_by_one)
+
+
+def test_a_mirror_image_of_a_composition_is_the_composition_of_the_mirror_images():
+    a, b = random_poses(2)
+    assert same_pose(mirrored(composed(a, b)), composed(mirrored(a), mirrored(b)))
+    assert np.array_equal(mirrored(mirrored(a)), a)

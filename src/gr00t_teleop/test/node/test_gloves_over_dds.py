@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Manus gloves on tracked wrists over DDS, where the messages of the gloves' driver are installed."""
+
+import time
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from fake_glove import hand, nodes_of, turned_axes
+from fake_trackers import FakeTrackers
+from geometry_msgs.msg import Point, Pose, Quaternion
+from operator_scene import Driven, wait_until
+
+from gr00t_teleop.devices.frames import composed, inverse
+from gr00t_teleop.types import tracked
+
+messages = pytest.importorskip(
+    "manus_ros2_msgs.msg", reason="build src/gr00t_teleop/test/peer_messages/manus_ros2_msgs and source it"
+)
+AXES = turned_axes(1, 2, 3)
+
+
+class FakeGloves(FakeTrackers):
+    """The driver of two gloves beside the trackers: as many fingers as poses. Sets hold the names of sides."""
+
+    def __init__(self, context: Any) -> None:
+        self.taken_off: set[str] = set()
+        self.hung: set[str] = set()
+        super().__init__(context)
+
+    def start(self) -> None:
+        self._gloves = {
+            "left": self.node.create_publisher(messages.ManusGlove, "manus_glove_1", 10),
+            "right": self.node.create_publisher(messages.ManusGlove, "manus_glove_0", 10),
+        }
+
+    def each_time(self) -> None:
+        for side, publisher in self._gloves.items():
+            if side not in self.taken_off:
+                publisher.publish(self._glove(side))
+
+    def truth(self, side: Any, t: float) -> np.ndarray:
+        return hand(side, 0.7 if side in self.hung else 0.6 + 0.3 * np.sin(5 * t))
+
+    def _glove(self, side: Any) -> Any:
+        nodes = nodes_of(self.truth(side, time.time()), AXES, is_mirrored=True)
+        made = [
+            messages.ManusRawNode(
+                node_id=place, joint_type=node.joint_type, chain_type=node.chain_type, pose=message_of(node.pose)
+            )
+            for place, node in enumerate(nodes)
+        ]
+        return messages.ManusGlove(glove_id=7, side=side.capitalize(), raw_node_count=0, raw_nodes=made)
+
+
+def message_of(pose: SimpleNamespace) -> Pose:
+    return Pose(position=Point(**vars(pose.position)), orientation=Quaternion(**vars(pose.orientation)))
+
+
+@pytest.fixture
+def driven(scene):
+    gloves = FakeGloves(scene.context)
+    yield Driven(scene, gloves, device="trackers", gloves="manus")
+    gloves.close()
+
+
+def test_fingers_of_gloves_lie_on_tracked_wrists(driven):
+    state = driven.until(lambda state: tracked(state.left_hand).all() and tracked(state.right_hand).all())
+    for side, wrist, points in (
+        ("left", state.left_wrist, state.left_hand),
+        ("right", state.right_wrist, state.right_hand),
+    ):
+        relative = composed(np.broadcast_to(inverse(wrist), points.shape), points)
+        closest = [hand(side, closing) for closing in np.linspace(0.3, 0.9, 61)]
+        assert min(np.abs(relative[:, :3] - made[:, :3]).max() for made in closest) < 2e-3
+    assert driven.device.silence() == ""
+
+
+def test_a_glove_that_is_taken_off_hangs_or_comes_back_costs_its_fingers_alone(driven):
+    driven.until(lambda state: tracked(state.left_hand).all() and tracked(state.right_hand).all())
+    driven.peer.taken_off = {"left"}
+    state = driven.until(lambda state: not tracked(state.left_hand).any())
+    assert tracked(state.left_wrist) and tracked(state.right_hand).all()
+    assert wait_until(lambda: "no left glove" in driven.device.silence())
+    driven.peer.taken_off, driven.peer.hung = set(), {"right"}
+    state = driven.until(lambda state: not tracked(state.right_hand).any())
+    assert tracked(state.right_wrist)
+    driven.peer.hung = set()
+    driven.until(lambda state: tracked(state.left_hand).all() and tracked(state.right_hand).all())
+    driven.peer.silent = {"trackers/left_wrist"}
+    driven.until(lambda state: not tracked(state.left_wrist) and not tracked(state.left_hand).any())

@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The device ``trackers`` over DDS, with drivers that drop out, freeze, jump, contradict each other and come back."""
+
+import time
+from importlib.util import find_spec
+
+import numpy as np
+import pytest
+from fake_trackers import FakeTrackers, true_pose
+from operator_scene import Driven, wait_until
+from std_msgs.msg import Bool
+
+from gr00t_teleop.operator_message import state_from_message
+from gr00t_teleop.types import tracked
+
+LEFT, RIGHT, HEAD = "trackers/left_wrist", "trackers/right_wrist", "trackers/head"
+
+
+@pytest.fixture
+def driven(scene):
+    trackers = FakeTrackers(scene.context)
+    yield Driven(scene, trackers, device="trackers")
+    trackers.close()
+
+
+def test_wrists_and_head_arrive_dated_although_the_trackers_clock_is_another(driven):
+    driven.until(lambda state: tracked(state.left_wrist) and tracked(state.right_wrist) and tracked(state.head))
+    for _ in range(5):
+        state = driven.newest()
+        age_s = (driven.node.now_ns - state.stamp_ns) / 1e9
+        assert 0 <= age_s < 2
+        for topic, pose in ((LEFT, state.left_wrist), (RIGHT, state.right_wrist), (HEAD, state.head)):
+            assert np.allclose(pose[:3], true_pose(topic, state.stamp_ns / 1e9)[:3], atol=0.02), topic
+    assert not tracked(state.left_hand).any() and state.source == "trackers" and state.frame == "operator"
+    assert driven.device.silence() == ""
+
+
+def test_the_clutch_counts_after_it_was_open_and_opens_with_its_silence(driven):
+    driven.engage()
+    driven.peer.pressed = None  # the pedal's cable is pulled
+    driven.until(lambda state: not state.engaged)
+    assert "clutch" in driven.device.silence()
+    driven.peer.pressed = True
+    for _ in range(5):
+        assert not driven.newest().engaged, "it came back closed"
+    driven.peer.pressed = False
+    driven.newest()
+    driven.engage()
+
+
+def test_a_clutch_that_is_held_from_the_start_engages_nothing(scene):
+    trackers = FakeTrackers(scene.context)
+    trackers.pressed = True
+    try:
+        node = scene.operator(device="trackers")
+        assert node.start()
+        assert wait_until(lambda: len(scene.heard) > 30)
+        assert not any(message.engaged for message in scene.heard)
+    finally:
+        trackers.close()
+
+
+def test_frozen_broken_leaping_and_silent_trackers_are_lost_one_by_one(driven):
+    driven.until(lambda state: tracked(state.left_wrist))
+    driven.peer.freeze(LEFT)
+    state = driven.until(lambda state: not tracked(state.left_wrist))
+    assert tracked(state.right_wrist)
+    driven.peer.freeze()
+    driven.until(lambda state: tracked(state.left_wrist))
+
+    driven.peer.broken = {RIGHT}
+    state = driven.until(lambda state: not tracked(state.right_wrist))
+    assert tracked(state.left_wrist) and driven.device.counters()["without_pose"] > 0
+    driven.peer.broken = set()
+    driven.until(lambda state: tracked(state.right_wrist))
+
+    driven.peer.offset_m = {RIGHT: 0.6}
+    state = driven.until(lambda state: not tracked(state.right_wrist))
+    assert driven.device.counters()["jump"] > 0
+    state = driven.until(lambda state: tracked(state.right_wrist))
+    assert state.right_wrist[0] > 0.6, "it is believed again where it is now"
+
+    driven.peer.silent = {RIGHT}
+    state = driven.until(lambda state: not tracked(state.right_wrist))
+    assert tracked(state.left_wrist)
+    driven.peer.silent = {HEAD}
+    state = driven.until(lambda state: tracked(state.right_wrist) and not tracked(state.head))
+
+
+def test_when_all_trackers_were_silent_the_clutch_must_open_before_it_counts(driven):
+    driven.engage()
+    driven.peer.silent = {LEFT, RIGHT, HEAD}
+    assert wait_until(lambda: "no poses of a wrist" in driven.device.silence())
+    count = len(driven.scene.heard)
+    time.sleep(0.2)
+    assert len(driven.scene.heard) == count, "nothing is made up"
+    driven.peer.silent = set()
+    for _ in range(5):
+        assert not driven.newest().engaged
+    driven.peer.pressed = False
+    driven.newest()
+    driven.engage()
+
+
+def test_poses_that_a_network_held_up_are_not_delivered_late(driven):
+    driven.until(lambda state: tracked(state.left_wrist))
+    driven.peer.holds_back = True
+    time.sleep(0.6)
+    before = driven.device.counters()["late"]
+    driven.peer.holds_back = False
+    driven.newest()
+    assert driven.device.counters()["late"] > before
+    stamps = np.array([state_from_message(message).stamp_ns for message in driven.scene.heard])
+    assert (np.diff(stamps) > 0).all()
+
+
+def test_two_senders_of_a_pose_and_of_the_clutch_are_refused_and_named(driven):
+    driven.engage()
+    second = driven.peer.node.create_publisher(Bool, "clutch", 10)
+    driven.until(lambda state: not state.engaged)
+    assert "2 publishers send 'clutch'" in driven.device.silence()
+    driven.peer.node.destroy_publisher(second)
+    another = FakeTrackers(driven.scene.context)
+    try:
+        assert wait_until(lambda: "publishers send 'trackers/" in driven.device.silence())
+        assert driven.device.counters()["several_senders"] > 0
+    finally:
+        another.close()
+    driven.peer.pressed = False
+    assert wait_until(lambda: driven.device.silence() == "")
+    driven.engage()
+
+
+def test_a_tracker_in_another_frame_is_refused_and_named(driven):
+    driven.until(lambda state: tracked(state.left_wrist) and tracked(state.right_wrist))
+    driven.peer.frames = {RIGHT: "optitrack"}
+    state = driven.until(lambda state: not tracked(state.right_wrist))
+    assert tracked(state.left_wrist) or tracked(driven.newest().left_wrist)
+    assert "'trackers/right_wrist' is in frame 'optitrack'" in driven.device.silence()
+    assert driven.device.counters()["other_frame"] > 0
+
+
+@pytest.mark.skipif(find_spec("manus_ros2_msgs") is not None, reason="the package is installed here")
+def test_gloves_whose_messages_are_not_installed_are_said_with_what_to_do(scene, capfd):
+    node = scene.operator(device="trackers", gloves="manus")
+    assert not node.start()
+    assert "manus_ros2_msgs/msg/ManusGlove, which is not installed" in capfd.readouterr().err
