@@ -105,6 +105,13 @@ VERBS = (
     ),
     Verb(
         ("eval",),
+        "gr00t_bringup.bag_eval",
+        "BagEvalConfig",
+        "a checkpoint against recordings of a robot (bags), with verdicts",
+        marker="--bag",
+    ),
+    Verb(
+        ("eval",),
         "gr00t_sim.compare",
         "CompareConfig",
         "two checkpoints on the same scenes: is one better",

@@ -250,7 +250,7 @@ def bag_topics(folder: Path) -> dict[str, BagTopic]:
                     f"bag file {file} cannot be read: {error}; was the recording cut off? `gr00t bag recover` saves it"
                 ) from error
         if summary is None:
-            raise DatasetError(f"bag file {file} has no index; the recording was cut off")
+            raise DatasetError(f"bag file {file} has no index; the recording was cut off; `gr00t bag recover` saves it")
         for channel in summary.channels.values():
             schema = summary.schemas[channel.schema_id]
             type_hash = channel.metadata.get("topic_type_hash", "")

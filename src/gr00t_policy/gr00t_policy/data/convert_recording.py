@@ -78,14 +78,7 @@ class Recording:
 
 def read_recording(bag: Path, robot: Embodiment, names: TopicNames) -> Recording:
     """Everything but the pixels. Raises DatasetError for a bag that is damaged, empty or lacks something."""
-    try:
-        topics = bag_topics(bag)
-    except BROKEN_FILE as error:
-        raise DatasetError(
-            f"{bag} is no readable bag ({error!r}); was the recording cut off? try: gr00t bag recover"
-        ) from error
-    if not topics:
-        raise DatasetError(f"{bag} is an empty bag: nothing was recorded")
+    topics = recorded_topics(bag)
     sources = find_sources(topics, names, robot, bag)
     return Recording(
         bag=bag,
@@ -96,6 +89,25 @@ def read_recording(bag: Path, robot: Embodiment, names: TopicNames) -> Recording
         sentences=_sentences(bag, sources.language),
         cameras={camera: _camera_arrivals(bag, topic) for camera, topic in sources.cameras.items()},
     )
+
+
+def recorded_topics(bag: Path) -> dict[str, BagTopic]:
+    """The topics of a bag by name. Raises DatasetError for one that is damaged or empty."""
+    try:
+        topics = bag_topics(bag)
+    except BROKEN_FILE as error:
+        raise DatasetError(
+            f"{bag} is no readable bag ({error!r}); was the recording cut off? try: gr00t bag recover"
+        ) from error
+    if not topics:
+        raise DatasetError(f"{bag} is an empty bag: nothing was recorded")
+    return topics
+
+
+def messages_of_topic(bag: Path, topic: BagTopic) -> Iterator[tuple[int, Any]]:
+    """(sent [ns], decoded message) of one topic in order of sending. Raises DatasetError."""
+    for message, decoded in _decoded(bag, topic):
+        yield _sent_ns(message), decoded
 
 
 def _joint_stream(bag: Path, topic: BagTopic, robot: Embodiment) -> JointStream:

@@ -27,7 +27,8 @@ _WORTH_TELLING_S = 0.5
 _IN_MEMORY_BYTES = 512 * 1024**2  # pictures of one camera: 178 s of 224x224, 29 s of 640x480, at 20 Hz
 _COUNTED = (Reason.OUT_OF_ORDER, Reason.FROM_THE_FUTURE)  # single messages that a node leaves out, and so do we
 
-_Event = tuple[int, int, str, int, NDArray | str]  # sent, order among equals, stream, stamp, value
+Event = tuple[int, int, str, int, NDArray | str]
+"""Sent [ns], order among equals, stream ("state", "sentence" or a camera), stamp [ns], value."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ def resample(recording: Recording, fps: float, limits: StreamLimits, instruction
     ages = {name: np.zeros(count, np.float32) for name in ("state", *images)}
     actions, action_ages, missing = _commands(recording, ticks, fps)
     sentences, why = [], []
-    events = _events(recording)
+    events = recorded_events(recording)
     event = next(events, None)
     for row, tick_ns in enumerate(ticks.tolist()):
         while event is not None and event[0] <= tick_ns:
@@ -123,24 +124,24 @@ def _ticks(recording: Recording, fps: float) -> NDArray[np.int64]:
     return first + np.round(np.arange(count) / (fps * NS)).astype(np.int64)
 
 
-def _events(recording: Recording) -> Iterator[_Event]:
+def recorded_events(recording: Recording) -> Iterator[Event]:
     """All messages that an observation is made of, in order of sending; at equal times sentences first, pictures last."""
     arrivals = recording.states.arrivals
-    states: Iterator[_Event] = (
+    states: Iterator[Event] = (
         (int(sent), 1, "state", int(stamp), positions)
         for sent, stamp, positions in zip(arrivals.sent_ns, arrivals.stamp_ns, recording.states.positions, strict=True)
     )
-    sentences: Iterator[_Event] = ((sent, 0, "sentence", sent, text) for sent, text in recording.sentences)
+    sentences: Iterator[Event] = ((sent, 0, "sentence", sent, text) for sent, text in recording.sentences)
     cameras = [_picture_events(recording, camera, 2 + number) for number, camera in enumerate(recording.cameras)]
     return heapq.merge(states, sentences, *cameras, key=lambda event: event[:2])
 
 
-def _picture_events(recording: Recording, camera: str, order: int) -> Iterator[_Event]:
+def _picture_events(recording: Recording, camera: str, order: int) -> Iterator[Event]:
     for sent_ns, stamp_ns, picture in recording.pictures(camera):
         yield sent_ns, order, camera, stamp_ns, picture
 
 
-def _offer(recording: Recording, streams: ObservationStreams, event: _Event) -> None:
+def _offer(recording: Recording, streams: ObservationStreams, event: Event) -> None:
     sent_ns, _, name, stamp_ns, value = event
     if isinstance(value, str):
         refusal = streams.set_instruction(value)

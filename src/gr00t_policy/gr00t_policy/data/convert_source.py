@@ -124,6 +124,16 @@ def find_sources(topics: Mapping[str, BagTopic], names: TopicNames, robot: Embod
     )
 
 
+def has_commands(topics: Mapping[str, BagTopic], names: TopicNames) -> bool:
+    """Whether the bag has the topic of commands, in the namespace of its joint states."""
+    return _absolute(names.action, _namespace(topics, names.state)) in topics
+
+
+def in_namespace(topics: Mapping[str, BagTopic], names: TopicNames, name: str) -> BagTopic | None:
+    """Any other topic of the robot whose joint states the bag has; None when it is not there."""
+    return topics.get(_absolute(name, _namespace(topics, names.state)))
+
+
 def _bags_at(path: Path) -> list[Path]:
     if path.is_file() and path.suffix == ".mcap":
         return [path.parent]
