@@ -24,7 +24,7 @@ from gr00t_policy.core.wire import WireType, tokens_from_bytes, tokens_to_bytes
 from gr00t_policy.data.convert_rows import Event, recorded_events
 from gr00t_policy.runtime.config import ControllerConfig
 from gr00t_policy.runtime.controller import Controller, Mode, State
-from gr00t_policy.runtime.policy import Policy
+from gr00t_policy.runtime.policy import Policy, PreparedTokens
 
 _S_NS = 1_000_000_000
 
@@ -95,6 +95,12 @@ class _Watched:
         tokens = self._policy.encode(observation, sequence, instruction_id)
         data = tokens_to_bytes(tokens.features, self._wire_type)
         return replace(tokens, features=tokens_from_bytes(data, self._wire_type, tokens.features.shape))
+
+    def prepare(self, tokens: ConditioningTokens) -> PreparedTokens:
+        return self._policy.prepare(tokens)
+
+    def use(self, prepared: PreparedTokens) -> None:
+        self._policy.use(prepared)
 
     def accept(self, tokens: ConditioningTokens) -> None:
         self._policy.accept(tokens)
