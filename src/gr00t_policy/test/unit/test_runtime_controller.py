@@ -301,8 +301,8 @@ def test_the_first_chunk_from_new_tokens_is_told_in_the_tick_that_makes_it():
 
         stamp_ns = 0
 
-        def accept(self, tokens):
-            self.stamp_ns = tokens.stamp_ns
+        def use(self, prepared):
+            self.stamp_ns = prepared.tokens.stamp_ns
 
         def act(self, state, state_stamp_ns):
             return replace(super().act(state, state_stamp_ns), tokens_stamp_ns=self.stamp_ns)
