@@ -5,23 +5,23 @@ A test makes them again and compares, so the page cannot go stale.
 """
 
 import sys
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from gr00t_bringup.nodes import NODES, NodeSpec, settings_type
 from gr00t_policy.core.errors import ConfigError
+from gr00t_policy.runtime.settings import settings_fields
 
 
 def parameter_table(node: NodeSpec) -> str:
-    """A Markdown table of the node's parameters, in the order of the dataclass."""
+    """A Markdown table of the node's parameters, its own before those of every loop."""
     lines = ["| parameter | default | unit | range | meaning |", "|---|---|---|---|---|"]
-    for item in fields(settings_type(node)):
+    for name, item in settings_fields(settings_type(node)).items():
         low, high = item.metadata.get("range", ("", ""))
         span = f"{low:g} to {high:g}" if low != "" else ""
         live = " (may be changed while active)" if item.metadata.get("live") else ""
         lines.append(
-            f"| `{item.name}` | {_shown(item.default)} | {item.metadata.get('unit', '')} | {span} "
+            f"| `{name}` | {_shown(item.default)} | {item.metadata.get('unit', '')} | {span} "
             f"| {item.metadata.get('description', '')}{live} |"
         )
     return "\n".join(lines)

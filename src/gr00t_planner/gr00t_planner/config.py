@@ -18,14 +18,15 @@ from gr00t_policy.runtime.config import (
     THREADS_HELP,
     TOKENIZER_HELP,
     check_choice,
-    setting,
 )
+from gr00t_policy.runtime.loop_settings import LoopSettings, rate_threshold, time_threshold
+from gr00t_policy.runtime.settings import setting
 
 TOKEN_TYPES = tuple(kind.name.lower() for kind in WireType)
 
 
 @dataclass(frozen=True)
-class PlannerConfig:
+class PlannerConfig(LoopSettings):
     """Settings of the planner. An image is stale after three periods of the loop, as are tokens for the controller."""
 
     autostart: bool = setting(False, "configure and activate by itself after start")
@@ -50,9 +51,19 @@ class PlannerConfig:
     )
     max_instruction_bytes: int = setting(512, "longest sentence that is taken, in UTF-8", "", 1, 100000)
     warm_up_evaluations: int = setting(3, "evaluations of the encoder before activation", "", 1, 100)
-    realtime_priority: int = setting(10, "SCHED_FIFO priority of the loop where allowed; 0: none", "", 0, 90)
+    thread_priority: int = setting(10, "SCHED_FIFO priority of the loop where allowed; 0: none", "", 0, 90)
+
+    periodicity_mean_warn_hz: float = rate_threshold(0.3, "mean_error", "warn")
+    periodicity_mean_error_hz: float = rate_threshold(1.0, "mean_error", "error")
+    periodicity_deviation_warn_hz: float = rate_threshold(1.0, "standard_deviation", "warn")
+    periodicity_deviation_error_hz: float = rate_threshold(2.0, "standard_deviation", "error")
+    execution_mean_warn_us: float = time_threshold(80_000.0, "mean_error", "warn")
+    execution_mean_error_us: float = time_threshold(100_000.0, "mean_error", "error")
+    execution_deviation_warn_us: float = time_threshold(20_000.0, "standard_deviation", "warn")
+    execution_deviation_error_us: float = time_threshold(40_000.0, "standard_deviation", "error")
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_choice("engine", self.engine, ENGINES)
         check_choice("dtype", self.dtype, DTYPES)
         check_choice("device", self.device, DEVICES)

@@ -4,14 +4,15 @@
 from dataclasses import dataclass
 
 from gr00t_policy.core.errors import ConfigError
-from gr00t_policy.runtime.config import setting
+from gr00t_policy.runtime.loop_settings import LoopSettings
+from gr00t_policy.runtime.settings import setting
 
 SOURCES = ("policy", "teleop")
 PROFILES = ("sim", "hardware")
 
 
 @dataclass(frozen=True)
-class GateConfig:
+class GateConfig(LoopSettings):
     """Settings of the command gate. On the hardware profile the ages may be tightened but not loosened.
 
     Sources of the defaults: ages from what field systems use (20 ms Franka and UR, 50 ms Unitree A1, 100 ms MoveIt
@@ -28,7 +29,6 @@ class GateConfig:
         True, "go on by itself when a missing stream is back; false: only after a source is selected"
     )
     tick_rate_hz: float = setting(120.0, "rate of commands to the robot", "Hz", 50.0, 500.0)
-    realtime_priority: int = setting(50, "SCHED_FIFO priority of the loop where allowed; 0: none", "", 0, 90)
 
     speed_scale: float = setting(
         1.0, "factor on the velocity limits; while active it can only be lowered", "", 0.05, 1.0, live=True
@@ -72,6 +72,7 @@ class GateConfig:
     )
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.profile not in PROFILES:
             raise ConfigError(f"profile '{self.profile}' is unknown; known: {', '.join(PROFILES)}")
         if self.default_source not in ("", *SOURCES):
@@ -89,7 +90,7 @@ class GateConfig:
     @property
     def process_priority(self) -> int:
         """SCHED_FIFO priority of all threads but the loop: below it, above ordinary programs; 0: none."""
-        return max(self.realtime_priority - 10, 0)
+        return max(self.thread_priority - 10, 0)
 
     def _refuse_loose_ages(self) -> None:
         for name in _AGES:

@@ -2,7 +2,6 @@
 """One truth: launch file, process starter and packages agree on nodes, files and parameters."""
 
 import ast
-import dataclasses
 import py_compile
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -27,6 +26,7 @@ from gr00t_bringup.nodes import (
     shipped_checkpoint,
 )
 from gr00t_policy.core.errors import ConfigError
+from gr00t_policy.runtime.settings import settings_fields
 
 _LAUNCH_FILE = share_folder() / "launch" / "gr1.launch.py"
 _SOURCE = Path(__file__).resolve().parents[3]
@@ -47,7 +47,7 @@ def test_each_parameter_file_is_for_its_node_in_any_namespace(node):
 
 @pytest.mark.parametrize("node", NODES, ids=lambda node: node.name)
 def test_each_parameter_file_has_every_parameter_that_the_start_does_not_decide(node):
-    declared = {field.name for field in dataclasses.fields(settings_type(node))}
+    declared = set(settings_fields(settings_type(node)))
     assert set(_given(node)) == declared - DECIDED_AT_START
 
 
@@ -55,10 +55,10 @@ def test_each_parameter_file_has_every_parameter_that_the_start_does_not_decide(
 def test_each_value_in_a_parameter_file_has_the_type_and_range_its_node_demands(node):
     settings = settings_type(node)
     hints = get_type_hints(settings)
-    known = {field.name: field for field in dataclasses.fields(settings)}
+    known = settings_fields(settings)
     for name, value in _given(node).items():
         low, high = known[name].metadata.get("range", (float("-inf"), float("inf")))
-        assert isinstance(value, list) or type(value) is hints[name], name
+        assert isinstance(value, list) or type(value) is hints[known[name].name], name
         assert isinstance(value, str | list) or low <= value <= high, name
 
 
@@ -69,7 +69,7 @@ def test_each_node_is_installed_as_the_executable_that_launch_starts(node):
 
 
 def test_the_file_of_a_back_end_changes_only_parameters_that_exist():
-    by_name = {f"/**/{node.name}": {field.name for field in dataclasses.fields(settings_type(node))} for node in NODES}
+    by_name = {f"/**/{node.name}": set(settings_fields(settings_type(node))) for node in NODES}
     files = [file for backend in BACKENDS for file in parameter_files("gr1", backend, "planner")[1:]]
     assert files
     for file in files:

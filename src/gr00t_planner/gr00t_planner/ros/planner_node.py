@@ -21,10 +21,12 @@ from gr00t_policy.ros import qos
 from gr00t_policy.ros.diagnostics import PERIOD_S, Diagnostics
 from gr00t_policy.ros.engine_status import engine_status
 from gr00t_policy.ros.lifecycle import SuiteNode, run
+from gr00t_policy.ros.loop_diagnostics import loop_status
 from gr00t_policy.ros.messages import ns_from_stamp, tokens_to_message
 from gr00t_policy.runtime.backends import TimedBackend, default_cache, load_backend, open_checkpoint, shared_threads
 from gr00t_policy.runtime.pacing import PacedLoop
 from gr00t_policy.runtime.policy import Gr00tPolicy
+from gr00t_policy.runtime.quiet_process import QuietProcess
 
 _STATE_PERIOD_S = 0.5
 _WARN_PERIOD_S = 1.0
@@ -37,6 +39,7 @@ class PlannerNode(SuiteNode[PlannerConfig]):
         super().__init__("planner", PlannerConfig, **options)
         self._made: Planner | None = None
         self._loop: PacedLoop | None = None
+        self._process = QuietProcess()
         self._told: object = None
         self._diagnostics = Diagnostics(self)
 
@@ -84,7 +87,16 @@ class PlannerNode(SuiteNode[PlannerConfig]):
 
     def activate(self) -> None:
         self._planner.activate()
-        self._loop = PacedLoop("planner", self._config.rate_hz, self._tick, self._config.realtime_priority)
+        config = self._config
+        self._loop = PacedLoop(
+            "planner",
+            config.rate_hz,
+            self._tick,
+            config.thread_priority,
+            core=config.cpu_affinity,
+            spare=self._process.spare,
+        )
+        self._process.begin(lock_memory=config.lock_memory)
         self._loop.start()
         self._tell_state()
 
@@ -92,6 +104,7 @@ class PlannerNode(SuiteNode[PlannerConfig]):
         if self._loop is not None:
             self._loop.stop()
             self._loop = None
+        self._process.end()
         if self._made is not None:
             self._made.deactivate()
             self._tell_state()
@@ -141,7 +154,8 @@ class PlannerNode(SuiteNode[PlannerConfig]):
 
     def _tell_diagnostics(self) -> None:
         report = self._planner.report(time.monotonic_ns(), self.now_ns)
-        statuses = [*report_to_statuses(report, self._loop), engine_status(self._engine)]
+        loop = loop_status("loop", self._loop, self._config, self._process)
+        statuses = [*report_to_statuses(report), loop, engine_status(self._engine)]
         self._diagnostics.publish(self.get_clock().now().to_msg(), statuses)
 
 

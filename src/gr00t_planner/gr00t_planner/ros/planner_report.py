@@ -7,7 +7,6 @@ from gr00t_planner.planner import PlannerReport, State
 from gr00t_policy.ros.diagnostics import Level, Status
 from gr00t_policy.ros.messages import stamp_from_ns
 from gr00t_policy.runtime.latency import Percentiles
-from gr00t_policy.runtime.pacing import PacedLoop
 
 _LEVELS = {
     State.WAITING_FOR_INSTRUCTION: Level.OK,
@@ -40,7 +39,7 @@ def report_to_message(report: PlannerReport, stamp_ns: int, checkpoint_hash: str
     return message
 
 
-def report_to_statuses(report: PlannerReport, loop: PacedLoop | None) -> list[Status]:
+def report_to_statuses(report: PlannerReport) -> list[Status]:
     """The planner and its camera for `/diagnostics`."""
     verdict = report.verdict
     p50_s, p95_s, p99_s = _three(report.encode)
@@ -55,7 +54,6 @@ def report_to_statuses(report: PlannerReport, loop: PacedLoop | None) -> list[St
             "encode_p50_s": p50_s,
             "encode_p95_s": p95_s,
             "encode_p99_s": p99_s,
-            "deadline_misses": loop.deadline_misses if loop else 0,
             "skipped": report.skipped,
             **{f"refused.{kind}": count for kind, count in report.refused.items()},
         },

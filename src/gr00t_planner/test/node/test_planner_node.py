@@ -219,7 +219,7 @@ def test_a_node_with_an_unknown_parameter_or_without_a_checkpoint_ends_with_one_
 def test_when_the_planner_is_killed_the_controller_stops_commanding_within_its_limit(robot, planner, checkpoint):
     """The last test here. Times are those the controller wrote into its commands; a loaded machine may add to them."""
     limits = {"joint_state_timeout_s": 1.0, "token_hold_s": TOKEN_HOLD_S, "rate_hz": RATE_HZ, "head_mode": "every_tick"}
-    controller = start(CONTROLLER, checkpoint, **limits, realtime_priority=20, process_priority=0)
+    controller = start(CONTROLLER, checkpoint, **limits, thread_priority=20, process_priority=0)
     try:
         robot.say("take the cube")
         robot.until_state(ControllerState, ControllerState.RUNNING)

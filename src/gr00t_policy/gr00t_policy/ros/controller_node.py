@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Node ``controller``: joint states and conditioning tokens in, joint commands out. Logic in ``runtime/controller.py``."""
 
-import gc
 import sys
 import time
 from pathlib import Path
@@ -20,6 +19,7 @@ from gr00t_policy.ros.controller_report import report_to_message, report_to_stat
 from gr00t_policy.ros.diagnostics import PERIOD_S, Diagnostics
 from gr00t_policy.ros.engine_status import engine_status
 from gr00t_policy.ros.lifecycle import SuiteNode, run
+from gr00t_policy.ros.loop_diagnostics import loop_status
 from gr00t_policy.ros.messages import (
     JointOrder,
     chunk_to_message,
@@ -32,9 +32,10 @@ from gr00t_policy.runtime.backends import blank_tokens, default_cache, load_back
 from gr00t_policy.runtime.config import ControllerConfig
 from gr00t_policy.runtime.controller import Controller, Mode
 from gr00t_policy.runtime.head_worker import HeadWorker
-from gr00t_policy.runtime.pacing import PacedLoop, freeze_garbage
+from gr00t_policy.runtime.pacing import PacedLoop
 from gr00t_policy.runtime.policy import Gr00tPolicy
 from gr00t_policy.runtime.process_priority import lower_all_threads, raise_all_threads, raised
+from gr00t_policy.runtime.quiet_process import QuietProcess
 
 _STATE_PERIOD_S = 0.5
 _WARN_PERIOD_S = 1.0
@@ -49,6 +50,7 @@ class ControllerNode(SuiteNode[ControllerConfig]):
         self._made: Controller | None = None
         self._loop: PacedLoop | None = None
         self._worker: HeadWorker | None = None
+        self._process = QuietProcess()
         self._told: object = None
         self._joints: JointState | None = None
         self._read: JointState | None = None
@@ -101,7 +103,15 @@ class ControllerNode(SuiteNode[ControllerConfig]):
     def activate(self) -> None:
         self._controller.activate()
         self._read = self._joints
-        self._loop = PacedLoop("controller", self._config.rate_hz, self._tick, self._config.realtime_priority)
+        config = self._config
+        self._loop = PacedLoop(
+            "controller",
+            config.rate_hz,
+            self._tick,
+            config.thread_priority,
+            core=config.cpu_affinity,
+            spare=self._process.spare,
+        )
         if self._controller.mode is Mode.WORKER:
             self._worker = HeadWorker(self._controller.evaluate_news)
         else:
@@ -109,9 +119,9 @@ class ControllerNode(SuiteNode[ControllerConfig]):
             news = self._controller.inputs.tokens_came
             self._worker = HeadWorker(self._controller.prepare_news, "tokens", news)
         self._worker.start()
-        if self._controller.mode is Mode.EVERY_TICK and self._config.process_priority > 0:
-            raise_all_threads(self._config.process_priority)
-        freeze_garbage()
+        if self._controller.mode is Mode.EVERY_TICK and config.process_priority > 0:
+            raise_all_threads(config.process_priority)
+        self._process.begin(lock_memory=config.lock_memory)
         self._loop.start()
 
     def deactivate(self) -> None:
@@ -119,11 +129,9 @@ class ControllerNode(SuiteNode[ControllerConfig]):
             if thread is not None:
                 thread.stop()
         was_active, self._loop, self._worker = self._loop is not None, None, None
-        if was_active:
-            gc.unfreeze()
-            gc.enable()
-            if self._config.process_priority > 0:
-                lower_all_threads()
+        self._process.end()
+        if was_active and self._config.process_priority > 0:
+            lower_all_threads()
         if self._made is not None:
             self._made.deactivate()
             self._tell_state()
@@ -200,7 +208,8 @@ class ControllerNode(SuiteNode[ControllerConfig]):
 
     def _tell_diagnostics(self) -> None:
         report = self._controller.report(time.monotonic_ns(), self.now_ns)
-        statuses = [*report_to_statuses(report, self._loop), engine_status(self._engine)]
+        loop = loop_status("control loop", self._loop, self._config, self._process)
+        statuses = [*report_to_statuses(report), loop, engine_status(self._engine)]
         self._diagnostics.publish(self.get_clock().now().to_msg(), statuses)
 
 

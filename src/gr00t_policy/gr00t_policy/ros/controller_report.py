@@ -48,8 +48,8 @@ def report_to_message(report: ControllerReport, stamp_ns: int, loop: PacedLoop |
     return message
 
 
-def report_to_statuses(report: ControllerReport, loop: PacedLoop | None) -> list[Status]:
-    """The controller, its loop, its head and its two streams for `/diagnostics`."""
+def report_to_statuses(report: ControllerReport) -> list[Status]:
+    """The controller, its head and its two streams for `/diagnostics`."""
     verdict = report.verdict
     level = (
         Level.ERROR if verdict.state is State.HOLDING else Level.WARN if verdict.cause > Cause.NOT_ACTIVE else Level.OK
@@ -60,25 +60,9 @@ def report_to_statuses(report: ControllerReport, loop: PacedLoop | None) -> list
     streams = [_stream(name, causes, report, ages[name]) for name, causes in _STREAMS.items()]
     return [
         Status("controller", level, verdict.detail or verdict.state.name, values),
-        _loop_status(report, loop),
         Status("head", Level.OK, report.mode.name, {"rate_hz": report.head_rate_hz, **_values(report.head)}),
         *streams,
     ]
-
-
-def _loop_status(report: ControllerReport, loop: PacedLoop | None) -> Status:
-    if loop is None:
-        return Status("control loop", Level.OK, "not active")
-    values: dict[str, object] = {
-        "rate_hz": report.control_rate_hz,
-        "ticks": loop.ticks,
-        "deadline_misses": loop.deadline_misses,
-        "lateness_p99_s": loop.lateness().p99_s,
-        "duration_p99_s": loop.duration().p99_s,
-    }
-    if loop.realtime:
-        return Status("control loop", Level.OK, "SCHED_FIFO", values)
-    return Status("control loop", Level.WARN, "ordinary scheduling", values)
 
 
 def _stream(name: str, causes: tuple[Cause, ...], report: ControllerReport, age_s: float) -> Status:

@@ -2,13 +2,13 @@
 """A frozen dataclass as the ROS parameters of a node: declared, checked and read in one go, unknown names refused.
 
 Field metadata: ``description``, ``unit``, ``range`` (low, high, both allowed), ``live`` (True: may be changed while
-the node is configured; all others only before). The node must be made with
-``automatically_declare_parameters_from_overrides=True``, so that names nobody asked for are seen.
+the node is configured; all others only before), ``name`` (of the parameter, where it is not the field's).
+The node must be made with ``automatically_declare_parameters_from_overrides=True``, so that names nobody asked for are seen.
 """
 
 import math
 from collections.abc import Callable
-from dataclasses import Field, fields
+from dataclasses import Field
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
@@ -16,6 +16,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from gr00t_policy.core.errors import ConfigError
+from gr00t_policy.runtime.settings import settings_fields
 
 Settings = TypeVar("Settings")
 
@@ -25,16 +26,16 @@ _OF_ROS_PREFIXES = ("qos_overrides.",)
 
 def declare_settings(node: Node, cls: type[Settings]) -> None:
     """Declare every field of ``cls`` with its range and default or override. Raises ConfigError, naming what is wrong."""
-    known = {item.name: item for item in fields(cls)}  # type: ignore[arg-type]
+    known = settings_fields(cls)
     overrides: dict[str, Any] = node.get_parameters_by_prefix("")
     given = {name: parameter.value for name, parameter in overrides.items()}
     _refuse_unknown(node, given, known)
     hints = get_type_hints(cls)
     for name, item in known.items():
-        value = _checked(name, item, hints[name], given.get(name, item.default))
+        value = _checked(name, item, hints[item.name], given.get(name, item.default))
         if node.has_parameter(name):
             node.undeclare_parameter(name)
-        node.declare_parameter(name, _plain(value), _descriptor(item, hints[name]), ignore_override=True)
+        node.declare_parameter(name, _plain(value), _descriptor(item, hints[item.name]), ignore_override=True)
     read_settings(node, cls)
 
 
@@ -42,15 +43,15 @@ def read_settings(node: Node, cls: type[Settings]) -> Settings:
     """The declared parameters as ``cls``, whose own checks run. Raises ConfigError."""
     hints = get_type_hints(cls)
     values = {
-        item.name: _checked(item.name, item, hints[item.name], node.get_parameter(item.name).value)
-        for item in fields(cls)  # type: ignore[arg-type]
+        item.name: _checked(name, item, hints[item.name], node.get_parameter(name).value)
+        for name, item in settings_fields(cls).items()
     }
     return cls(**values)
 
 
 def guard_changes(node: Node, cls: type[Settings], is_configured: Callable[[], bool]) -> None:
     """Refuse changes that ``cls`` does not allow, and changes of fields that are not ``live`` while configured."""
-    known = {item.name: item for item in fields(cls)}  # type: ignore[arg-type]
+    known = settings_fields(cls)
     hints = get_type_hints(cls)
 
     def check(changes: list[Parameter]) -> SetParametersResult:
@@ -61,7 +62,7 @@ def guard_changes(node: Node, cls: type[Settings], is_configured: Callable[[], b
                 if is_configured() and not known[change.name].metadata.get("live", False):
                     raise ConfigError(f"parameter '{change.name}' can only be changed while the node is unconfigured")
                 values[change.name] = change.value
-            cls(**{name: _checked(name, known[name], hints[name], value) for name, value in values.items()})
+            cls(**{item.name: _checked(name, item, hints[item.name], values[name]) for name, item in known.items()})
         except ConfigError as error:
             return SetParametersResult(successful=False, reason=str(error))
         return SetParametersResult(successful=True)

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What may be set about the node ``controller``, and the one way to write a setting down."""
+"""What may be set about the node ``controller``."""
 
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 from gr00t_policy.core.errors import ConfigError
+from gr00t_policy.runtime.loop_settings import LoopSettings, time_threshold
+from gr00t_policy.runtime.settings import setting
 
 ENGINES = ("auto", "openvino", "torch")
 PRECISIONS = ("int8", "bf16", "fp32")  # of the OpenVINO engine
@@ -30,25 +31,6 @@ DEVICE_HELP = "where the torch engine runs: 'cpu', 'cuda', or 'auto': a GPU, if 
 HEAD_MODES = ("auto", "every_tick", "worker")
 
 
-def setting(
-    default: Any,
-    description: str,
-    unit: str = "",
-    low: float | None = None,
-    high: float | None = None,
-    *,
-    live: bool = False,
-) -> Any:
-    """A dataclass field that becomes a ROS parameter. low, high: both allowed; both or neither.
-
-    live: it may be changed while the node is configured.
-    """
-    metadata: dict[str, Any] = {"description": description, "unit": unit, "live": live}
-    if low is not None and high is not None:
-        metadata["range"] = (low, high)
-    return field(default=default, metadata=metadata)
-
-
 def check_choice(name: str, value: str, known: tuple[str, ...]) -> None:
     """Raises ConfigError unless ``value`` is one of ``known``."""
     if value not in known:
@@ -56,7 +38,7 @@ def check_choice(name: str, value: str, known: tuple[str, ...]) -> None:
 
 
 @dataclass(frozen=True)
-class ControllerConfig:
+class ControllerConfig(LoopSettings):
     """Settings of the controller. The ages are those of the ladder of safety states: a joint state of a robot at 120 Hz or more
     is worth holding for after 50 ms, tokens of a planner at 10 Hz after three periods.
     """
@@ -88,7 +70,7 @@ class ControllerConfig:
     chunk_rate_hz: float = setting(
         20.0, "highest rate of action_chunk, beside the first chunk from each tokens", "Hz", 0.1, 20.0
     )
-    realtime_priority: int = setting(60, "SCHED_FIFO priority of the control loop where allowed; 0: none", "", 0, 90)
+    thread_priority: int = setting(60, "SCHED_FIFO priority of the control loop where allowed; 0: none", "", 0, 90)
     process_priority: int = setting(
         50, "SCHED_FIFO priority of the node's other threads when the head runs in every tick; 0: none", "", 0, 89
     )
@@ -104,7 +86,13 @@ class ControllerConfig:
     max_future_s: float = setting(0.1, "how far a stamp may lie ahead of the clock", "s", 0.0, 1.0)
     healthy_s: float = setting(0.1, "how long all inputs must be good before commands resume", "s", 0.0, 5.0)
 
+    execution_mean_warn_us: float = time_threshold(6700.0, "mean_error", "warn")
+    execution_mean_error_us: float = time_threshold(8300.0, "mean_error", "error")
+    execution_deviation_warn_us: float = time_threshold(1500.0, "standard_deviation", "warn")
+    execution_deviation_error_us: float = time_threshold(3000.0, "standard_deviation", "error")
+
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_choice("engine", self.engine, ENGINES)
         check_choice("dtype", self.dtype, DTYPES)
         check_choice("device", self.device, DEVICES)
@@ -115,7 +103,7 @@ class ControllerConfig:
                 f"token_warn_s {self.token_warn_s}, token_hold_s {self.token_hold_s} and token_max_age_s "
                 f"{self.token_max_age_s} must not descend"
             )
-        if 0 < self.realtime_priority <= self.process_priority:
+        if 0 < self.thread_priority <= self.process_priority:
             raise ConfigError(
-                f"realtime_priority {self.realtime_priority} must be above process_priority {self.process_priority}"
+                f"thread_priority {self.thread_priority} must be above process_priority {self.process_priority}"
             )

@@ -4,6 +4,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
@@ -14,6 +15,17 @@ class Percentiles:
     p95_s: float
     p99_s: float
     max_s: float
+    count: int
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Mean, standard deviation, smallest and largest of ``count`` values, in their unit; all 0 when there are none."""
+
+    mean: float
+    std: float
+    min: float
+    max: float
     count: int
 
 
@@ -33,12 +45,23 @@ class DurationRing:
         """The last value, 0 before the first."""
         return float(self._values[(self.total - 1) % len(self._values)]) if self.total else 0.0
 
+    def values(self) -> NDArray[np.float64]:
+        """A copy of what is kept (N,) [s], in no order."""
+        return self._values[: min(self.total, len(self._values))].copy()
+
     def percentiles(self) -> Percentiles:
-        kept = self._values[: min(self.total, len(self._values))].copy()
+        kept = self.values()
         if len(kept) == 0:
             return Percentiles(0.0, 0.0, 0.0, 0.0, 0)
         p50, p95, p99 = np.percentile(kept, (50, 95, 99))
         return Percentiles(float(p50), float(p95), float(p99), float(kept.max()), len(kept))
+
+
+def spread(values: NDArray[np.float64]) -> Spread:
+    """Of values (N,)."""
+    if len(values) == 0:
+        return Spread(0.0, 0.0, 0.0, 0.0, 0)
+    return Spread(float(values.mean()), float(values.std()), float(values.min()), float(values.max()), len(values))
 
 
 class RateMeter:

@@ -2,26 +2,41 @@
 """A loop on an absolute schedule of the steady clock, in its own thread, with real-time priority where allowed.
 
 Slot k is at start + k / rate. A tick that ends after the next slot is a deadline miss; the loop then skips to the next
-future slot and counts the slots it lost: it never runs late ticks in a burst. Sleeping is ``clock_nanosleep`` to an
-absolute time, which does not drift and releases the GIL.
+future slot and counts the slots it lost: it never runs late ticks in a burst. A slot that comes less than a quarter of a
+period after the begin of a late tick is skipped too. Sleeping is ``clock_nanosleep`` to an absolute time of the steady clock,
+which does not drift, does not follow jumps of the system clock, and releases the GIL.
 """
 
 import ctypes
 import ctypes.util
 import errno
-import gc
 import logging
 import os
+import resource
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
-from gr00t_policy.runtime.latency import DurationRing, Percentiles
+import numpy as np
+
+from gr00t_policy.runtime.latency import DurationRing, Percentiles, Spread, spread
 
 _log = logging.getLogger(__name__)
 _libc = ctypes.CDLL(ctypes.util.find_library("c"), use_errno=True)
 _TIMER_ABSTIME = 1
 _NS = 1_000_000_000
+_WINDOW_S = 10.0  # what statistics look back on
+_CLOSEST = 4  # two ticks begin at least a period / _CLOSEST apart
+
+
+@dataclass(frozen=True)
+class ThreadUsage:
+    """What the kernel counted for the loop's thread since it began."""
+
+    page_faults: int = 0  # without the disk
+    disk_page_faults: int = 0
+    preempted: int = 0  # involuntary context switches
 
 
 class _Timespec(ctypes.Structure):
@@ -31,9 +46,10 @@ class _Timespec(ctypes.Structure):
 class PacedLoop:
     """Calls ``tick(now_ns)`` with the steady clock's time, ``rate_hz`` times a second, until ``stop``.
 
-    realtime_priority: SCHED_FIFO priority of the loop's thread, 0 = ordinary; without the right to it the loop runs
-    at ordinary priority and ``realtime`` is False. An exception of ``tick`` ends the loop: it is logged, and
-    ``failure`` holds it for the owner, who must go to a safe state. ``on_failure`` is called from the thread then.
+    priority: SCHED_FIFO priority of the loop's thread, 0 = ordinary; without the right to it the loop runs at
+    ordinary priority and ``realtime`` is False. core: the thread keeps to it, -1 = any. spare: called after each tick with the
+    nanoseconds left to the next slot. An exception of ``tick`` ends the loop: it is logged, and ``failure`` holds it for
+    the owner, who must go to a safe state. ``on_failure`` is called from the thread then.
     """
 
     def __init__(
@@ -41,18 +57,26 @@ class PacedLoop:
         name: str,
         rate_hz: float,
         tick: Callable[[int], object],
-        realtime_priority: int = 0,
+        priority: int = 0,
         on_failure: Callable[[BaseException], object] | None = None,
+        *,
+        core: int = -1,
+        spare: Callable[[int], object] | None = None,
     ) -> None:
         self.period_ns = round(_NS / rate_hz)
+        self.nominal_hz = rate_hz
         self.realtime = False
+        self.priority, self.core = priority, core
+        self.usage = ThreadUsage()
         self.failure: BaseException | None = None
         self.ticks = 0
         self.deadline_misses = 0
         self.slots_skipped = 0
-        self._name, self._tick, self._priority, self._on_failure = name, tick, realtime_priority, on_failure
-        self._lateness, self._duration = DurationRing(), DurationRing()
+        self._name, self._tick, self._on_failure, self._spare = name, tick, on_failure, spare
+        kept = max(round(_WINDOW_S * rate_hz), 16)
+        self._lateness, self._duration, self._period = DurationRing(kept), DurationRing(kept), DurationRing(kept)
         self._stamps_ns: list[int] = [0, 0]  # first and newest wake-up
+        self._ticks_per_second = max(round(rate_hz), 2)
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
@@ -74,6 +98,14 @@ class PacedLoop:
         """How long each tick took."""
         return self._duration.percentiles()
 
+    def periodicity_hz(self) -> Spread:
+        """One over the time between the begins of two ticks, of the last ten seconds."""
+        return spread(1.0 / np.maximum(self._period.values(), 1e-9))
+
+    def execution_us(self) -> Spread:
+        """How long each tick took, of the last ten seconds."""
+        return spread(1e6 * self._duration.values())
+
     def start(self) -> None:
         self._thread.start()
 
@@ -84,7 +116,8 @@ class PacedLoop:
             self._thread.join(timeout_s)
 
     def _run(self) -> None:
-        self.realtime = set_realtime_priority(self._priority) if self._priority > 0 else False
+        self.realtime = set_realtime_priority(self.priority) if self.priority > 0 else False
+        self.core = self.core if self.core >= 0 and keep_to_core(self.core) else -1
         slot_ns = time.monotonic_ns() + self.period_ns
         try:
             sleep_until_ns(slot_ns)
@@ -100,7 +133,11 @@ class PacedLoop:
     def _once(self, slot_ns: int) -> int:
         """One tick; returns the next slot."""
         began_ns = time.monotonic_ns()
-        self._stamps_ns[self.ticks > 0] = began_ns
+        if self.ticks > 0:
+            self._period.add((began_ns - self._stamps_ns[1]) / _NS)
+        else:
+            self._stamps_ns[0] = began_ns
+        self._stamps_ns[1] = began_ns
         self._tick(began_ns)
         ended_ns = time.monotonic_ns()
         self.ticks += 1
@@ -109,10 +146,19 @@ class PacedLoop:
         slot_ns += self.period_ns
         if ended_ns > slot_ns:
             self.deadline_misses += 1
-            lost = (ended_ns - slot_ns) // self.period_ns + 1
-            self.slots_skipped += lost
-            slot_ns += lost * self.period_ns
+            slot_ns += self._skip((ended_ns - slot_ns) // self.period_ns + 1)
+        if slot_ns - began_ns < self.period_ns // _CLOSEST:
+            slot_ns += self._skip(1)
+        if self.ticks % self._ticks_per_second == 1:
+            self.usage = _thread_usage()
+        if self._spare is not None:
+            self._spare(slot_ns - time.monotonic_ns())
         return slot_ns
+
+    def _skip(self, slots: int) -> int:
+        """Count slots that will not be run; returns their length."""
+        self.slots_skipped += slots
+        return slots * self.period_ns
 
 
 def sleep_until_ns(deadline_ns: int) -> None:
@@ -136,11 +182,17 @@ def set_realtime_priority(priority: int) -> bool:
     return True
 
 
-def freeze_garbage() -> None:
-    """Take the collector out of a control process: what exists now is kept for good, and it never runs again.
+def keep_to_core(core: int) -> bool:
+    """The calling thread runs on this core alone; False (and a warning) where there is no such core for it."""
+    try:
+        os.sched_setaffinity(0, {core})
+    except OSError as error:
+        allowed = ", ".join(map(str, sorted(os.sched_getaffinity(0))))
+        _log.warning("the loop's thread is not kept to core %d (%s); this process may use: %s", core, error, allowed)
+        return False
+    return True
 
-    A full collection with torch and rclpy loaded takes tens of milliseconds, several control periods.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.disable()
+
+def _thread_usage() -> ThreadUsage:
+    used = resource.getrusage(resource.RUSAGE_THREAD)
+    return ThreadUsage(used.ru_minflt, used.ru_majflt, used.ru_nivcsw)

@@ -49,7 +49,7 @@ PATIENT = {
     "engine": "torch",
     "head_mode": "every_tick",
     "rate_hz": RATE_HZ,
-    "realtime_priority": 0,
+    "thread_priority": 0,
     "process_priority": 0,
     "joint_state_timeout_s": 0.5,
     "token_warn_s": 0.5,
@@ -189,6 +189,11 @@ def test_commands_name_the_policys_joints_and_are_reached_one_tick_after_now(ben
     }
     engine = next(s for s in bench.heard[DiagnosticArray][-1].status if s.name == "controller: engine")
     assert {pair.key: pair.value for pair in engine.values} == {"engine": "torch", "precision": "float32"}
+    loop = next(status for status in bench.heard[DiagnosticArray][-1].status if status.name.endswith("control loop"))
+    values = {item.key: item.value for item in loop.values}
+    assert float(values["desired_rate_hz"]) == RATE_HZ
+    assert float(values["periodicity.mean_hz"]) > 0 and float(values["execution_time.max_us"]) > 0
+    assert float(values["wake_up_lateness.p50_us"]) <= float(values["wake_up_lateness.max_us"])
 
 
 def test_the_start_check_and_a_refusal_are_in_the_diagnostics():

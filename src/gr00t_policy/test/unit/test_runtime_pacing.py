@@ -1,6 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The paced loop keeps absolute slots, counts what it misses, never bursts, and stops cleanly."""
 
+import gc
+import os
+import signal
+import subprocess
+import sys
 import threading
 import time
 
@@ -34,7 +39,95 @@ def test_ticks_lie_on_multiples_of_the_period_even_after_an_overrun():
     assert slots[4] > 3.4, "the slots lost to the overrun are skipped"
     assert slots.min() > 0.02, "no burst afterwards"
     phases = (np.array(stamps) - stamps[0] + loop.period_ns // 2) % loop.period_ns - loop.period_ns // 2
-    assert np.median(np.abs(phases)) < 4 * MS
+    assert np.median(np.abs(phases - np.median(phases))) < 4 * MS
+
+
+def test_late_ticks_never_come_in_a_burst_whatever_makes_them_late():
+    """Two ticks begin at least a quarter of a period apart, and no slot is run twice."""
+    delays = np.random.default_rng(0).choice([0.0, 0.3, 0.8, 0.99, 1.4, 3.2], 60)
+    stamps: list[int] = []
+
+    def tick(now_ns: int) -> None:
+        stamps.append(now_ns)
+        time.sleep(0.005 * delays[len(stamps) % 60])
+
+    loop = PacedLoop("test", 200.0, tick)
+    run_for(loop, 0.8)
+    steps = np.diff(stamps) / loop.period_ns
+    assert loop.deadline_misses > 5 and loop.slots_skipped >= loop.deadline_misses
+    assert steps.min() >= 0.25
+    slots = (stamps[-1] - stamps[0]) / loop.period_ns
+    assert len(stamps) - 1 + loop.slots_skipped == pytest.approx(slots, abs=2), "each slot was run or counted"
+
+
+def test_a_process_that_was_stopped_for_300_ms_goes_on_in_its_slots_without_making_up_for_it():
+    program = (
+        "import sys, time\nfrom gr00t_policy.runtime.pacing import PacedLoop\n"
+        "loop = PacedLoop('test', 100.0, lambda now_ns: print(now_ns, flush=True))\nloop.start()\ntime.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as process:
+        try:
+            stamps = [int(process.stdout.readline()) for _ in range(20)]
+            process.send_signal(signal.SIGSTOP)
+            time.sleep(0.3)
+            process.send_signal(signal.SIGCONT)
+            stamps += [int(process.stdout.readline()) for _ in range(30)]
+        finally:
+            process.kill()
+    steps_ms = np.diff(stamps) / MS
+    assert steps_ms.max() > 280
+    after = steps_ms[int(np.argmax(steps_ms)) + 1 :]
+    assert after.min() >= 2.5, "no burst"
+    assert len(after[after < 7.5]) <= len(after[after > 12.5]) + 1, "nothing is made up for"
+
+
+def test_a_thread_that_holds_the_interpreter_makes_ticks_late_but_not_many_at_once():
+    stamps: list[int] = []
+    loop = PacedLoop("test", 200.0, stamps.append)
+    garbage = [[place] for place in range(400_000)]
+    loop.start()
+    time.sleep(0.1)
+    for _ in range(3):
+        gc.collect()  # in one piece, with the interpreter lock
+    time.sleep(0.1)
+    loop.stop()
+    assert garbage and np.diff(stamps).min() >= loop.period_ns / 4
+    assert loop.lateness().max_s > 0.005 and loop.slots_skipped > 0
+
+
+def test_a_loop_keeps_to_its_core_and_says_so():
+    core = sorted(os.sched_getaffinity(0))[-1]
+    seen: list[set[int]] = []
+    loop = PacedLoop("test", 200.0, lambda _: seen.append(os.sched_getaffinity(0)), core=core)
+    run_for(loop, 0.05)
+    assert seen[0] == {core} and loop.core == core
+    assert os.sched_getaffinity(0) != {core} or len(os.sched_getaffinity(0)) == 1, "other threads are free"
+
+
+def test_a_core_that_does_not_exist_is_a_warning_with_the_cores_there_are(caplog):
+    loop = PacedLoop("test", 200.0, lambda _: None, core=1000)
+    run_for(loop, 0.05)
+    assert loop.core == -1 and loop.ticks > 0
+    assert "not kept to core 1000" in caplog.text and "this process may use: 0" in caplog.text
+
+
+def test_spare_time_is_offered_after_each_tick_and_never_longer_than_a_period():
+    offered: list[int] = []
+    loop = PacedLoop("test", 100.0, lambda _: time.sleep(0.004), spare=offered.append)
+    run_for(loop, 0.2)
+    assert len(offered) == loop.ticks
+    assert max(offered) < 6 * MS + loop.period_ns
+
+
+def test_statistics_of_the_loop_are_those_of_its_ticks():
+    stamps: list[int] = []
+    loop = PacedLoop("test", 100.0, stamps.append)
+    run_for(loop, 0.4)
+    rates = 1e9 / np.diff(stamps)
+    found = loop.periodicity_hz()
+    assert (found.count, found.mean, found.std) == (len(rates), pytest.approx(rates.mean()), pytest.approx(rates.std()))
+    assert (found.min, found.max) == (pytest.approx(rates.min()), pytest.approx(rates.max()))
+    assert loop.execution_us().count == loop.ticks
 
 
 def test_a_tick_that_raises_ends_the_loop_and_tells_its_owner():

@@ -19,15 +19,17 @@ from gr00t_policy.core.errors import ConfigError, MessageError
 from gr00t_policy.ros import qos
 from gr00t_policy.ros.diagnostics import PERIOD_S, Diagnostics
 from gr00t_policy.ros.lifecycle import SuiteNode, run
+from gr00t_policy.ros.loop_diagnostics import loop_status
 from gr00t_policy.ros.messages import JointOrder, command_to_message, joint_state_to_positions, ns_from_stamp
 from gr00t_policy.runtime.latency import RateMeter
-from gr00t_policy.runtime.pacing import PacedLoop, freeze_garbage
+from gr00t_policy.runtime.pacing import PacedLoop
 from gr00t_policy.runtime.process_priority import raise_all_threads
+from gr00t_policy.runtime.quiet_process import QuietProcess
 from gr00t_safety.checks import Refusal
 from gr00t_safety.config import SOURCES, GateConfig
 from gr00t_safety.gate import Gate, GateReport
 from gr00t_safety.ladder import State
-from gr00t_safety.ros.conversion import CommandReader, loop_to_status, report_to_message, report_to_statuses
+from gr00t_safety.ros.conversion import CommandReader, report_to_message, report_to_statuses
 from gr00t_safety.ros.services import GateServices
 
 _STATE_PERIOD_S, _WATCH_PERIOD_S, _WARN_PERIOD_S = 0.5, 0.1, 1.0
@@ -41,6 +43,7 @@ class CommandGateNode(SuiteNode[GateConfig]):
         self._lock = threading.Lock()
         self._gate: Gate | None = None
         self._loop: PacedLoop | None = None
+        self._process = QuietProcess()
         self._rate = RateMeter()
         self._told = ("", "")
         self._diagnostics = Diagnostics(self)
@@ -69,20 +72,28 @@ class CommandGateNode(SuiteNode[GateConfig]):
             self.keep_timer(period_s, callback)
         if settings.process_priority > 0:
             raise_all_threads(settings.process_priority)
-        freeze_garbage()
         self._tell_state()
 
     def activate(self) -> None:
         with self._lock:
             self.gate.activate()
         self._rate, config = RateMeter(), self.gate.config
-        self._loop = PacedLoop("command_gate", config.tick_rate_hz, self._tick, config.realtime_priority)
+        self._loop = PacedLoop(
+            "command_gate",
+            config.tick_rate_hz,
+            self._tick,
+            config.thread_priority,
+            core=config.cpu_affinity,
+            spare=self._process.spare,
+        )
+        self._process.begin(lock_memory=config.lock_memory)
         self._loop.start()
 
     def deactivate(self) -> None:
         if self._loop is not None:
             self._loop.stop()
             self._loop = None
+        self._process.end()
         if self._gate is not None:
             with self._lock:
                 self._gate.deactivate()
@@ -177,8 +188,8 @@ class CommandGateNode(SuiteNode[GateConfig]):
     def _tell_diagnostics(self) -> None:
         with self._lock:
             report = self.gate.report(time.monotonic_ns())
-        loop = [loop_to_status(self._loop)] if self._loop is not None else []
-        self._diagnostics.publish(self.get_clock().now().to_msg(), report_to_statuses(report) + loop)
+        loop = loop_status("loop", self._loop, self.gate.config, self._process)
+        self._diagnostics.publish(self.get_clock().now().to_msg(), [*report_to_statuses(report), loop])
 
     def _watch_loop(self) -> None:
         """A gate whose loop has died must not look alive: raise its error here, which ends the process."""

@@ -8,7 +8,6 @@ from gr00t_policy.core.embodiment import Embodiment
 from gr00t_policy.core.types import JointCommand
 from gr00t_policy.ros.diagnostics import Level, Status
 from gr00t_policy.ros.messages import JointOrder, command_from_message, ns_from_stamp, stamp_from_ns
-from gr00t_policy.runtime.pacing import PacedLoop
 from gr00t_safety.gate import GateReport
 from gr00t_safety.ladder import State
 
@@ -69,24 +68,6 @@ def report_to_statuses(report: GateReport) -> list[Status]:
         },
     )
     return [gate, _stream("command stream", report.command_age_s), _stream("joint states", report.joint_state_age_s)]
-
-
-def loop_to_status(loop: PacedLoop) -> Status:
-    """The gate's own loop for `/diagnostics`."""
-    lateness = loop.lateness()
-    return Status(
-        name="loop",
-        level=Level.OK if loop.realtime else Level.WARN,
-        message="real-time priority" if loop.realtime else "no real-time priority: may be late under load",
-        values={
-            "rate_hz": loop.rate_hz,
-            "deadline_misses": loop.deadline_misses,
-            "slots_skipped": loop.slots_skipped,
-            "lateness_p99_s": lateness.p99_s,
-            "lateness_max_s": lateness.max_s,
-            "tick_p99_s": loop.duration().p99_s,
-        },
-    )
 
 
 def _stream(name: str, age_s: float) -> Status:

@@ -4,14 +4,15 @@
 from dataclasses import dataclass
 
 from gr00t_policy.core.errors import ConfigError
-from gr00t_policy.runtime.config import setting
+from gr00t_policy.runtime.loop_settings import LoopSettings, time_threshold
+from gr00t_policy.runtime.settings import setting
 from gr00t_sim.looks import looks_named
 
 PHYSICS_RATE_HZ = 500  # one physics step is 2 ms
 
 
 @dataclass(frozen=True)
-class SimConfig:
+class SimConfig(LoopSettings):
     """Settings of the node ``sim``. Rates of joint states and clock divide the physics rate of 500 Hz."""
 
     autostart: bool = setting(False, "configure and activate by itself after start")
@@ -31,9 +32,15 @@ class SimConfig:
     command_timeout_s: float = setting(
         0.1, "without a command for this long the joint targets are held", "s", 0.02, 1.0
     )
-    realtime_priority: int = setting(45, "SCHED_FIFO priority of the physics loop where allowed; 0: none", "", 0, 90)
+    thread_priority: int = setting(45, "SCHED_FIFO priority of the physics loop where allowed; 0: none", "", 0, 90)
+
+    execution_mean_warn_us: float = time_threshold(6000.0, "mean_error", "warn")
+    execution_mean_error_us: float = time_threshold(8000.0, "mean_error", "error")
+    execution_deviation_warn_us: float = time_threshold(2000.0, "standard_deviation", "warn")
+    execution_deviation_error_us: float = time_threshold(4000.0, "standard_deviation", "error")
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         looks_named(self.looks)
         for name in ("joint_state_rate_hz", "clock_rate_hz"):
             rate_hz = getattr(self, name)
@@ -49,7 +56,7 @@ class SimConfig:
     @property
     def process_priority(self) -> int:
         """SCHED_FIFO priority of all threads but physics: cameras and receivers; 0: none."""
-        return max(self.realtime_priority - 20, 0)
+        return max(self.thread_priority - 20, 0)
 
     @property
     def slices_per_clock(self) -> int:

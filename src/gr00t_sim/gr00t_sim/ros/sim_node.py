@@ -20,9 +20,11 @@ from gr00t_policy.core.errors import Gr00tError, MessageError
 from gr00t_policy.ros import qos
 from gr00t_policy.ros.diagnostics import PERIOD_S, Diagnostics
 from gr00t_policy.ros.lifecycle import SuiteNode, run
+from gr00t_policy.ros.loop_diagnostics import loop_status
 from gr00t_policy.ros.messages import JointOrder, positions_to_joint_state, rgb_to_image, stamp_from_ns
 from gr00t_policy.runtime.pacing import PacedLoop
 from gr00t_policy.runtime.process_priority import lower_all_threads, raise_all_threads
+from gr00t_policy.runtime.quiet_process import QuietProcess
 from gr00t_sim.ros.cameras import CameraThread, Picture
 from gr00t_sim.ros.config import SimConfig
 from gr00t_sim.ros.conversion import CommandReader, verdict_to_message, world_to_status
@@ -42,6 +44,8 @@ class SimNode(SuiteNode[SimConfig]):
         self._system_clock = Clock(clock_type=ClockType.SYSTEM_TIME)
         self._world: LiveWorld | None = None
         self._threads: list[PacedLoop | CameraThread] = []
+        self._loop: PacedLoop | None = None
+        self._process = QuietProcess()
         self._slices = 0
         self._diagnostics = Diagnostics(self)
 
@@ -99,11 +103,22 @@ class SimNode(SuiteNode[SimConfig]):
                 )
             )
         self.world.resume(time.monotonic_ns())
-        self._start(PacedLoop("physics", settings.joint_state_rate_hz, self._advance, settings.realtime_priority))
+        self._loop = PacedLoop(
+            "physics",
+            settings.joint_state_rate_hz,
+            self._advance,
+            settings.thread_priority,
+            core=settings.cpu_affinity,
+            spare=self._process.spare,
+        )
+        self._process.begin(lock_memory=settings.lock_memory)
+        self._start(self._loop)
 
     def deactivate(self) -> None:
         while self._threads:
             self._threads.pop().stop()
+        self._loop = None
+        self._process.end()
         lower_all_threads()
 
     def cleanup(self) -> None:
@@ -164,7 +179,8 @@ class SimNode(SuiteNode[SimConfig]):
 
     def _tell_diagnostics(self) -> None:
         stamp = stamp_from_ns(self.stamp_ns)
-        self._diagnostics.publish(stamp, [world_to_status(self.world, self.world.verdict())])
+        loop = loop_status("loop", self._loop, self._settings, self._process)
+        self._diagnostics.publish(stamp, [world_to_status(self.world, self.world.verdict()), loop])
 
     def _watch_threads(self) -> None:
         """A simulator whose physics or cameras have died must not look alive: raise, which ends the process."""

@@ -4,17 +4,18 @@
 from dataclasses import dataclass
 
 from gr00t_policy.core.errors import ConfigError
-from gr00t_policy.runtime.config import setting
+from gr00t_policy.runtime.loop_settings import LoopSettings
+from gr00t_policy.runtime.settings import setting
 
 
 @dataclass(frozen=True)
-class RetargeterConfig:
+class RetargeterConfig(LoopSettings):
     """Settings of the retargeter. The operator's ages are those of the gate: silence of 100 ms holds, of 500 ms disengages."""
 
     autostart: bool = setting(False, "configure and activate by itself after start")
     embodiment: str = setting("gr1", "robot that is driven: a shipped name or a file")
     rate_hz: float = setting(120.0, "rate of commands", "Hz", 50.0, 500.0)
-    realtime_priority: int = setting(55, "SCHED_FIFO priority of the loop where allowed; 0: none", "", 0, 90)
+    thread_priority: int = setting(55, "SCHED_FIFO priority of the loop where allowed; 0: none", "", 0, 90)
     use_waist: bool = setting(False, "the waist helps the arms; never with its transport pins in")
     use_head: bool = setting(
         False, "the neck follows the person's head; the policy does not move it, so data for it should not"
@@ -47,6 +48,7 @@ class RetargeterConfig:
     calibration_s: float = setting(2.0, "how long a calibration looks at the person", "s", 0.5, 20.0)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.operator_hold_s > self.operator_disengage_s:
             raise ConfigError(
                 f"operator_hold_s {self.operator_hold_s} must not be above operator_disengage_s {self.operator_disengage_s}"

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Node ``retargeter``: the person's samples and joint states in, joint commands out. Logic in ``retargeting/retargeter.py``."""
 
-import gc
 import sys
 import threading
 import time
@@ -18,6 +17,7 @@ from gr00t_policy.core.errors import MessageError
 from gr00t_policy.ros import qos
 from gr00t_policy.ros.diagnostics import PERIOD_S, Diagnostics
 from gr00t_policy.ros.lifecycle import SuiteNode, run
+from gr00t_policy.ros.loop_diagnostics import loop_status
 from gr00t_policy.ros.messages import (
     JointOrder,
     command_from_message,
@@ -25,7 +25,8 @@ from gr00t_policy.ros.messages import (
     joint_state_to_positions,
     ns_from_stamp,
 )
-from gr00t_policy.runtime.pacing import PacedLoop, freeze_garbage
+from gr00t_policy.runtime.pacing import PacedLoop
+from gr00t_policy.runtime.quiet_process import QuietProcess
 from gr00t_teleop.operator_message import state_from_message
 from gr00t_teleop.retargeting.config import RetargeterConfig
 from gr00t_teleop.retargeting.retargeter import Retargeter
@@ -43,6 +44,7 @@ class RetargeterNode(SuiteNode[RetargeterConfig]):
         self._lock = threading.Lock()
         self._made: Retargeter | None = None
         self._loop: PacedLoop | None = None
+        self._process = QuietProcess()
         self._told: object = None
         self._diagnostics = Diagnostics(self)
 
@@ -72,16 +74,22 @@ class RetargeterNode(SuiteNode[RetargeterConfig]):
         with self._lock:
             self.retargeter.activate()
         config = self.retargeter.config
-        self._loop = PacedLoop("retargeter", config.rate_hz, self._tick, config.realtime_priority)
-        freeze_garbage()
+        self._loop = PacedLoop(
+            "retargeter",
+            config.rate_hz,
+            self._tick,
+            config.thread_priority,
+            core=config.cpu_affinity,
+            spare=self._process.spare,
+        )
+        self._process.begin(lock_memory=config.lock_memory)
         self._loop.start()
 
     def deactivate(self) -> None:
         if self._loop is not None:
             self._loop.stop()
             self._loop = None
-            gc.unfreeze()
-            gc.enable()
+        self._process.end()
         if self._made is not None:
             with self._lock:
                 self._made.deactivate()
@@ -158,7 +166,8 @@ class RetargeterNode(SuiteNode[RetargeterConfig]):
     def _tell_diagnostics(self) -> None:
         with self._lock:
             report = self.retargeter.report(time.monotonic_ns(), self.now_ns)
-        self._diagnostics.publish(self.get_clock().now().to_msg(), report_to_statuses(report, self._loop))
+        loop = loop_status("loop", self._loop, self.retargeter.config, self._process)
+        self._diagnostics.publish(self.get_clock().now().to_msg(), [*report_to_statuses(report), loop])
 
     def _watch_loop(self) -> None:
         """A retargeter whose loop has died must not look alive: raise its error here, which ends the process."""

@@ -5,7 +5,6 @@ from gr00t_msgs.msg import GateState, TeleopState
 
 from gr00t_policy.ros.diagnostics import Level, Status
 from gr00t_policy.ros.messages import stamp_from_ns
-from gr00t_policy.runtime.pacing import PacedLoop
 from gr00t_teleop.retargeting.engagement import State
 from gr00t_teleop.retargeting.retargeter import RetargeterReport
 
@@ -39,8 +38,8 @@ def report_to_message(report: RetargeterReport, stamp_ns: int) -> TeleopState:
     return message
 
 
-def report_to_statuses(report: RetargeterReport, loop: PacedLoop | None) -> list[Status]:
-    """The retargeter, the person's samples and the loop for `/diagnostics`."""
+def report_to_statuses(report: RetargeterReport) -> list[Status]:
+    """The retargeter and the person's samples for `/diagnostics`."""
     values = {
         "state": report.state.name,
         "arm_scale": report.scale,
@@ -54,14 +53,4 @@ def report_to_statuses(report: RetargeterReport, loop: PacedLoop | None) -> list
     return [
         Status("retargeter", _LEVELS.get(report.state, Level.OK), report.reason or report.state.name, values),
         Status("operator", Level.OK if ever else Level.STALE, report.source or "nothing yet", person),
-        _loop(loop),
     ]
-
-
-def _loop(loop: PacedLoop | None) -> Status:
-    if loop is None:
-        return Status("loop", Level.OK, "not active")
-    values = {"rate_hz": loop.rate_hz, "deadline_misses": loop.deadline_misses, "tick_p99_s": loop.duration().p99_s}
-    if loop.realtime:
-        return Status("loop", Level.OK, "SCHED_FIFO", values)
-    return Status("loop", Level.WARN, "ordinary scheduling", values)
