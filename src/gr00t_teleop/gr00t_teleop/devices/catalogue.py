@@ -32,6 +32,7 @@ def make_device(config: OperatorConfig, given: Surroundings) -> Device:
         "webxr": _webxr,
         "vision_pro": _vision_pro,
         "trackers": _trackers,
+        "xsens": _xsens,
         "gamepad": _gamepad,
         "keyboard": _keyboard,
         "replay": _replay,
@@ -61,6 +62,15 @@ def _trackers(config: OperatorConfig, given: Surroundings) -> Device:
     options = TrackerOptions(config.pose_axes == "y_up", config.left_mount, config.right_mount, config.max_age_s)
     gloves = ManusGloves() if config.gloves == "manus" else None
     return Trackers(options, given.topics, _clutch(config, given), gloves, given.now_ns)
+
+
+def _xsens(config: OperatorConfig, given: Surroundings) -> Device:
+    from gr00t_teleop.devices.xsens import Xsens, XsensOptions
+
+    options = XsensOptions(
+        config.host, config.xsens_port, config.xsens_sender, config.xsens_character, config.max_age_s
+    )
+    return Xsens(options, given.topics, _clutch(config, given), given.now_ns)
 
 
 def _gamepad(config: OperatorConfig, given: Surroundings) -> Device:

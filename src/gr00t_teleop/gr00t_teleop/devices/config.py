@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from gr00t_policy.core.errors import ConfigError
 from gr00t_policy.runtime.config import check_choice, setting
 
-DEVICES = ("webxr", "vision_pro", "trackers", "gamepad", "keyboard", "replay")
+DEVICES = ("webxr", "vision_pro", "trackers", "xsens", "gamepad", "keyboard", "replay")
 CLUTCHES = ("topic", "keyboard", "gesture")
 GLOVES = ("none", "manus")
 POSE_AXES = ("z_up", "y_up")
@@ -22,14 +22,16 @@ class OperatorConfig:
     max_age_s: float = setting(0.15, "age from which a sample is not published", "s", 0.02, 1.0)
     restart_s: float = setting(1.0, "how long a broken device rests before it is started again", "s", 0.1, 60.0)
     host: str = setting(
-        "127.0.0.1", "webxr: address to listen on; '0.0.0.0' opens the page to the network, which a headset needs"
+        "127.0.0.1", "webxr, xsens: address to listen on; '0.0.0.0' opens it to the network, which a headset needs"
     )
     port: int = setting(8443, "webxr: port of the page", "", 0, 65535)
     certificate_folder: str = setting("", "webxr: where certificate and key lie; empty: in the user's data folder")
     pairing_code: str = setting("", "webxr: code a headset must give, 6 or more characters; empty: drawn at each start")
     vision_pro_address: str = setting("", "vision_pro: IPv4 address of the headset, as its app shows it")
     vision_pro_port: int = setting(12345, "vision_pro: port of the headset's app", "", 1, 65535)
-    clutch: str = setting("topic", "clutch of trackers: 'topic', 'keyboard' (space bar) or 'gesture' (needs gloves)")
+    clutch: str = setting(
+        "topic", "clutch of trackers and xsens: 'topic', 'keyboard' (space bar) or 'gesture' (needs gloves)"
+    )
     gloves: str = setting("none", "trackers: where fingers come from, 'none' or 'manus'")
     pose_axes: str = setting(
         "z_up", "trackers: axes of the poses, 'z_up' (x forward, y left) or 'y_up' (x right, z back)"
@@ -40,6 +42,11 @@ class OperatorConfig:
     right_mount: tuple[float, ...] = setting(
         (0.0,) * 6, "trackers: the right wrist in its tracker's axes: x, y, z, then roll, pitch, yaw", "m, rad"
     )
+    xsens_port: int = setting(9763, "xsens: UDP port to which MVN's Network Streamer sends", "", 0, 65535)
+    xsens_sender: str = setting(
+        "", "xsens: IPv4 address of MVN's computer, where it is another; datagrams of others are refused"
+    )
+    xsens_character: int = setting(0, "xsens: which of MVN's characters drives", "", 0, 255)
     speed_m_s: float = setting(0.15, "keyboard, gamepad: speed of a wrist", "m/s", 0.01, 0.5)
     turn_rad_s: float = setting(0.6, "keyboard, gamepad: turning speed of a wrist", "rad/s", 0.05, 2.0)
     bag: str = setting("", "replay: folder of the bag whose operator_state is played")

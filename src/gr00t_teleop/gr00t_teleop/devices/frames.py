@@ -18,6 +18,12 @@ Array = NDArray[np.float64]
 
 # Columns: where a headset's x (right), y (up) and z (back) go.
 ROS_FROM_Y_UP: Array = np.array([[0.0, 0.0, -1.0], [-1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+# MVN's world is ours; its segments have the world's axes in a T pose, palms down: a left hand then points to y, a right
+# one to -y. The turns (7,) from a hand's or finger's segment to our axes, x along it and z out of its back.
+OURS_FROM_MVN_HAND: dict[str, Array] = {
+    "left": np.array([0.0, 0.0, 0.0, 0.0, 0.0, np.sqrt(0.5), np.sqrt(0.5)]),
+    "right": np.array([0.0, 0.0, 0.0, 0.0, 0.0, -np.sqrt(0.5), np.sqrt(0.5)]),
+}
 _NOT_ORTHONORMAL = 1e-2  # float32 round-off of a headset's matrix is below 1e-5; a wrong layout is not
 _WRIST, _MIDDLE = KEYPOINTS.index("wrist"), KEYPOINTS.index("middle_proximal")
 _INDEX, _LITTLE = KEYPOINTS.index("index_proximal"), KEYPOINTS.index("little_proximal")
