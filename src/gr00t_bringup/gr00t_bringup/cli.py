@@ -136,6 +136,12 @@ VERBS = (
         "what a checkpoint, dataset or bag holds; does it fit",
     ),
     Verb(
+        ("bag", "play"),
+        "gr00t_bringup.bag_play",
+        "BagPlayConfig",
+        "publish what was recorded at the times it was recorded",
+    ),
+    Verb(
         ("bag", "recover"),
         "gr00t_bringup.bag_recover",
         "BagRecoverConfig",

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """When each message of a bag was received, from the index records alone: pictures are not read. MCAP: https://mcap.dev/spec"""
 
-import struct
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import suppress
@@ -10,8 +9,6 @@ from pathlib import Path
 from typing import IO
 
 import numpy as np
-import zstandard
-from mcap.exceptions import McapError
 from mcap.reader import NonSeekingReader, make_reader
 from mcap.records import Channel, Message, Schema
 from mcap.stream_reader import StreamReader
@@ -20,16 +17,12 @@ from numpy.typing import NDArray
 
 from gr00t_policy.core.errors import DatasetError
 from gr00t_policy.data.bag import BagMessage, BagTopic
+from gr00t_policy.data.bag_reading import UNREADABLE_FILE
 
 _MESSAGE_INDEX = 0x07
 _PAIR = np.dtype([("log_ns", "<u8"), ("offset", "<u8")])
 _RECORD_HEAD = 9  # opcode, length
 _ARRAY_HEAD = 6  # channel id, bytes of the array
-# What the reader raises on damaged bytes: lz4 a RuntimeError, a wrong length a MemoryError or an OverflowError.
-_BROKEN = (
-    *(McapError, ValueError, KeyError, OSError, struct.error, RuntimeError, MemoryError, OverflowError),
-    zstandard.ZstdError,
-)
 
 
 @dataclass
@@ -65,7 +58,7 @@ def read_messages(files: list[Path], topic: str, most: int) -> Iterator[BagMessa
     """The first ``most`` messages of one topic, as far as the files can be read."""
     left = most
     for file in files:
-        with file.open("rb") as stream, suppress(*_BROKEN):
+        with file.open("rb") as stream, suppress(*UNREADABLE_FILE):
             whole = _summary(stream) is not None
             stream.seek(0)
             reader = make_reader(stream) if whole else NonSeekingReader(stream)
@@ -80,7 +73,7 @@ def _summary(stream: IO[bytes]) -> Summary | None:
     """What a closed file says at its end; None when it was cut off."""
     try:
         return make_reader(stream).get_summary()
-    except _BROKEN:
+    except UNREADABLE_FILE:
         return None
 
 
@@ -134,7 +127,7 @@ def _from_messages(file: Path, index: BagIndex) -> dict[str, NDArray[np.int64]]:
                     index.topics[record.topic] = _topic(record, schemas.get(record.schema_id))
                 elif isinstance(record, Message):
                     found[names[record.channel_id]].append(record.log_time)
-    except _BROKEN as error:
+    except UNREADABLE_FILE as error:
         index.complete = False
         if not found:
             raise DatasetError(f"bag file {file} cannot be read: {error!r}; no message in it can be saved") from error

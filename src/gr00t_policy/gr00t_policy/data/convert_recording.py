@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import zstandard
-from mcap.exceptions import McapError
 from numpy.typing import NDArray
 from rosbags.serde import SerdeError
 from rosbags.typesys import TypesysError
@@ -24,11 +22,7 @@ from gr00t_policy.data.convert_source import COMPRESSED, TRAJECTORY, Sources, To
 
 _S_NS = 1_000_000_000
 _OVERTAKEN = 8  # messages of one topic, at most, by which the order of receipt differs from that of sending
-# What damaged bytes of a file, and of a message or its definition, make the readers raise.
-_BROKEN_FILE = (
-    *(McapError, OSError, struct.error, EOFError, RuntimeError, MemoryError, OverflowError, ValueError, LookupError),
-    zstandard.ZstdError,
-)
+# What damaged bytes of a message or its definition make the decoder raise.
 _BROKEN_MESSAGE = (SerdeError, TypesysError, struct.error, ValueError, IndexError, KeyError, AssertionError)
 
 
@@ -88,12 +82,7 @@ class Recording:
 
 def read_recording(bag: Path, robot: Embodiment, names: TopicNames) -> Recording:
     """Everything but the pixels. Raises DatasetError for a bag that is damaged, empty or lacks something."""
-    try:
-        topics = bag_topics(bag)
-    except _BROKEN_FILE as error:
-        raise DatasetError(
-            f"{bag} is no readable bag ({error!r}); was the recording cut off? try: gr00t bag recover"
-        ) from error
+    topics = bag_topics(bag)
     if not topics:
         raise DatasetError(f"{bag} is an empty bag: nothing was recorded")
     sources = find_sources(topics, names, robot, bag)
@@ -180,25 +169,13 @@ def _decoded(bag: Path, topic: BagTopic) -> Iterator[tuple[BagMessage, Any]]:
 def _messages(bag: Path, topic: BagTopic) -> Iterator[BagMessage]:
     """In order of sending; a bag is in order of receipt, where one message may have overtaken a few others."""
     waiting: list[tuple[int, int, BagMessage]] = []
-    for number, message in enumerate(_received(bag, topic)):
+    for number, message in enumerate(read_bag(bag, [topic.name])):
         entry = (_sent_ns(message), number, message)
         if len(waiting) < _OVERTAKEN:
             heapq.heappush(waiting, entry)
         else:
             yield heapq.heappushpop(waiting, entry)[2]
     for _, _, message in sorted(waiting):
-        yield message
-
-
-def _received(bag: Path, topic: BagTopic) -> Iterator[BagMessage]:
-    messages = read_bag(bag, [topic.name])
-    while True:
-        try:
-            message = next(messages)
-        except StopIteration:
-            return
-        except _BROKEN_FILE as error:
-            raise DatasetError(f"{bag} is damaged ({error!r}); try: gr00t bag recover {bag}") from error
         yield message
 
 
