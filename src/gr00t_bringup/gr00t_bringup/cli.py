@@ -155,6 +155,12 @@ VERBS = (
         "from a bag: how old the data behind each command is, where the time goes, jitter, misses",
     ),
     Verb(
+        ("bag", "play"),
+        "gr00t_bringup.bag_play",
+        "BagPlayConfig",
+        "publish what was recorded at the times it was recorded",
+    ),
+    Verb(
         ("bag", "recover"),
         "gr00t_bringup.bag_recover",
         "BagRecoverConfig",

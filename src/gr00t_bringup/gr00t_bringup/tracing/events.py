@@ -15,7 +15,7 @@ from typing import Any
 from gr00t_bringup.interface import IMAGE, JOINT_STATE, TRAJECTORY
 from gr00t_policy.core.errors import DatasetError
 from gr00t_policy.data.bag import BagMessage, BagTopic, MessageDecoder, bag_topics, read_bag
-from gr00t_policy.data.bag_damage import BROKEN_FILE, BROKEN_MESSAGE
+from gr00t_policy.data.bag_damage import BROKEN_MESSAGE
 
 COMPRESSED = "sensor_msgs/msg/CompressedImage"
 _REORDER_NS = 10**9
@@ -118,12 +118,7 @@ def find_stages(folder: Path, namespace: str | None = None) -> BagStages:
 
     Raises DatasetError when it is no bag, cannot be read, or has a topic of the suite with another type.
     """
-    try:
-        topics = bag_topics(folder)
-    except BROKEN_FILE as error:
-        raise DatasetError(
-            f"{folder} is no readable bag ({error!r}); was the recording cut off? `gr00t bag recover` saves it"
-        ) from error
+    topics = bag_topics(folder)
     prefix = _namespace(topics) if namespace is None else f"/{namespace.strip('/')}".rstrip("/")
     stages: dict[str, Stage] = {}
     for name, topic in topics.items():
@@ -161,16 +156,7 @@ def _received(bag: BagStages) -> Iterator[Event]:
         decode = MessageDecoder(whole).decode
     except BROKEN_MESSAGE as error:
         raise DatasetError(f"the message definitions in bag {bag.folder} cannot be read: {error!r}") from error
-    messages = read_bag(bag.folder, list(bag.stages))
-    while True:
-        try:
-            message = next(messages)
-        except StopIteration:
-            return
-        except BROKEN_FILE as error:
-            raise DatasetError(
-                f"bag {bag.folder} is damaged ({error!r}); `gr00t bag recover` saves what is whole"
-            ) from error
+    for message in read_bag(bag.folder, list(bag.stages)):
         try:
             yield _event(bag.stages[message.topic], message, decode)
         except (*BROKEN_MESSAGE, AttributeError) as error:  # a field may be missing in an older definition

@@ -8,19 +8,18 @@ message, so that latency and loss can be computed from any bag later: when it wa
 """
 
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from mcap.exceptions import McapError
-from mcap.reader import make_reader
 from mcap.writer import CompressionType, Writer
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 from gr00t_policy.core.errors import DatasetError
 from gr00t_policy.data.bag_metadata import FileSpan, bag_metadata, qos_yaml, sync_folder, to_yaml, write_metadata
+from gr00t_policy.data.bag_reading import bag_topics, mcap_files, read_bag
 from gr00t_policy.data.bag_topic import BagMessage, BagTopic, OfferedQos
 
 __all__ = [
@@ -223,41 +222,6 @@ class BagWriter:
         return bag_metadata(self._closed_files, topics, custom_data, self._distro)
 
 
-def read_bag(folder: Path, topics: Collection[str] | None = None) -> Iterator[BagMessage]:
-    """Messages of a closed bag in order of receipt, of all topics or the named ones. Raises DatasetError."""
-    for file in mcap_files(folder):
-        with file.open("rb") as stream:
-            try:
-                for _, channel, message in make_reader(stream).iter_messages(topics=topics):
-                    yield BagMessage(
-                        channel.topic, message.data, message.log_time, message.publish_time, message.sequence
-                    )
-            except McapError as error:
-                raise DatasetError(
-                    f"bag file {file} cannot be read: {error}; was the recording cut off? `gr00t bag recover` saves it"
-                ) from error
-
-
-def bag_topics(folder: Path) -> dict[str, BagTopic]:
-    """The topics of a closed bag by name, without their QoS. Raises DatasetError."""
-    found: dict[str, BagTopic] = {}
-    for file in mcap_files(folder):
-        with file.open("rb") as stream:
-            try:
-                summary = make_reader(stream).get_summary()
-            except McapError as error:
-                raise DatasetError(
-                    f"bag file {file} cannot be read: {error}; was the recording cut off? `gr00t bag recover` saves it"
-                ) from error
-        if summary is None:
-            raise DatasetError(f"bag file {file} has no index; the recording was cut off; `gr00t bag recover` saves it")
-        for channel in summary.channels.values():
-            schema = summary.schemas[channel.schema_id]
-            type_hash = channel.metadata.get("topic_type_hash", "")
-            found[channel.topic] = BagTopic(channel.topic, schema.name, schema.data.decode(), type_hash=type_hash)
-    return found
-
-
 class MessageDecoder:
     """Turns the bytes of a bag's messages into objects with the message's fields, from the definitions in the bag.
 
@@ -276,17 +240,3 @@ class MessageDecoder:
         if message.topic not in self._types:
             raise DatasetError(f"topic '{message.topic}' is not in this bag; it has: {', '.join(self._types)}")
         return self._store.deserialize_cdr(message.cdr, self._types[message.topic])
-
-
-def mcap_files(folder: Path) -> list[Path]:
-    """The files of a bag in the order they were written. Raises DatasetError when there is none."""
-    files = sorted(folder.glob("*.mcap"), key=_place_in_bag)
-    if not files:
-        raise DatasetError(f"{folder} is not a bag: it holds no .mcap file")
-    return files
-
-
-def _place_in_bag(file: Path) -> tuple[int, str]:
-    """Files in the order of their numbers: 'bag_10.mcap' comes after 'bag_9.mcap'."""
-    number = file.stem.rpartition("_")[2]
-    return (int(number) if number.isdecimal() else 0, file.name)

@@ -15,6 +15,13 @@ from gr00t_policy.data.bag_topic import INFINITE_NS, BagTopic, OfferedQos
 METADATA_FILE = "metadata.yaml"
 _ROOT = "rosbag2_bagfile_information"
 _VERSION = 9
+# Up to ROS 2 Iron, rosbag2 wrote policies as the numbers of rmw/types.h.
+_NUMBERED_POLICIES = {
+    "reliability": {1: "reliable", 2: "best_effort"},
+    "durability": {1: "transient_local", 2: "volatile"},
+    "history": {1: "keep_last", 2: "keep_all"},
+    "liveliness": {1: "automatic", 3: "manual_by_topic"},
+}
 
 
 @dataclass
@@ -92,15 +99,15 @@ def qos_yaml(topic: BagTopic) -> str:
 
 
 def qos_from_yaml(text: str) -> tuple[OfferedQos, ...]:
-    """The inverse of ``qos_yaml``; empty where the text is another's and says things differently."""
+    """The inverse of ``qos_yaml``, also of older rosbag2; empty where the text says things differently."""
     try:
         return tuple(
             OfferedQos(
-                reliability=str(item["reliability"]),
-                durability=str(item["durability"]),
-                history=str(item["history"]),
+                reliability=_word(item, "reliability"),
+                durability=_word(item, "durability"),
+                history=_word(item, "history"),
                 depth=int(item["depth"]),
-                liveliness=str(item["liveliness"]),
+                liveliness=_word(item, "liveliness"),
                 deadline_ns=_nanoseconds(item["deadline"]),
                 lifespan_ns=_nanoseconds(item["lifespan"]),
                 liveliness_lease_ns=_nanoseconds(item["liveliness_lease_duration"]),
@@ -154,6 +161,11 @@ def _qos_list(topic: BagTopic) -> list[dict[str, Any]]:
         }
         for qos in topic.qos
     ]
+
+
+def _word(qos: Mapping[str, Any], policy: str) -> str:
+    value = qos[policy]
+    return _NUMBERED_POLICIES[policy].get(value, "unknown") if isinstance(value, int) else str(value)
 
 
 def _duration(duration_ns: int) -> dict[str, int]:

@@ -15,7 +15,7 @@ from gr00t_policy.core.errors import DatasetError, MessageError
 from gr00t_policy.core.joint_order import JointOrder
 from gr00t_policy.core.picture_message import compressed_to_rgb, image_to_rgb
 from gr00t_policy.data.bag import BagMessage, BagTopic, MessageDecoder, bag_topics, read_bag
-from gr00t_policy.data.bag_damage import BROKEN_FILE, BROKEN_MESSAGE
+from gr00t_policy.data.bag_damage import BROKEN_MESSAGE
 from gr00t_policy.data.convert_source import COMPRESSED, TRAJECTORY, Sources, TopicNames, find_sources
 
 _S_NS = 1_000_000_000
@@ -93,12 +93,7 @@ def read_recording(bag: Path, robot: Embodiment, names: TopicNames) -> Recording
 
 def recorded_topics(bag: Path) -> dict[str, BagTopic]:
     """The topics of a bag by name. Raises DatasetError for one that is damaged or empty."""
-    try:
-        topics = bag_topics(bag)
-    except BROKEN_FILE as error:
-        raise DatasetError(
-            f"{bag} is no readable bag ({error!r}); was the recording cut off? try: gr00t bag recover"
-        ) from error
+    topics = bag_topics(bag)
     if not topics:
         raise DatasetError(f"{bag} is an empty bag: nothing was recorded")
     return topics
@@ -181,25 +176,13 @@ def _decoded(bag: Path, topic: BagTopic) -> Iterator[tuple[BagMessage, Any]]:
 def _messages(bag: Path, topic: BagTopic) -> Iterator[BagMessage]:
     """In order of sending; a bag is in order of receipt, where one message may have overtaken a few others."""
     waiting: list[tuple[int, int, BagMessage]] = []
-    for number, message in enumerate(_received(bag, topic)):
+    for number, message in enumerate(read_bag(bag, [topic.name])):
         entry = (_sent_ns(message), number, message)
         if len(waiting) < _OVERTAKEN:
             heapq.heappush(waiting, entry)
         else:
             yield heapq.heappushpop(waiting, entry)[2]
     for _, _, message in sorted(waiting):
-        yield message
-
-
-def _received(bag: Path, topic: BagTopic) -> Iterator[BagMessage]:
-    messages = read_bag(bag, [topic.name])
-    while True:
-        try:
-            message = next(messages)
-        except StopIteration:
-            return
-        except BROKEN_FILE as error:
-            raise DatasetError(f"{bag} is damaged ({error!r}); try: gr00t bag recover {bag}") from error
         yield message
 
 

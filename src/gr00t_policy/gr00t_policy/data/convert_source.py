@@ -12,6 +12,7 @@ import yaml
 from gr00t_policy.core.embodiment import Embodiment
 from gr00t_policy.core.errors import DatasetError
 from gr00t_policy.data.bag import BagTopic
+from gr00t_policy.data.bag_reading import why_no_mcap
 
 IMAGE, COMPRESSED = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"
 JOINT_STATE, TRAJECTORY, STRING = (
@@ -144,12 +145,8 @@ def _bags_at(path: Path) -> list[Path]:
     inside = [child for child in path.iterdir() if child.is_dir() and any(child.glob("*.mcap"))]
     if inside:
         return sorted(inside, key=lambda child: [_number_or_text(part) for part in re.split(r"(\d+)", child.name)])
-    if any(path.glob("*.db3*")):
-        raise DatasetError(f"{path} is a bag in sqlite3 format; write it anew as MCAP with: ros2 bag convert")
-    if any(path.glob("*.mcap.*")):
-        raise DatasetError(
-            f"{path} is a bag whose files are compressed as a whole; write it anew with: ros2 bag convert"
-        )
+    if any(path.glob("*.db3*")) or any(path.glob("*.mcap.*")):
+        raise DatasetError(f"{path} is not a bag that can be converted: {why_no_mcap(path)}")
     raise DatasetError(f"{path} is no bag and holds none: there is no .mcap file in it or in the folders below it")
 
 

@@ -9,8 +9,9 @@ import yaml
 from mcap.records import Channel, Message, Metadata, Schema
 
 from gr00t_policy.core.errors import DatasetError
-from gr00t_policy.data.bag import BagMessage, BagTopic, BagWriter, mcap_files
-from gr00t_policy.data.bag_metadata import METADATA_FILE, qos_from_yaml, read_metadata
+from gr00t_policy.data.bag import BagMessage, BagWriter, mcap_files
+from gr00t_policy.data.bag_metadata import METADATA_FILE, read_metadata
+from gr00t_policy.data.bag_reading import bag_topic
 from gr00t_teleop.recording.torn_file import TornFile
 
 EPISODE_RECORD = "gr00t_episode"
@@ -115,19 +116,13 @@ class _Copy:
             self._writer = BagWriter(self.recovery.out, records=self._facts)
         if channel.topic not in self._types:
             self._types[channel.topic] = schema.name
-            self._writer.add_topic(_topic(schema, channel))
+            self._writer.add_topic(bag_topic(channel, schema))
         if self._types[channel.topic] != schema.name:
             return False
         stamps = message.log_time, message.publish_time
         self._writer.write(BagMessage(channel.topic, message.data, *stamps, message.sequence))
         self.recovery.messages[channel.topic] += 1
         return True
-
-
-def _topic(schema: Schema, channel: Channel) -> BagTopic:
-    qos = qos_from_yaml(channel.metadata.get("offered_qos_profiles", ""))
-    definition = schema.data.decode("utf-8", "replace")
-    return BagTopic(channel.topic, schema.name, definition, qos, channel.metadata.get("topic_type_hash", ""))
 
 
 def _described(bag: Path) -> dict[str, object]:

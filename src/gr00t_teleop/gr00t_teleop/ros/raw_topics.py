@@ -10,7 +10,6 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,9 +20,10 @@ from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPo
 from rclpy.subscription import Subscription
 from rclpy.topic_endpoint_info import TopicEndpointInfo
 
-from gr00t_policy.core.errors import DatasetError
+from gr00t_policy.core.errors import DatasetError, MessageError
 from gr00t_policy.data.bag import BagMessage, BagTopic, OfferedQos
 from gr00t_policy.data.message_definitions import message_definition
+from gr00t_policy.ros.message_type import message_type
 
 _PERIOD_S = 0.01
 _DISCOVERY_S = 0.25
@@ -115,11 +115,10 @@ class RawTopics:
                 self._subscribe(topic, types[0], publishers)
 
     def _subscribe(self, topic: str, type_name: str, publishers: list[TopicEndpointInfo]) -> None:
-        package, _, name = type_name.split("/")
         try:
-            message_type = getattr(import_module(f"{package}.msg"), name)
+            kind = message_type(type_name)
             definition = message_definition(type_name, self._share)
-        except (ModuleNotFoundError, AttributeError, DatasetError) as error:
+        except (MessageError, DatasetError) as error:
             self.unrecorded[topic] = str(error)
             return
         qos, offered = matching_qos(publishers), tuple(_offered(publisher) for publisher in publishers)
@@ -128,7 +127,7 @@ class RawTopics:
             BagTopic(topic, type_name, definition, offered, str(publishers[0].topic_type_hash)),
             latched=qos.durability == DurabilityPolicy.TRANSIENT_LOCAL,
         )
-        self._subscriptions[topic] = self._node.create_subscription(message_type, topic, _never_called, qos, raw=True)
+        self._subscriptions[topic] = self._node.create_subscription(kind, topic, _never_called, qos, raw=True)
 
     def _suit(self, topic: str) -> None:
         """Subscribe anew where a publisher came that the subscription asks too much of."""
