@@ -1,15 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """``gr00t eval --bag BAG...``: a checkpoint against recordings, without robot and without ROS running."""
 
+import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gr00t_bringup.data_convert import all_parts
 from gr00t_bringup.json_file import write_json
 from gr00t_bringup.nodes import shipped_checkpoint
 from gr00t_policy.core.errors import ConfigError
 from gr00t_policy.runtime.config import ENGINES, PRECISIONS
+
+if TYPE_CHECKING:
+    from gr00t_bringup.bag_evaluation.judge import Judgement
 
 _STYLES = {"error": "bold red", "warning": "yellow", "good": "bold green", "note": "dim"}
 _PIPE_WIDTH = 160  # where there is no terminal to ask
@@ -118,7 +122,21 @@ def run(config: BagEvalConfig) -> int:
     _print(result)
     write_json(config.json or config.out / "evaluation.json", result)
     print(config.json or config.out / "evaluation.json")
+    print(_write_report(config, judgement, result))
     return 0 if result["ok"] else 1
+
+
+def _write_report(config: BagEvalConfig, judgement: "Judgement", result: dict[str, Any]) -> Path:
+    from gr00t_bringup.bag_evaluation.page import report_page
+    from gr00t_bringup.bag_evaluation.prediction_film import film_predictions
+
+    config.out.mkdir(parents=True, exist_ok=True)
+    report, found = config.out / "report.html", judgement.findings
+    with tempfile.TemporaryDirectory(dir=config.out) as folder:
+        film = Path(folder) / "film.mp4"
+        shown = config.film and film_predictions(found.runs[0], found.aligned[0], film) > 0
+        report.write_text(report_page(judgement, result, film if shown else None), encoding="utf-8")
+    return report
 
 
 def _settings(config: BagEvalConfig) -> Any:

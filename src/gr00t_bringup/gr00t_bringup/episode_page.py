@@ -48,7 +48,7 @@ def _strip(dataset: LeRobotDataset, episode: Episode, camera: str, pictures: int
         file = io.BytesIO()
         image.save(file, "JPEG", quality=85)
         caption = f"{frame / dataset.fps:.2f} s, frame {frame}"
-        figures.append(f"<figure>{_embedded(file, 'jpeg', caption)}<figcaption>{caption}</figcaption></figure>")
+        figures.append(f"<figure>{embedded(file, 'jpeg', caption)}<figcaption>{caption}</figcaption></figure>")
     return f"<h2>camera {escape(camera)}</h2>{''.join(figures)}"
 
 
@@ -65,7 +65,7 @@ def _curves(dataset: LeRobotDataset, robot: Embodiment, episode: Episode) -> lis
         file = io.BytesIO()
         _figure(given, group, robot, dataset.fps).savefig(file, dpi=80, format="png")
         name = f"curves of {group}"
-        parts.append(f"<h2>{escape(group)}</h2>{_embedded(file, 'png', name, 'curves')}")
+        parts.append(f"<h2>{escape(group)}</h2>{embedded(file, 'png', name, 'curves')}")
     if still:
         parts.append(f"<p>These groups do not move: {escape(', '.join(still))}.</p>")
     return parts
@@ -98,6 +98,7 @@ def _by_group(values: NDArray[np.float32], groups: dict[str, slice]) -> dict[str
     return dict(zip(groups, pieces, strict=True))
 
 
-def _embedded(file: io.BytesIO, kind: str, name: str, style: str = "") -> str:
+def embedded(file: io.BytesIO, kind: str, name: str, style: str = "") -> str:
+    """A picture as an HTML element that needs no other file. kind: 'png' or 'jpeg'; name: said where it is not shown."""
     data = base64.b64encode(file.getvalue()).decode()
     return f'<img class="{style}" alt="{escape(name)}" src="data:image/{kind};base64,{data}">'

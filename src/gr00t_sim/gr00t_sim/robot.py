@@ -61,7 +61,7 @@ _SERVOS = (
 
 
 def robot_spec(embodiment: Embodiment, *, kinematic: bool = False) -> mujoco.MjSpec:
-    """The robot alone. ``kinematic``: arms, waist and neck without geometry or servos, for inverse kinematics."""
+    """The robot alone. ``kinematic``: arms, waist and neck without geometry or servos, for kinematics."""
     spec = _read_urdf()
     for joint in list(spec.joints):
         if any(part in joint.name for part in _LEG_JOINTS):
@@ -70,6 +70,7 @@ def robot_spec(embodiment: Embodiment, *, kinematic: bool = False) -> mujoco.MjS
     _flip_hands(spec, embodiment)
     for side in SIDES:
         _add_grasp_site(spec, side)
+    _add_head_camera(spec)
     if kinematic:
         _strip_to_kinematics(spec)
         return spec
@@ -81,7 +82,6 @@ def robot_spec(embodiment: Embodiment, *, kinematic: bool = False) -> mujoco.MjS
         if joint.name.startswith(("L_", "R_")):
             joint.damping = [0.08, 0, 0]
             joint.armature = 0.002
-    _add_head_camera(spec)
     _set_options(spec)
     return spec
 

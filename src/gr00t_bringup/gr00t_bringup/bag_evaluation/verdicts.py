@@ -94,7 +94,8 @@ def _in_short(found: Findings) -> str:
 
 def _units(found: Findings) -> Iterator[Verdict]:
     for fault in found.units:
-        sentence = f"units or order look wrong: {fault.detail} ({fault.better:.0%} of the error is left)"
+        left = f" ({fault.better:.0%} of the error is left)" if np.isfinite(fault.better) else ""
+        sentence = f"units or order look wrong: {fault.detail}{left}"
         yield Verdict(ERROR, "units_or_order", sentence, {"kind": fault.kind, "error_left": fault.better})
 
 

@@ -31,9 +31,9 @@ def plan(time_s: float | NDArray[np.float64], sentence: str = SENTENCE) -> NDArr
     return np.stack([0.2 * still, -0.1 * still, *(side * part for part in arm), 1.2 * closed, 0.9 * closed], axis=-1)
 
 
-def clock_picture(time_s: float) -> NDArray[np.uint8]:
+def clock_picture(time_s: float, height: int = HEIGHT, width: int = WIDTH) -> NDArray[np.uint8]:
     """A picture that shows a time, exactly."""
-    frame = np.full((HEIGHT, WIDTH, 3), 60, np.uint8)
+    frame = np.full((height, width, 3), 60, np.uint8)
     frame[0, 0] = np.frombuffer((round(time_s * 1e3) + 1).to_bytes(3, "big"), np.uint8)
     return frame
 
@@ -44,13 +44,14 @@ def read_clock(frame: NDArray[np.uint8]) -> float:
 
 @dataclass(frozen=True)
 class Work:
-    """What is recorded. later: what else happens from ``later_s`` on. until_s: the recording ends there."""
+    """What is recorded. later: what else happens from ``later_s`` on. Another robot than ROBOT moves a little about home."""
 
     seconds: float = 5.0
     sentence: str = SENTENCE
     commands: bool = True
     camera: bool = True
     codec: str = ""
+    states: bool = True
     state_scale: float = 1.0
     later_s: float = 1e9
     later: Callable[[NDArray[np.float64]], NDArray[np.float64]] = field(default=lambda positions: positions)
@@ -71,7 +72,8 @@ def write_work(folder: Path, work: Work | None = None) -> Path:
             cdr = bytes(STORE.serialize_cdr(make(time_s), type_name))
             messages.append(BagMessage(f"/{name}", cdr, sent + 100_000, sent, number + 1))
 
-    add("joint_states", "sensor_msgs/msg/JointState", 100, 0.001, lambda at: _joint_state(work, at))
+    if work.states:
+        add("joint_states", "sensor_msgs/msg/JointState", 100, 0.001, lambda at: _joint_state(work, at))
     if work.commands:
         add("joint_trajectory", "trajectory_msgs/msg/JointTrajectory", 100, 0.002, lambda at: _trajectory(work, at))
     if work.camera:
@@ -159,8 +161,17 @@ class ClockPolicy:
         return wanted
 
 
+def _told(work: Work, time_s: float) -> NDArray[np.float64]:
+    """Where the joints of the work's robot are to be (J,) [rad]."""
+    positions = plan(time_s, work.sentence or SENTENCE)
+    if work.robot is ROBOT:
+        return positions
+    home = np.array([work.robot.home.get(name, 0.0) for name in work.robot.policy_joint_names])
+    return home + 0.3 * np.resize(positions, len(home))
+
+
 def _measured(work: Work, time_s: float) -> NDArray[np.float64]:
-    positions = work.state_scale * plan(max(time_s - LAG_S, 0.0), work.sentence or SENTENCE)
+    positions = work.state_scale * _told(work, max(time_s - LAG_S, 0.0))
     return work.later(positions) if time_s > work.later_s else positions
 
 
@@ -172,7 +183,7 @@ def _joint_state(work: Work, time_s: float) -> object:
 
 def _trajectory(work: Work, time_s: float) -> object:
     empty = np.zeros(0)
-    told = plan(time_s + REACH_S, work.sentence or SENTENCE)
+    told = _told(work, time_s + REACH_S)
     told = work.later(told) if time_s > work.later_s else told
     point = made("trajectory_msgs/msg/JointTrajectoryPoint", positions=to_ros(work.robot, told), velocities=empty,
                  accelerations=empty, effort=empty,
@@ -182,7 +193,8 @@ def _trajectory(work: Work, time_s: float) -> object:
 
 
 def _frame(work: Work, time_s: float) -> NDArray[np.uint8]:
-    frame = clock_picture(time_s)
+    camera = work.robot.cameras[0]
+    frame = clock_picture(time_s, camera.height, camera.width)
     return frame // 2 if time_s > work.later_s else frame
 
 
