@@ -15,9 +15,15 @@ _FLUSH_S = 0.5
 
 
 class TopicRecorder:
-    """Owns one node and one thread. ``bag`` None: nothing is written, only the newest messages are kept."""
+    """Owns one node and one thread. ``bag`` None: nothing is written, only the newest messages are kept.
 
-    def __init__(self, context: Context, bag: BagWriter | None, namespace: str = "") -> None:
+    topics: the only ones received, by their relative names; none: all.
+    """
+
+    def __init__(
+        self, context: Context, bag: BagWriter | None, namespace: str = "", topics: tuple[str, ...] = ()
+    ) -> None:
+        self._wanted = tuple(f"/{topic.lstrip('/')}" for topic in topics)
         self._bag = bag
         self._newest: dict[str, bytes] = {}
         self._sequences: dict[str, int] = {}
@@ -48,7 +54,7 @@ class TopicRecorder:
             raise DatasetError(f"recording stopped early: {self.failure}")
 
     def wants(self, topic: str) -> bool:
-        return True
+        return not self._wanted or topic.endswith(self._wanted)
 
     def add_topic(self, topic: BagTopic, *, latched: bool) -> None:
         if self._bag is not None:

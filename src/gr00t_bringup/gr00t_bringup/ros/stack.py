@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The four nodes as processes with a client and a recorder beside them: what demo, benchmark and system tests run on."""
+"""Nodes as processes with a client and a recorder beside them: what demo, teleoperation, benchmarks and system tests run on."""
 
 import sys
 from collections.abc import Iterator
@@ -22,7 +22,11 @@ from gr00t_policy.ros.transport import init_ros
 
 @dataclass(frozen=True)
 class StackOptions:
-    """How to start the nodes. overrides: node name -> parameters that win over every file."""
+    """How to start the nodes. overrides: node name -> parameters that win over every file.
+
+    nodes: which; none: those of the back end. watched: topics whose newest message is kept when there is no bag, by
+    their relative names; none: all.
+    """
 
     robot: str = "gr1"
     backend: str = "mujoco"
@@ -33,6 +37,13 @@ class StackOptions:
     use_sim_time: bool = False
     log_level: str = "info"
     start_timeout_s: float = 180.0  # the first start compiles the network
+    nodes: tuple[NodeSpec, ...] = ()
+    watched: tuple[str, ...] = ()
+
+    @property
+    def started(self) -> tuple[NodeSpec, ...]:
+        """The nodes that are started, in this order."""
+        return self.nodes or nodes_for(self.backend)
 
 
 class RunningStack:
@@ -58,7 +69,7 @@ class RunningStack:
 
     def wait_active(self) -> None:
         """Return when every node is active. Raises NotReadyError or ProcessDiedError."""
-        self.client.wait_active([node.name for node in nodes_for(self.options.backend)], self.options.start_timeout_s)
+        self.client.wait_active([node.name for node in self.options.started], self.options.start_timeout_s)
 
     def status(self) -> StackStatus:
         """What the nodes last said of themselves."""
@@ -72,12 +83,12 @@ def running_stack(options: StackOptions, log_folder: Path, bag: BagWriter | None
         if bag is not None:
             cleanup.callback(bag.close)
         processes = cleanup.enter_context(ProcessGroup(log_folder))
-        for node in nodes_for(options.backend):
+        for node in options.started:
             _start(options, processes, node)
         context = Context()
         init_ros(context)
         cleanup.callback(rclpy.utilities.try_shutdown, context=context)
-        recorder = TopicRecorder(context, bag, options.namespace)
+        recorder = TopicRecorder(context, bag, options.namespace, options.watched)
         cleanup.callback(recorder.close)
         client = StackClient(context, processes.check, options.namespace)
         cleanup.callback(client.close)
