@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _NODES: tuple[str, ...] = ("sim", "command_gate", "operator", "retargeter")
 _WATCHED = ("sim/qpos", "sim/task_state", "command_gate/state", "teleop/state", "recorder/state")
 _NAME = "scripted operator"  # noted in the recordings
-_START_S = 60.0
+_START_S, _HEARD_S = 60.0, 10.0
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,9 @@ def _drive(config: OperatorBenchConfig) -> list[dict[str, Any]]:
         sentence = stack.client.reset_simulation(config.task, seed, "")
         if config.record is None:
             return sentence, session.drive(seed, sentence, config.limit_s)
+        stack.client.wait_listeners(["recorder"], _HEARD_S)
         episodes.begin(sentence, _NAME, 0.0)
+        stack.client.say(sentence)
         driven = session.drive(seed, sentence, config.limit_s)
         bag = episodes.end("success" if driven.solved else "failure")
         print(f"  {seed}  recorded {bag}", flush=True)
