@@ -143,6 +143,12 @@ VERBS = (
         "the recorder under its rated load: messages lost, cores, queue",
     ),
     Verb(
+        ("bench", "operator"),
+        "gr00t_bringup.bench.operator",
+        "OperatorBenchConfig",
+        "a scripted person with a headset drives: how often a task is done",
+    ),
+    Verb(
         ("inspect",),
         "gr00t_bringup.inspect_path",
         "InspectConfig",

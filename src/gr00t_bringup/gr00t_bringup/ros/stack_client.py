@@ -86,6 +86,14 @@ class StackClient:
             raise NotReadyError(f"the service '{name}' {'did not answer' if ready else 'is not there'}")
         return answer
 
+    def spin_until(self, happened: Callable[[], bool], timeout_s: float) -> bool:
+        """Spin this client's node until then; False when it did not happen in time."""
+        deadline = time.monotonic() + timeout_s
+        while not happened() and time.monotonic() < deadline:
+            self._executor.spin_once(timeout_sec=0.1)
+            self._check()
+        return happened()
+
     def close(self) -> None:
         self._executor.shutdown()
         self._node.destroy_node()
@@ -109,11 +117,7 @@ class StackClient:
     def _call(self, client: Client, request: Any, timeout_s: float) -> Any:
         """The answer, or None after ``timeout_s``."""
         future = client.call_async(request)
-        deadline = time.monotonic() + timeout_s
-        while not future.done() and time.monotonic() < deadline:
-            self._executor.spin_once(timeout_sec=0.1)
-            self._check()
-        if not future.done():
+        if not self.spin_until(future.done, timeout_s):
             client.remove_pending_request(future)
             return None
         return future.result()

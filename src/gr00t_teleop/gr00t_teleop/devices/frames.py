@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from gr00t_policy.data.rotation import from_matrix
+from gr00t_policy.data.rotation import from_matrix, to_matrix
 from gr00t_teleop.types import KEYPOINTS
 
 Array = NDArray[np.float64]
@@ -77,6 +77,20 @@ def mirrored(poses: Array) -> Array:
 
 def _rotated(v: Array, w: Array, points: Array) -> Array:
     return np.asarray(points + 2.0 * np.cross(v, np.cross(v, points) + w * points))
+
+
+def matrices_to_y_up(poses: Array) -> Array:
+    """Inverse of ``poses_from_y_up`` for bodies with the world's axes: poses (..., 7) -> transforms (..., 4, 4).
+
+    A quaternion of zeros, which is nothing that was seen, becomes no turn.
+    """
+    quaternions = poses[..., [6, 3, 4, 5]].copy()
+    quaternions[(quaternions == 0.0).all(axis=-1), 0] = 1.0
+    turned = np.zeros((*poses.shape[:-1], 4, 4))
+    turned[..., :3, :3] = ROS_FROM_Y_UP.T @ to_matrix(quaternions, "quaternion") @ ROS_FROM_Y_UP
+    turned[..., :3, 3] = poses[..., :3] @ ROS_FROM_Y_UP
+    turned[..., 3, 3] = 1.0
+    return turned
 
 
 def poses_from_matrices(matrices: Array) -> Array:

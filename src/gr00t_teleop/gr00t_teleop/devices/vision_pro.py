@@ -121,17 +121,18 @@ class _UpdateReader:
     def sample(self, update: Any, head: NDArray[np.float64], arrival_ns: int) -> DeviceSample:
         left_wrist, left_hand = self._hand(update.left_hand, "left")
         right_wrist, right_hand = self._hand(update.right_hand, "right")
-        return DeviceSample(
+        sample = DeviceSample(
             stamp_ns=None,
             sequence=0,
             epoch=self.epoch,
-            clutch=self._gesture.clutch(left_hand, right_hand, arrival_ns),
+            clutch=False,
             head=poses_from_y_up(head),
             left_wrist=left_wrist,
             right_wrist=right_wrist,
             left_hand=left_hand,
             right_hand=right_hand,
         )
+        return self._gesture.read(sample, arrival_ns)
 
     def _hand(self, hand: Any, side: _Hand) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Wrist (7,) and key points (25, 7); NaN where the app sends no hand, or one whose axes are not known yet."""

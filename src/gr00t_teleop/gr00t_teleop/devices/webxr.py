@@ -12,7 +12,7 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
@@ -219,8 +219,7 @@ class WebXr(Device):
             self._gesture.reset()
             self._epoch = sample.epoch
         if not frame.has_button:
-            clutch = self._gesture.clutch(sample.left_hand, sample.right_hand, arrival_ns)
-            sample = replace(sample, clutch=clutch)
+            sample = self._gesture.read(sample, arrival_ns)
         state = self._stream.push(sample, arrival_ns, self._deliver)
         self._engaged = self._engaged if state is None else state.engaged
 

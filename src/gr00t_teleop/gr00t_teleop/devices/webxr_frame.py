@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from gr00t_policy.core.errors import MessageError
 from gr00t_teleop.devices.device import DeviceSample
-from gr00t_teleop.devices.frames import poses_from_y_up
-from gr00t_teleop.types import KEYPOINTS
+from gr00t_teleop.devices.frames import matrices_to_y_up, poses_from_y_up
+from gr00t_teleop.types import KEYPOINTS, tracked
 
 FORMAT = 1
 HEADER = 12
@@ -61,6 +61,25 @@ def decode_frame(data: bytes, connection: int) -> WebXrFrame:
         right_hand=poses[3 + joints :],
     )
     return WebXrFrame(sample, has_button=bool(np.isfinite(header[5])))
+
+
+def encode_frame(frame: WebXrFrame) -> bytes:
+    """Inverse of ``decode_frame``, for what speaks to the node in the page's place. A hand is sent whole or not at all.
+
+    The frame's epoch is the page's own. Raises MessageError when the sample has no stamp: the page always has one.
+    """
+    sample = frame.sample
+    if sample.stamp_ns is None:
+        raise MessageError("a frame needs the time of its sample")
+    parts = (sample.head, sample.left_wrist, sample.right_wrist, sample.left_hand, sample.right_hand)
+    seconds, rest_ns = divmod(sample.stamp_ns, 1_000_000_000)
+    clutch = float(sample.clutch) if frame.has_button else np.nan
+    seen = [float(tracked(part).all()) for part in parts]
+    floats = np.empty(FRAME_FLOATS, "<f4")
+    floats[:HEADER] = [FORMAT, sample.sequence, seconds, rest_ns / 1e6, sample.epoch, clutch, *seen, 0.0]
+    poses = np.nan_to_num(np.vstack(parts))
+    floats[HEADER:] = np.swapaxes(matrices_to_y_up(poses), -1, -2).ravel()
+    return floats.tobytes()
 
 
 def _seen(header: NDArray[np.float64]) -> NDArray[np.bool_]:

@@ -2,14 +2,13 @@
 """A headset that speaks the page's real protocol over a real TLS socket, and can misbehave."""
 
 import json
-import ssl
-from contextlib import AbstractAsyncContextManager
-from typing import Any, Self
+from pathlib import Path
+from typing import Any
 
-import aiohttp
 import numpy as np
 from made_people import moving, open_hand
 
+from gr00t_teleop.devices.webxr_client import WebXrClient
 from gr00t_teleop.devices.webxr_frame import FORMAT, FRAME_FLOATS, HEADER
 
 
@@ -24,7 +23,7 @@ def frame(t: float, sequence: int, epoch: int = 1, clutch: float = 0.0, time_s: 
     return made
 
 
-class FakeHeadset(AbstractAsyncContextManager):
+class FakeHeadset(WebXrClient):
     """One connection; ``answer`` is what the node said to the hello."""
 
     def __init__(
@@ -36,31 +35,11 @@ class FakeHeadset(AbstractAsyncContextManager):
         protocol: int = FORMAT,
         hello: str | None = None,
     ) -> None:
-        self._url = f"https://localhost:{port}"
+        super().__init__(f"https://localhost:{port}", code, Path(certificate), origin=origin)
         self._hello = json.dumps({"type": "hello", "protocol": protocol, "code": code}) if hello is None else hello
-        self._tls = ssl.create_default_context(cafile=certificate)
-        self._origin = origin or self._url
-        self.answer: dict[str, Any] = {}
-
-    async def __aenter__(self) -> Self:
-        self._client = aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=self._tls))
-        try:
-            self.socket = await self._client.ws_connect(
-                self._url + "/connection", headers={"Origin": self._origin}, max_msg_size=2**20
-            )
-        except aiohttp.ClientError:
-            await self._client.close()
-            raise
-        await self.socket.send_str(self._hello)
-        self.answer = await self.socket.receive_json(timeout=5)
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.socket.close()
-        await self._client.close()
 
     async def send(self, made: np.ndarray) -> None:
-        await self.socket.send_bytes(made.tobytes())
+        await super().send(made.tobytes())
 
     async def vanish(self) -> None:
         """Cut the line without a word."""
@@ -81,5 +60,5 @@ class FakeHeadset(AbstractAsyncContextManager):
                 return dict(told)
 
     async def get(self, path: str) -> tuple[int, str, dict[str, str]]:
-        async with self._client.get(self._url + path) as response:
+        async with self._client.get(self._address + path) as response:
             return response.status, await response.text(), dict(response.headers)

@@ -7,7 +7,7 @@ from made_people import sample
 
 from gr00t_teleop.devices.clutch_gesture import ClutchGesture
 from gr00t_teleop.devices.pairing import Pairing, new_code
-from gr00t_teleop.types import KEYPOINTS, untracked
+from gr00t_teleop.types import KEYPOINTS, tracked, untracked
 
 _THUMB, _LITTLE = KEYPOINTS.index("thumb_tip"), KEYPOINTS.index("little_tip")
 
@@ -41,6 +41,14 @@ def test_both_pinches_held_close_it_and_the_same_again_opens_it():
     assert [person.show(*step) for step in ((1, OPEN), (0.5, TOUCH), (1, OPEN), (0.8, TOUCH))] == [0, 0, 0, 1]
     assert person.show(5, TOUCH), "holding on does not toggle again"
     assert [person.show(*step) for step in ((2, OPEN), (0.8, TOUCH), (1, OPEN))] == [1, 0, 0]
+
+
+def test_the_fingers_are_passed_on_except_while_they_make_the_gesture():
+    gesture = ClutchGesture()
+    for both, seen in ((OPEN, True), (TOUCH, False), (OPEN, True), (hands((True, False)), True)):
+        shown = gesture.read(sample(0.0, left_hand=both[0], right_hand=both[1]), 1)
+        assert tracked(shown.left_hand).all() == tracked(shown.right_hand).all() == seen
+        assert tracked(shown.left_wrist) and tracked(shown.right_wrist), "the arms go on"
 
 
 @pytest.mark.parametrize("one", [(True, False), (False, True)])

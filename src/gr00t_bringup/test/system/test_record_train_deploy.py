@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The whole circle, each step by the user's own command: a person with a headset drives, the recorder keeps episodes, they
+become a dataset, a checkpoint learns from it, and is evaluated. The person is the scripted one; nothing else is made up."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from gr00t_bringup.cli import main
+from gr00t_policy.data.bag_metadata import read_metadata
+from gr00t_policy.model.checkpoint import load_checkpoint
+
+_SHIPPED = Path(__file__).resolve().parents[4] / "models" / "gr1_tabletop_tiny"
+_TASK = "pick_named_object"
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("circle")
+
+
+@pytest.fixture(scope="module")
+def scenes(place: Path) -> list[dict]:
+    """What became of the scenes that were driven; the episodes are in ``place / "episodes"``."""
+    where = f"--record {place}/episodes --out {place}/driven --json {place}/driven.json"
+    main(f"bench operator --task {_TASK} --scenes 2 --seed 0 --films 1 {where}".split())
+    return json.loads((place / "driven.json").read_text())["scenes"]
+
+
+@pytest.fixture(scope="module")
+def dataset(place: Path, scenes: list[dict]) -> Path:
+    """Of the episodes in which the task was done."""
+    assert main(f"data convert {place}/episodes --out {place}/dataset".split()) == 0
+    return place / "dataset"
+
+
+@pytest.fixture(scope="module")
+def checkpoint(place: Path, dataset: Path) -> Path:
+    """The shipped one, post-trained for a few steps."""
+    words = f"train --recipe posttrain --datasets {dataset} --init {_SHIPPED} --out {place}/run"
+    assert main([*words.split(), *["--steps", "2", "--batch", "2", "--threads", "1"]]) == 0
+    return place / "run" / "checkpoint"
+
+
+def test_a_person_with_a_headset_does_the_task_and_each_scene_is_an_episode(place: Path, scenes: list[dict]) -> None:
+    assert any(scene["solved"] for scene in scenes), scenes
+    notes = [read_metadata(bag)["custom_data"] for bag in sorted((place / "episodes").glob("episode_*"))]
+    assert [note["outcome"] for note in notes] == ["success" if scene["solved"] else "failure" for scene in scenes]
+    assert [note["instruction"] for note in notes] == [scene["sentence"] for scene in scenes]
+    assert {note["operator"] for note in notes} == {"scripted operator"}
+    assert (place / "driven" / "films" / f"{_TASK}_0.mp4").stat().st_size > 10_000
+    assert main(["inspect", str(place / "episodes" / "episode_0001")]) == 0
+
+
+def test_the_episodes_become_a_dataset_without_faults(dataset: Path, scenes: list[dict]) -> None:
+    told = [json.loads(line) for line in (dataset / "meta" / "episodes.jsonl").read_text().splitlines()]
+    done = [scene for scene in scenes if scene["solved"]]
+    assert [episode["tasks"] for episode in told] == [[scene["sentence"]] for scene in done]
+    assert all(100 < episode["length"] < 20 * (scene["seconds"] + 2) for episode, scene in zip(told, done, strict=True))
+    assert main(["data", "check", str(dataset)]) == 0
+
+
+def test_a_checkpoint_learns_from_it_and_runs_in_the_simulator(place: Path, checkpoint: Path) -> None:
+    learnt, shipped = load_checkpoint(checkpoint, "gr1"), load_checkpoint(_SHIPPED, "gr1")
+    assert learnt.hash != shipped.hash
+    scene = f"eval --task {_TASK} --episodes 1 --language own --max-s 2 --workers 1 --gallery 0 --film None"
+    assert (
+        main([*scene.split(), *f"--checkpoint {checkpoint} --out {place}/eval --json {place}/eval.json".split()]) == 0
+    )
+    assert _TASK in json.dumps(json.loads((place / "eval.json").read_text()))
+
+
+def test_its_chunks_are_compared_with_what_the_person_did(place: Path, dataset: Path, checkpoint: Path) -> None:
+    words = f"eval --open-loop {dataset} --checkpoint {checkpoint} --episodes 0 --stride 64 --out {place}/open_loop"
+    assert main(words.split()) == 0
+    groups = json.loads((place / "open_loop" / "open_loop.json").read_text())["groups"]
+    assert {"left_arm", "right_arm", "left_hand", "right_hand"} <= set(groups)
