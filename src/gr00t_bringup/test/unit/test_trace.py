@@ -233,7 +233,7 @@ def test_bags_that_cannot_be_used_say_what_is_wrong_and_what_to_do(tmp_path):
 
     (tmp_path / "empty").mkdir()
     refused(tmp_path / "empty", "is not a bag: it holds no .mcap file")
-    refused(tmp_path / "nowhere", "is not a bag")
+    refused(tmp_path / "nowhere", "there is no bag")
     whole = write(tmp_path / "whole", Run(300))
     content = (whole / "whole_0.mcap").read_bytes()
     (tmp_path / "cut").mkdir()
