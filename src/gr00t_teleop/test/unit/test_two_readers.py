@@ -77,9 +77,7 @@ def content(topic: str, number: int) -> Any:
     if topic == "/mode":
         return made(TYPES[topic], data=f"mode {number}")
     data = np.full(20 * 30 * 3, number % 256, np.uint8)
-    return made(
-        TYPES[topic], header=header, height=20, width=30, encoding="rgb8", is_bigendian=0, step=90, data=data
-    )
+    return made(TYPES[topic], header=header, height=20, width=30, encoding="rgb8", is_bigendian=0, step=90, data=data)
 
 
 def record(root: Path, *, cut: bool = False, **settings: object) -> tuple[Path, list[Seen]]:
