@@ -18,7 +18,15 @@ from mcap.writer import CompressionType, Writer
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 from gr00t_policy.core.errors import DatasetError
-from gr00t_policy.data.bag_metadata import FileSpan, bag_metadata, qos_yaml, sync_folder, to_yaml, write_metadata
+from gr00t_policy.data.bag_metadata import (
+    ROSBAG2_RECORD,
+    FileSpan,
+    bag_metadata,
+    qos_yaml,
+    sync_folder,
+    to_yaml,
+    write_metadata,
+)
 from gr00t_policy.data.bag_reading import bag_topics, mcap_files, read_bag
 from gr00t_policy.data.bag_topic import BagMessage, BagTopic, OfferedQos
 
@@ -98,7 +106,7 @@ class _McapFile:
 
     def finish(self, metadata: dict[str, Any]) -> None:
         """Write the index and make the file outlive a power cut."""
-        self._writer.add_metadata("rosbag2", {"serialized_metadata": to_yaml(metadata)})
+        self._writer.add_metadata(ROSBAG2_RECORD, {"serialized_metadata": to_yaml(metadata)})
         self._writer.finish()
         self.stream.flush()
         os.fdatasync(self.stream.fileno())

@@ -19,6 +19,10 @@ class Decision:
     keep: bool
     outcome: str = ""
 
+    def facts(self) -> dict[str, str]:
+        """What is noted with the episode: what differs from one that is kept and was not judged."""
+        return ({"outcome": self.outcome} if self.outcome else {}) | ({} if self.keep else {"kept": "false"})
+
 
 @dataclass
 class Episode:
@@ -48,7 +52,7 @@ class Episode:
         self.ended_ns, self.end_reason = now_ns, reason
         custom_data = dict(self.facts)
         if self.decision is not None:
-            custom_data["outcome"] = self.decision.outcome
+            custom_data |= self.decision.facts()
         custom_data |= {
             "end": reason,
             "messages": str(self.messages),

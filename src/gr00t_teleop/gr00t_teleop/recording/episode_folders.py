@@ -9,7 +9,16 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from gr00t_policy.core.errors import ConfigError
-from gr00t_policy.data.bag_metadata import METADATA_FILE, read_metadata, sync_folder, write_metadata
+from gr00t_policy.data.bag import mcap_files
+from gr00t_policy.data.bag_metadata import (
+    METADATA_FILE,
+    ROSBAG2_RECORD,
+    read_metadata,
+    sync_folder,
+    to_yaml,
+    write_metadata,
+)
+from gr00t_policy.data.mcap_append import append_metadata
 
 DISCARDED = "discarded"
 _LOCK = ".recorder.lock"
@@ -87,7 +96,14 @@ class EpisodeFolders:
 
 
 def add_custom_data(bag: Path, facts: Mapping[str, str]) -> None:
-    """Write further facts into the ``metadata.yaml`` of a closed bag. Raises DatasetError."""
+    """Write further facts into ``metadata.yaml`` of a closed bag, and into its last file. Raises DatasetError and OSError.
+
+    First into ``metadata.yaml``, which is replaced as a whole: whatever happens then, they are there.
+    """
     metadata = read_metadata(bag)
-    metadata["custom_data"] = {**(metadata["custom_data"] or {}), **facts}
+    said = metadata["custom_data"] or {}
+    if facts.items() <= said.items():
+        return
+    metadata["custom_data"] = {**said, **facts}
     write_metadata(bag, metadata)
+    append_metadata(mcap_files(bag)[-1], ROSBAG2_RECORD, {"serialized_metadata": to_yaml(metadata)})

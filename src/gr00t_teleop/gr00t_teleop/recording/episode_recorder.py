@@ -274,8 +274,8 @@ class EpisodeRecorder:
         self._episode = None
         bag = episode.bag
         try:
-            if decision.outcome:
-                add_custom_data(bag, {"outcome": decision.outcome})
+            if facts := decision.facts():
+                add_custom_data(bag, facts)
             if not decision.keep:
                 bag = self._folders.discard(bag)
         except (OSError, DatasetError) as error:

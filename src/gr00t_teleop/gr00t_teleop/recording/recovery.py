@@ -10,12 +10,11 @@ from mcap.records import Channel, Message, Metadata, Schema
 
 from gr00t_policy.core.errors import DatasetError
 from gr00t_policy.data.bag import BagMessage, BagWriter, mcap_files
-from gr00t_policy.data.bag_metadata import METADATA_FILE, read_metadata
+from gr00t_policy.data.bag_metadata import METADATA_FILE, ROSBAG2_RECORD, read_metadata
 from gr00t_policy.data.bag_reading import bag_topic
 from gr00t_teleop.recording.torn_file import TornFile
 
 EPISODE_RECORD = "gr00t_episode"
-_ROSBAG2_RECORD = "rosbag2"
 
 
 @dataclass(frozen=True)
@@ -105,7 +104,7 @@ class _Copy:
             self._writer.close({**self._facts.get(EPISODE_RECORD, {}), **self._custom_data, **custom_data})
 
     def _remember(self, record: Metadata) -> None:
-        if record.name == _ROSBAG2_RECORD:
+        if record.name == ROSBAG2_RECORD:
             self._custom_data |= _custom_data_of(record)
         else:
             self._facts.setdefault(record.name, dict(record.metadata))

@@ -10,10 +10,13 @@ from pathlib import Path
 
 import pytest
 from episode_data import STATE, STRING, cdr, counts_of_two_readers
+from mcap.reader import make_reader
+from mcap.records import Metadata
 
 from gr00t_policy.core.errors import ConfigError
 from gr00t_policy.data.bag import BagMessage, BagWriter, read_bag
 from gr00t_policy.data.bag_metadata import read_metadata
+from gr00t_policy.data.bag_reading import bag_contents
 from gr00t_teleop.recording.bag_thread import BagThread
 from gr00t_teleop.recording.config import RecorderConfig
 from gr00t_teleop.recording.episode import Decision
@@ -142,8 +145,31 @@ def test_a_discarded_episode_is_moved_and_its_number_is_not_used_again(scene):
     scene.settle(State.READY)
     moved = scene.folders.root / "discarded" / first.name
     assert not first.exists() and len(list(read_bag(moved))) == 5
+    assert read_metadata(moved)["custom_data"]["kept"] == "false"
     assert scene.recorder.end_of(first).bag is None
     assert scene.start().name == "episode_0002"
+
+
+def test_an_episode_in_review_is_whole_on_disk_and_what_is_decided_is_noted_in_it(scene):
+    scene.connect()
+    scene.send(5)
+    bag = scene.start()
+    scene.send(5)
+    scene.recorder.stop(scene.now_ns)
+    scene.settle(State.REVIEW)
+    assert bag_contents(bag).counts.total() == read_metadata(bag)["message_count"] == 5, "a kill now costs nothing"
+    scene.recorder.decide(scene.now_ns, Decision(keep=False, outcome="failure"))
+    moved = scene.folders.root / "discarded" / bag.name
+    facts = read_metadata(moved)["custom_data"]
+    assert (facts["outcome"], facts["kept"]) == ("failure", "false")
+    assert [part.metadata["serialized_metadata"].count("outcome: failure") for part in inside(moved)] == [0, 1]
+    assert counts_of_two_readers(moved) == (5, 5)
+
+
+def inside(bag: Path) -> list[Metadata]:
+    """The copies of metadata.yaml in its only file."""
+    with (bag / f"{bag.name}_0.mcap").open("rb") as stream:
+        return [record for record in make_reader(stream).iter_metadata() if record.name == "rosbag2"]
 
 
 def test_starting_again_keeps_the_episode_in_review_and_starting_twice_is_refused(scene):

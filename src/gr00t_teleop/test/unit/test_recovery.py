@@ -12,10 +12,13 @@ import episode_data
 import pytest
 import yaml
 from episode_data import EPISODE, counts_of_two_readers, messages, write_bag
+from mcap.reader import make_reader
 
 from gr00t_policy.core.errors import DatasetError
-from gr00t_policy.data.bag import BagLayout, bag_topics, read_bag
+from gr00t_policy.data.bag import BagLayout, bag_topics, mcap_files, read_bag
 from gr00t_policy.data.bag_metadata import read_metadata
+from gr00t_policy.data.bag_reading import bag_contents
+from gr00t_teleop.recording.episode_folders import add_custom_data
 from gr00t_teleop.recording.recovery import recover_bag
 from gr00t_teleop.recording.torn_file import TornFile
 
@@ -134,6 +137,40 @@ def test_pages_that_a_power_cut_left_as_zeros_are_no_messages(tmp_path):
     for zeros in (len(content) - at, 8192):
         file.write_bytes(content[:at] + bytes(zeros))
         assert restored(file) == list(range(40))
+
+
+def test_a_judgement_that_was_interrupted_at_any_byte_costs_no_message_and_no_judgement(tmp_path):
+    """The outcome is written into a bag that is closed already; a kill or a power cut meanwhile must not cost the bag."""
+    made, bag = messages(40), tmp_path / "bag"
+    write_bag(bag, made, BagLayout(700, split_bytes=1500))
+    file = mcap_files(bag)[-1]
+    old = file.read_bytes()
+    add_custom_data(bag, {"outcome": "failure"})
+    new = file.read_bytes()
+    begin = next(i for i in range(len(old)) if old[i] != new[i])
+    longer = old + bytes(len(new) - len(old))
+    for number, at in enumerate([*range(begin, len(new), 97), len(new) - 1]):
+        file.write_bytes(new[:at] + longer[at:])
+        with pytest.raises(DatasetError, match="gr00t bag recover"):
+            bag_contents(bag)
+        recovery = recover_bag(bag, tmp_path / f"out{number}")
+        assert list(read_bag(recovery.out)) == made and not recovery.missing
+        assert read_metadata(recovery.out)["custom_data"]["outcome"] == "failure"
+
+
+def test_a_judgement_is_inside_the_file_too_and_survives_without_metadata(tmp_path):
+    bag = tmp_path / "bag"
+    write_bag(bag, messages(30), BagLayout(700, split_bytes=1500))
+    add_custom_data(bag, {"outcome": "failure"})
+    outside = read_metadata(bag)
+    with mcap_files(bag)[-1].open("rb") as stream:
+        *_, last = [record for record in make_reader(stream).iter_metadata() if record.name == "rosbag2"]
+    assert yaml.safe_load(last.metadata["serialized_metadata"]) == outside
+    assert counts_of_two_readers(bag) == (30, 30)
+    (bag / "metadata.yaml").unlink()
+    recovery = recover_bag(bag)
+    assert recovery.is_lossless
+    assert read_metadata(recovery.out)["custom_data"]["outcome"] == "failure"
 
 
 def test_the_original_is_never_changed(tmp_path):
