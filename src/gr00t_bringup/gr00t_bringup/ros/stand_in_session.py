@@ -2,13 +2,13 @@
 """One scene driven by the scripted operator: real time, the headset's connection, and eyes fed by ``sim/qpos``."""
 
 import asyncio
-import contextlib
 import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+import aiohttp
 import numpy as np
 from gr00t_msgs.msg import TeleopState
 from numpy.typing import NDArray
@@ -31,8 +31,8 @@ _FIRST_LOOK_S, _VERDICT_S = 10.0, 1.0
 _FOLLOWING = (TeleopState.ENGAGED, TeleopState.HOLDING)
 
 
-class BlindError(Gr00tError):
-    """The simulator does not publish its state: the stand-in sees nothing."""
+class StandInError(Gr00tError):
+    """The stand-in sees nothing, or nobody takes its headset."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class StandInSession:
         deadline_s = time.monotonic() + _FIRST_LOOK_S
         while not self._looks:
             if time.monotonic() > deadline_s:
-                raise BlindError(f"no message on 'sim/qpos' for {_FIRST_LOOK_S:.0f} s; is the simulator running?")
+                raise StandInError(f"no message on 'sim/qpos' for {_FIRST_LOOK_S:.0f} s; is the simulator running?")
             time.sleep(_LOOK_PERIOD_S)
             self._look(time.monotonic())
         asyncio.run(self._drive(np.random.default_rng([seed, 0]), limit_s))
@@ -90,37 +90,55 @@ class StandInSession:
         rate_hz = float(rng.choice(_RATES_HZ))
         person = Person(random_build(rng, comfortable(self._sight())), rng)
         operator = ScriptedOperator(person, self._sight, self._follows, time.monotonic)
-        began_s = last_s = due_s = time.monotonic()
-        sequence = 0
-        async with self._connect() as client:
-            hearing = asyncio.create_task(client.accepted().listen())
-            for self._about in operator.pick_and_place():
-                due_s = max(due_s + (1.0 + _JITTER * float(rng.normal())) / rate_hz, time.monotonic() - 0.5 / rate_hz)
-                await asyncio.sleep(max(0.0, due_s - time.monotonic()))
-                now_s = time.monotonic()
-                if now_s - began_s > limit_s or hearing.done():
-                    break
-                person.advance(now_s - last_s)
-                last_s, sequence = now_s, sequence + 1
-                sample = person.sample(int((now_s - began_s) * 1e9), sequence)
-                await client.send(encode_frame(WebXrFrame(sample, has_button=False)))
-                self._look(now_s)
-            hearing.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await hearing
+        try:
+            async with self._connect() as client:
+                hearing = asyncio.create_task(client.accepted().listen())
+                over = await self._send(client, person, operator, rng, rate_hz, limit_s)
+                hearing.cancel()
+                await asyncio.gather(hearing, return_exceptions=True)
+        except aiohttp.ClientError as error:
+            raise StandInError(f"the page of the operator node does not answer the headset: {error}") from error
         await asyncio.sleep(_VERDICT_S)  # the referee speaks five times a second
-        seconds = last_s - began_s
-        self._judge(operator, sequence / max(seconds, 1.0), seconds, timed_out=seconds > limit_s - 0.1)
+        self._judge(operator, over)
 
-    def _judge(self, operator: ScriptedOperator, rate_hz: float, seconds: float, *, timed_out: bool) -> None:
+    async def _send(
+        self,
+        client: WebXrClient,
+        person: Person,
+        operator: ScriptedOperator,
+        rng: np.random.Generator,
+        rate_hz: float,
+        limit_s: float,
+    ) -> str:
+        """The headset's frames while the person acts; '' or what ended it before the person did."""
+        began_s = last_s = due_s = time.monotonic()
+        for sequence, self._about in enumerate(operator.pick_and_place(), 1):
+            due_s = max(due_s + (1.0 + _JITTER * float(rng.normal())) / rate_hz, time.monotonic() - 0.5 / rate_hz)
+            await asyncio.sleep(max(0.0, due_s - time.monotonic()))
+            now_s = time.monotonic()
+            person.advance(now_s - last_s)
+            last_s = now_s
+            self._driven.seconds = now_s - began_s
+            self._driven.rate_hz = sequence / max(now_s - began_s, 1.0)
+            if now_s - began_s > limit_s:
+                return "the time was over"
+            try:
+                await client.send(
+                    encode_frame(WebXrFrame(person.sample(int((now_s - began_s) * 1e9), sequence), False))
+                )
+            except ConnectionError:
+                return f"the operator node closed the connection ({client.socket.close_code})"
+            self._look(now_s)
+        return ""
+
+    def _judge(self, operator: ScriptedOperator, over: str) -> None:
         verdict, driven = self._newest("sim/task_state"), self._driven
-        driven.solved, driven.seconds = bool(verdict.success), seconds
-        driven.grasps, driven.rate_hz = operator.tries, rate_hz
+        driven.solved, driven.grasps = bool(verdict.success), operator.tries
         if not driven.solved:
-            why = operator.gave_up or ("the time was over" if timed_out else "the person thought it was done")
+            why = over or operator.gave_up or "the person thought it was done"
             teleop = self._newest("teleop/state")
             driven.reason = (
-                f"{why} while: {self._about}; referee: {verdict.detail}; retargeter: {teleop.reason or 'well'}"
+                f"{why}, while: {self._about}; referee: {verdict.detail}; retargeter: {teleop.reason or 'well'}"
             )
 
     def _look(self, now_s: float) -> None:

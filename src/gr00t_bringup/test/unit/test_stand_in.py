@@ -23,8 +23,10 @@ _TABLE_M = 0.85
 class ObedientRobot:
     """Its hands do what the person's do, at once, along the person's heading; what is grasped near enough comes along."""
 
-    def __init__(self, *, follows: bool = True, slips: int = 0) -> None:
-        self.slips, self._follows, self._gesture = slips, follows, ClutchGesture()
+    def __init__(self, *, follows: bool = True, slips: int = 0, lapse_s: float = np.inf) -> None:
+        """lapse_s: when it stops to follow until the clutch was opened, as after a silence of the network."""
+        self.slips, self.lapse_s, self._follows, self._gesture = slips, lapse_s, follows, ClutchGesture()
+        self._waits = False
         self.engaged, self.now_s = False, 0.0
         self._origin: dict[str, Pose] = {}
         self._home = {
@@ -47,10 +49,14 @@ class ObedientRobot:
     def hear(self, sample) -> None:
         self.now_s += 1 / HZ
         read = self._gesture.read(sample, int(self.now_s * 1e9))
-        if read.clutch and self._follows and not self.engaged:
+        if self.now_s > self.lapse_s:
+            self._waits, self.lapse_s = True, np.inf
+        self._waits = self._waits and read.clutch
+        follows = read.clutch and self._follows and not self._waits
+        if follows and not self.engaged:
             self._origin = {"left": pose_from_numbers(read.left_wrist), "right": pose_from_numbers(read.right_wrist)}
             self._home = self.sight.wrists
-        self.engaged = read.clutch and self._follows
+        self.engaged = follows
         if not self.engaged:
             return
         heading = pose_from_numbers(read.head).rotation
@@ -113,6 +119,12 @@ def test_what_slips_out_of_the_hand_is_taken_again_and_given_up_after_three_gras
     robot = ObedientRobot(slips=9)
     operator = driven(robot, 0)
     assert operator.tries == 3 and "not in the hand after 3 grasps" in operator.gave_up and not robot.sight.delivered
+
+
+def test_a_robot_that_stops_to_follow_on_the_way_is_taken_up_again_where_it_is() -> None:
+    robot = ObedientRobot(lapse_s=8.0)
+    operator = driven(robot, 0)
+    assert robot.lapse_s == np.inf and robot.sight.delivered and operator.gave_up == ""
 
 
 def test_a_robot_that_does_not_follow_is_not_driven() -> None:
