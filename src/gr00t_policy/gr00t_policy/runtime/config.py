@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gr00t_policy.core.errors import ConfigError
+from gr00t_policy.model.config import EULER_STEPS
 
 ENGINES = ("auto", "openvino", "torch")
 PRECISIONS = ("int8", "bf16", "fp32")  # of the OpenVINO engine
@@ -71,6 +72,7 @@ class ControllerConfig:
     threads: int = setting(0, THREADS_HELP, "", 0, 256)
     precision: str = setting("int8", PRECISION_HELP)
     engine_fallback: bool = setting(False, FALLBACK_HELP)
+    steps: int = setting(0, "Euler steps of the head: 1, 2, 4, 8 or 16; 0: the checkpoint's", "", 0, 16)
     cache_folder: str = setting(
         "", "where compiled networks are kept between starts; empty: in the user's cache folder"
     )
@@ -107,6 +109,7 @@ class ControllerConfig:
         check_choice("dtype", self.dtype, DTYPES)
         check_choice("device", self.device, DEVICES)
         check_choice("precision", self.precision, PRECISIONS)
+        check_choice("steps", str(self.steps), ("0", *map(str, EULER_STEPS)))
         check_choice("head_mode", self.head_mode, HEAD_MODES)
         if not self.token_warn_s <= self.token_hold_s <= self.token_max_age_s:
             raise ConfigError(
