@@ -7,6 +7,7 @@ Observation, normalisation, noise and the life of a chunk are the same for both;
 from pathlib import Path
 
 from gr00t_policy.baseline.checkpoint import DiffusionCheckpoint, is_diffusion_policy, load_diffusion_checkpoint
+from gr00t_policy.core.errors import ConfigError
 from gr00t_policy.model.checkpoint import Checkpoint, load_checkpoint
 from gr00t_policy.runtime.backends import default_cache, load_backend
 from gr00t_policy.runtime.policy import Gr00tPolicy
@@ -28,18 +29,27 @@ def own_noise_scale(checkpoint: Checkpoint | DiffusionCheckpoint) -> float:
 
 
 def load_policy(
-    folder: Path, engine: str = "openvino", precision: str = "int8", noise_scale: float | None = 1.0
+    folder: Path,
+    engine: str = "openvino",
+    precision: str = "int8",
+    noise_scale: float | None = 1.0,
+    steps: int = 0,
 ) -> Gr00tPolicy:
     """engine: of all of a GR00T network, of a baseline's head. precision: a baseline has float32 alone.
 
-    noise_scale: None = ``own_noise_scale``. Raises CheckpointError when the folder holds no usable GR-1 checkpoint.
+    noise_scale: None = ``own_noise_scale``. steps: Euler steps of a GR00T network, 0 = the checkpoint's. Raises CheckpointError
+    when the folder holds no usable GR-1 checkpoint, ConfigError for other steps.
     """
     checkpoint = read_checkpoint(folder)
     scale = own_noise_scale(checkpoint) if noise_scale is None else noise_scale
     if isinstance(checkpoint, DiffusionCheckpoint):
         from gr00t_policy.baseline.backend import DiffusionBackend
 
+        if steps:
+            raise ConfigError(f"steps {steps} are Euler steps of a GR00T network; {folder} is a Diffusion Policy")
+
         baseline = DiffusionBackend(checkpoint, "openvino" if engine == "auto" else engine)
         return Gr00tPolicy(checkpoint, baseline, noise_scale=scale)
+    checkpoint = checkpoint.with_steps(steps)
     backend = load_backend(checkpoint, engine, precision, default_cache(Path.home()))
     return Gr00tPolicy(checkpoint, backend, noise_scale=scale)

@@ -13,12 +13,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+from gr00t_bringup.bench.step_errors import StepErrors, measure_step_errors
 from gr00t_bringup.bench.timed_ways import ENGINES, Stage, WayFigures, WayOptions, measure_way
 from gr00t_bringup.json_file import write_json
 from gr00t_bringup.machine import this_machine
 from gr00t_bringup.nodes import shipped_checkpoint
 from gr00t_policy.core.errors import ConfigError
 from gr00t_policy.model.checkpoint import Checkpoint, load_checkpoint
+from gr00t_policy.model.config import EULER_STEPS
 
 _Result = TypeVar("_Result")
 
@@ -37,6 +39,10 @@ class ModelBenchConfig:
     """number format of torch; default: bfloat16 on cuda, float32 on the cpu"""
     precision: Literal["int8", "bf16", "fp32"] = "int8"
     """number format of the head in the openvino engine; its encoder has float32"""
+    steps: int = 0
+    """Euler steps of a chunk: 1, 2, 4, 8 or 16; 0: the checkpoint's"""
+    error_vs_16: bool = False
+    """also: what fewer steps and fewer bits change in the actions, in rad, on rollouts of the checkpoint in the simulator"""
     threads: int = 1
     """threads of torch; the openvino engine has one, as in the nodes"""
     seconds: float = 10.0
@@ -51,6 +57,10 @@ class ModelBenchConfig:
     def __post_init__(self) -> None:
         if self.checkpoint is not None and self.preset is not None:
             raise ConfigError("give a checkpoint or a preset, not both: a preset has random weights")
+        if self.error_vs_16 and self.preset is not None:
+            raise ConfigError("error_vs_16 is about what a checkpoint does; a preset has random weights")
+        if self.steps not in (0, *EULER_STEPS):
+            raise ConfigError(f"steps is {self.steps}; choose one of: 0, {', '.join(map(str, EULER_STEPS))}")
         if self.threads < 1 or self.evaluations < 1 or not self.seconds > 0:
             raise ConfigError(f"threads and evaluations must be at least 1 and seconds above 0: {self}")
 
@@ -74,7 +84,7 @@ def run(config: ModelBenchConfig) -> int:
     for way in _ways(config, checkpoint):
         options = WayOptions(
             way, folder, config.preset or "", config.device, config.number_format, config.precision,
-            config.threads, config.seconds, config.evaluations, config.realtime_priority,
+            config.threads, config.seconds, config.evaluations, config.realtime_priority, config.steps,
         )  # fmt: skip
         print(f"{way}: loading, then at most {config.seconds:g} s for each kind of call ...", flush=True)
         ways.append(_alone(measure_way, options))
@@ -82,6 +92,9 @@ def run(config: ModelBenchConfig) -> int:
     ratios = {figures.way: _ratios(ways[0], figures) for figures in ways[1:]}
     for way, times in ratios.items():
         print(f"{way} against plain: " + ", ".join(f"{stage} {ratio:.2f} x as fast" for stage, ratio in times.items()))
+    errors = _alone(measure_step_errors, folder, config.precision) if config.error_vs_16 and folder else None
+    if errors is not None:
+        _print_errors(errors)
     if config.json is not None:
         write_json(
             config.json,
@@ -94,6 +107,8 @@ def run(config: ModelBenchConfig) -> int:
                 "read_bandwidth_gb_s": bandwidth / 1e9,
                 "ways": [_as_data(figures, bandwidth) for figures in ways],
                 "times_as_fast_as_plain": ratios,
+                "steps": config.steps or None,
+                "action_errors": asdict(errors) if errors else None,
                 "machine": asdict(machine) | {"gpu": gpu or None},
             },
         )
@@ -143,6 +158,15 @@ def _print(figures: WayFigures, bandwidth: float) -> None:
         share = _bandwidth_share(stage, bandwidth)
         read = "" if share is None else f"{(stage.parameters_read or 0) / 1e6:14.2f} M {share:12.0%}"
         print(f"  {stage.name:<22} {stage.ms.p50:9.3f} {stage.ms.p95:9.3f} {stage.ms.p99:9.3f} {stage.calls:6} {read}")
+
+
+def _print_errors(errors: StepErrors) -> None:
+    print(f"actions on {errors.observations} observations: {errors.source}")
+    print(f"{'':<24} {'against':<18} {'noise':>5} {'max rad':>10} {'rms rad':>10}")
+    for error in errors.errors:
+        print(
+            f"{error.way:<24} {error.against:<18} {error.noise_scale:5.0f} {error.max_rad:10.5f} {error.rms_rad:10.5f}"
+        )
 
 
 def _as_data(figures: WayFigures, bandwidth: float) -> dict[str, Any]:

@@ -7,7 +7,7 @@ Pictures, joint state and noise are random; the sentence is fixed.
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +35,8 @@ Calls = dict[str, Callable[[], Any]]
 @dataclass(frozen=True)
 class WayOptions:
     """way: 'plain' or 'cached' in torch, or an engine of the nodes, which needs a checkpoint. checkpoint: folder, None =
-    random weights of ``preset``. seconds, evaluations: each call is repeated until one of them is reached."""
+    random weights of ``preset``. seconds, evaluations: each call is repeated until one of them is reached. steps: Euler
+    steps, 0 = the network's own."""
 
     way: str
     checkpoint: Path | None
@@ -47,6 +48,7 @@ class WayOptions:
     seconds: float
     evaluations: int
     realtime_priority: int
+    steps: int = 0
 
 
 @dataclass(frozen=True)
@@ -84,8 +86,8 @@ def measure_way(options: WayOptions) -> WayFigures:
     from gr00t_policy.runtime.pacing import set_realtime_priority
 
     use_threads(options.threads)
-    checkpoint = load_checkpoint(options.checkpoint) if options.checkpoint else None
-    config = checkpoint.config if checkpoint else preset(options.preset)
+    checkpoint = load_checkpoint(options.checkpoint).with_steps(options.steps) if options.checkpoint else None
+    config = checkpoint.config if checkpoint else _with_steps(preset(options.preset), options.steps)
     inputs = _inputs(config, checkpoint)
     if options.way in ENGINES:
         assert checkpoint is not None, "an engine runs a checkpoint"
@@ -114,12 +116,16 @@ def measure_way(options: WayOptions) -> WayFigures:
     )
 
 
+def _with_steps(config: "ModelConfig", steps: int) -> "ModelConfig":
+    return replace(config, head=replace(config.head, steps=steps)) if steps else config
+
+
 def _torch_calls(options: WayOptions, checkpoint: "Checkpoint | None", inputs: "TimedInputs") -> Calls:
     from gr00t_policy.model.config import preset
     from gr00t_policy.model.timed_paths import TimedPath, random_model
 
     if checkpoint is None:
-        model = random_model(preset(options.preset), options.dtype, options.device)
+        model = random_model(_with_steps(preset(options.preset), options.steps), options.dtype, options.device)
         backbone, head = model.backbone, model.head
     else:
         backbone = checkpoint.load_backbone(options.dtype, options.device)

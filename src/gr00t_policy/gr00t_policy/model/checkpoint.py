@@ -25,7 +25,7 @@ from gr00t_policy.model.checkpoint_folder import (
     require_folder,
     write_folder,
 )
-from gr00t_policy.model.config import ModelConfig, config_from_dict, config_to_dict
+from gr00t_policy.model.config import EULER_STEPS, ModelConfig, config_from_dict, config_to_dict
 from gr00t_policy.model.json_file import read_json
 from gr00t_policy.model.release import ReleaseReport, is_release
 from gr00t_policy.model.released_checkpoint import read_released
@@ -68,6 +68,18 @@ class Checkpoint:
     def released(self) -> bool:
         """Whether this is NVIDIA's layout: the published network at its full size, made for bfloat16."""
         return self.report is not None
+
+    def with_steps(self, steps: int) -> "Checkpoint":
+        """The same network with chunks made in so many Euler steps, one of ``EULER_STEPS``; 0: as it is. The weights do not
+        know, nor does the hash. Raises ConfigError."""
+        if steps == 0:
+            return self
+        if steps not in EULER_STEPS:
+            raise ConfigError(
+                f"steps is {steps}; choose one of: {', '.join(map(str, EULER_STEPS))}, or 0 for the checkpoint's "
+                f"{self.config.head.steps}"
+            )
+        return replace(self, config=replace(self.config, head=replace(self.config.head, steps=steps)))
 
     def load_weights(self) -> "Vla":
         """The whole network in float32 on the CPU, in evaluation mode; it may be trained. Raises CheckpointError."""

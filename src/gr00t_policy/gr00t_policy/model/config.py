@@ -10,6 +10,7 @@ from gr00t_policy.core.errors import ConfigError
 TEMPLATES = ("eagle2", "compact")
 ATTENTIONS = ("sdpa", "eager")
 Config = TypeVar("Config")
+EULER_STEPS = (1, 2, 4, 8, 16)  # of a chunk, that can be chosen at run time; times of fewer are among those of more
 SHUFFLE = 2  # pixel shuffle joins SHUFFLE x SHUFFLE patches into one token (downsample_ratio 0.5 of Eagle-2)
 
 

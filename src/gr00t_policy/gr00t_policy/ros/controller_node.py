@@ -64,6 +64,7 @@ class ControllerNode(SuiteNode[ControllerConfig]):
     def configure(self, settings: ControllerConfig) -> None:
         began_s = time.monotonic()
         checkpoint = open_checkpoint(settings.checkpoint, settings.embodiment, settings.tokenizer)
+        checkpoint = checkpoint.with_steps(settings.steps)
         cache = settings.cache_folder or default_cache(Path.home())
         backend = load_backend(
             checkpoint,

@@ -4,6 +4,7 @@
 from dataclasses import dataclass
 
 from gr00t_policy.core.errors import ConfigError
+from gr00t_policy.model.config import EULER_STEPS
 from gr00t_policy.runtime.loop_settings import LoopSettings, time_threshold
 from gr00t_policy.runtime.settings import setting
 
@@ -53,6 +54,7 @@ class ControllerConfig(LoopSettings):
     threads: int = setting(0, THREADS_HELP, "", 0, 256)
     precision: str = setting("int8", PRECISION_HELP)
     engine_fallback: bool = setting(False, FALLBACK_HELP)
+    steps: int = setting(0, "Euler steps of the head: 1, 2, 4, 8 or 16; 0: the checkpoint's", "", 0, 16)
     cache_folder: str = setting(
         "", "where compiled networks are kept between starts; empty: in the user's cache folder"
     )
@@ -97,6 +99,7 @@ class ControllerConfig(LoopSettings):
         check_choice("dtype", self.dtype, DTYPES)
         check_choice("device", self.device, DEVICES)
         check_choice("precision", self.precision, PRECISIONS)
+        check_choice("steps", str(self.steps), ("0", *map(str, EULER_STEPS)))
         check_choice("head_mode", self.head_mode, HEAD_MODES)
         if not self.token_warn_s <= self.token_hold_s <= self.token_max_age_s:
             raise ConfigError(

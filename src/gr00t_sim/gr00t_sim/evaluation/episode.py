@@ -40,6 +40,7 @@ class EpisodeSettings:
     precision: str
     head_every: int = 1
     looks: str = "none"
+    steps: int = 0
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,9 @@ class EpisodeRunner:
 
     def __init__(self, checkpoint: Path, settings: EpisodeSettings) -> None:
         self._settings = settings
-        self._policy: Gr00tPolicy = load_policy(checkpoint, settings.engine, settings.precision, settings.noise_scale)
+        self._policy: Gr00tPolicy = load_policy(
+            checkpoint, settings.engine, settings.precision, settings.noise_scale, settings.steps
+        )
         self._sim: TabletopSim | None = None
         self._task = ""
 

@@ -4,6 +4,7 @@
 from dataclasses import dataclass
 
 from gr00t_policy.core.errors import ConfigError
+from gr00t_policy.model.config import EULER_STEPS
 from gr00t_policy.runtime.config import ENGINES, PRECISIONS
 from gr00t_sim.evaluation.episode import EpisodeKey, EpisodeSettings
 from gr00t_sim.evaluation.sentences import LANGUAGES, languages_of
@@ -40,6 +41,8 @@ class EpisodeOptions:
     """'openvino' (as on the robot) or 'torch'."""
     precision: str = "int8"
     """Precision of the OpenVINO engine; a Diffusion Policy has float32 alone."""
+    steps: int = 0
+    """Euler steps of the head: 1, 2, 4, 8 or 16; 0: the checkpoint's."""
     looks: str = "none"
     """How pictures vary from scene to scene: none, mild or strong; docs/tasks.md shows them."""
     workers: int = 2
@@ -59,6 +62,10 @@ class EpisodeOptions:
             )
         if self.head_every < 1:
             raise ConfigError(f"head_every counts control periods and must be at least 1, got {self.head_every}")
+        if self.steps not in (0, *EULER_STEPS):
+            raise ConfigError(
+                f"steps is {self.steps}; choose one of: {', '.join(map(str, EULER_STEPS))}, or 0 for the checkpoint's"
+            )
         if self.engine not in ENGINES:
             raise ConfigError(f"engine '{self.engine}' is unknown; choose one of: {', '.join(ENGINES)}")
         if self.precision not in PRECISIONS:
@@ -78,6 +85,7 @@ class EpisodeOptions:
             self.precision,
             self.head_every,
             self.looks,
+            self.steps,
         )
 
     def keys(self) -> list[EpisodeKey]:
