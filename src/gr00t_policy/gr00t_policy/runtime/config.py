@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gr00t_policy.core.errors import ConfigError
+from gr00t_policy.runtime.interpolation import INTERPOLATIONS
 
 ENGINES = ("auto", "openvino", "torch")
 PRECISIONS = ("int8", "fp32")  # of the OpenVINO engine
@@ -23,6 +24,12 @@ DTYPE_HELP = (
 )
 THREADS_HELP = "threads of the torch engine on a CPU; 0: half of the cores, since planner and controller share them"
 DEVICE_HELP = "where the torch engine runs: 'cpu', 'cuda', or 'auto': a GPU, if any, for GR00T N1, also fine-tuned"
+CHUNK_MODES = ("blend", "switch", "ensemble", "rtc")
+CHUNK_MODE_HELP = (
+    "how chunks become one motion: 'blend', 'switch' (the newest alone), 'ensemble' (mean of all, as ACT), "
+    "'rtc' (computed to continue the last one, as real-time chunking)"
+)
+INTERPOLATION_HELP = "between the steps of a chunk: 'linear', or 'smooth', a curve whose velocity has no steps"
 HEAD_MODES = ("auto", "every_tick", "worker")
 
 
@@ -79,7 +86,14 @@ class ControllerConfig:
     warm_up_evaluations: int = setting(30, "evaluations of the head before activation", "", 1, 1000)
     seed: int = setting(0, "seed of the flow-matching noise, drawn once per activation", "", 0, 2**31 - 1)
     noise_scale: float = setting(0.0, "size of the noise; 0: the flow's centre, 1: as trained", "", 0.0, 1.0)
-    blend_time_s: float = setting(0.15, "memory of the plan that new chunks are blended into", "s", 0.0, 2.0)
+    chunk_mode: str = setting("blend", CHUNK_MODE_HELP)
+    interpolation: str = setting("linear", INTERPOLATION_HELP)
+    compensate_latency: bool = setting(
+        False, "the head is given the pose in which the robot will be when its chunk is there, by the delay measured"
+    )
+    blend_time_s: float = setting(
+        0.15, "memory of the plan that new chunks are blended into, in mode 'blend'", "s", 0.0, 2.0
+    )
     chunk_rate_hz: float = setting(20.0, "highest rate of action_chunk", "Hz", 0.1, 20.0)
     realtime_priority: int = setting(60, "SCHED_FIFO priority of the control loop where allowed; 0: none", "", 0, 90)
     process_priority: int = setting(
@@ -102,6 +116,8 @@ class ControllerConfig:
         check_choice("dtype", self.dtype, DTYPES)
         check_choice("device", self.device, DEVICES)
         check_choice("head_mode", self.head_mode, HEAD_MODES)
+        check_choice("chunk_mode", self.chunk_mode, CHUNK_MODES)
+        check_choice("interpolation", self.interpolation, INTERPOLATIONS)
         if not self.token_warn_s <= self.token_hold_s <= self.token_max_age_s:
             raise ConfigError(
                 f"token_warn_s {self.token_warn_s}, token_hold_s {self.token_hold_s} and token_max_age_s "

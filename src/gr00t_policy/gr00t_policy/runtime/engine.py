@@ -20,8 +20,10 @@ from gr00t_policy.core.errors import ConfigError
 from gr00t_policy.model.checkpoint import Checkpoint
 from gr00t_policy.model.config import ModelConfig
 from gr00t_policy.runtime.config import PRECISIONS
+from gr00t_policy.runtime.known_actions import KnownActions
 
-_REVISION = 1  # of the graphs below; a new one makes old caches unused
+_REVISION = 2  # of the graphs below; a new one makes old caches unused
+_HEAD_INPUTS = 4  # state, noise, known actions and their weights; then what ``context`` gives
 _PARTS = {"encoder": ("encoder",), "head": ("context", "head")}
 _SMALLEST_GROUP, _LARGEST_GROUP = 32, 256
 
@@ -72,6 +74,7 @@ class EngineBackend:
             for name, graph in _graphs(checkpoint, part, precision, config.cache).items():
                 self._requests[name] = core.compile_model(graph, "CPU", properties).create_infer_request()
         self._loaded: EngineContext | None = None
+        self._knows = True  # whether the request may hold known actions
 
     def encode(
         self, pixel_values: NDArray[np.float32], input_ids: NDArray[np.int64], mask: NDArray[np.int64]
@@ -82,15 +85,25 @@ class EngineBackend:
         return EngineContext(self._run("context", features[None], mask[None].astype(np.float32)))
 
     def act(
-        self, context: EngineContext, state: NDArray[np.float32], noise: NDArray[np.float32]
+        self,
+        context: EngineContext,
+        state: NDArray[np.float32],
+        noise: NDArray[np.float32],
+        known: KnownActions | None = None,
     ) -> NDArray[np.float32]:
         request = self._requests["head"]
         if context is not self._loaded:
-            for index, tensor in enumerate(context.tensors, start=2):
+            for index, tensor in enumerate(context.tensors, start=_HEAD_INPUTS):
                 request.set_input_tensor(index, ov.Tensor(tensor, shared_memory=True))
             self._loaded = context
         request.get_input_tensor(0).data[0] = state
         request.get_input_tensor(1).data[0] = noise
+        if known is not None:
+            request.get_input_tensor(2).data[0] = known.actions
+            request.get_input_tensor(3).data[0] = known.weights
+        elif self._knows:
+            request.get_input_tensor(2).data[:] = request.get_input_tensor(3).data[:] = 0
+        self._knows = known is not None
         request.infer()
         return request.get_output_tensor(0).data[0].copy()
 
