@@ -125,6 +125,12 @@ VERBS = (
     ),
     Verb(("bench", "loop"), "gr00t_bringup.bench.loop", "LoopConfig", "rates and latencies of the running stack"),
     Verb(
+        ("bench", "soak"),
+        "gr00t_bringup.bench.soak",
+        "SoakConfig",
+        "the stack watched for long: memory, handles, misses over time; fails when one grows",
+    ),
+    Verb(
         ("bench", "model"),
         "gr00t_bringup.bench.model",
         "ModelBenchConfig",

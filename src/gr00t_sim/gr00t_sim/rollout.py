@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gr00t_policy.core.types import ConditioningTokens, Observation
-from gr00t_policy.runtime.chunking import ChunkBlender
+from gr00t_policy.runtime.chunk_modes import make_plan
 from gr00t_policy.runtime.policy import Policy
 from gr00t_sim.robot import HEAD_CAMERA
 from gr00t_sim.simulation import TabletopSim
@@ -48,22 +48,29 @@ class Outcome:
 class PolicyDriver:
     """A policy in the loop: asked once per control period, gives joint targets (32,) for its end.
 
-    head_every: control periods from one evaluation of the head to the next; between them the plan is followed.
+    head_every: control periods from one evaluation of the head to the next; between them the plan is followed. chunk_mode,
+    interpolation: as in the controller.
     """
 
     def __init__(
-        self, sim: TabletopSim, policy: Policy, blend_time_s: float = DEFAULT_BLEND_TIME_S, head_every: int = 1
+        self,
+        sim: TabletopSim,
+        policy: Policy,
+        blend_time_s: float = DEFAULT_BLEND_TIME_S,
+        head_every: int = 1,
+        chunk_mode: str = "blend",
+        interpolation: str = "linear",
     ) -> None:
         self._sim, self._policy, self._head_every = sim, policy, head_every
         names = sim.embodiment.joint_names
         self._index = np.array([names.index(name) for name in policy.embodiment.policy_joint_names])
-        self._blender = ChunkBlender(len(self._index), blend_time_s)
+        self._plan = make_plan(chunk_mode, len(self._index), blend_time_s, interpolation)
         self.start(0, "")
 
     def start(self, seed: int, sentence: str) -> None:
         """Forget everything and obey ``sentence``; the flow's noise comes from ``seed``."""
         self._policy.start_episode(seed)
-        self._blender.reset()
+        self._plan.reset()
         self._sentence = sentence
         self._waiting: ConditioningTokens | None = None
         self._periods = 0
@@ -80,9 +87,11 @@ class PolicyDriver:
         if self._waiting is not None and (period == 0 or period % _PERIODS_PER_PICTURE == _TOKEN_DELAY_PERIODS):
             self._policy.accept(self._waiting)
         if period % self._head_every == 0:
-            self._blender.update(self._policy.act(state, now_ns))
+            guide = self._plan.guide(now_ns + round(PERIOD_S * _NS), now_ns)  # here chunks are there at once
+            chunk = self._policy.act(state, now_ns) if guide is None else self._policy.act(state, now_ns, guide)
+            self._plan.update(chunk)
         targets = self._sim.joint_targets()
-        targets[self._index] = self._blender.sample(now_ns + round(PERIOD_S * _NS))
+        targets[self._index] = self._plan.sample(now_ns + round(PERIOD_S * _NS))
         return targets
 
 

@@ -22,6 +22,7 @@ from gr00t_policy.core.errors import DatasetError
 from gr00t_policy.core.types import ActionChunk, ConditioningTokens, Observation
 from gr00t_policy.core.wire import WireType, tokens_from_bytes, tokens_to_bytes
 from gr00t_policy.data.convert_rows import Event, recorded_events
+from gr00t_policy.runtime.chunk_plan import Guide
 from gr00t_policy.runtime.config import ControllerConfig
 from gr00t_policy.runtime.controller import Controller, Mode, State
 from gr00t_policy.runtime.policy import Policy, PreparedTokens
@@ -105,8 +106,8 @@ class _Watched:
     def accept(self, tokens: ConditioningTokens) -> None:
         self._policy.accept(tokens)
 
-    def act(self, state: NDArray[np.floating], state_stamp_ns: int) -> ActionChunk:
-        return self._policy.act(state, state_stamp_ns)
+    def act(self, state: NDArray[np.floating], state_stamp_ns: int, guide: Guide | None = None) -> ActionChunk:
+        return self._policy.act(state, state_stamp_ns, guide)
 
     def start_episode(self, seed: int) -> None:
         self._policy.start_episode(seed)

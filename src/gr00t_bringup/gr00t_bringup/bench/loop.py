@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import tyro
 
 from gr00t_bringup.bench.goals import goals
+from gr00t_bringup.bench.scenes import SceneResult, SceneSequence
 from gr00t_bringup.demo import sentence_for, summary_of
 from gr00t_bringup.json_file import write_json
 from gr00t_bringup.machine import (
@@ -24,13 +25,11 @@ from gr00t_bringup.machine import (
 )
 from gr00t_bringup.measure import RunFigures, measure, read_streams
 from gr00t_bringup.nodes import shipped_checkpoint
-from gr00t_bringup.status import StackStatus, live_display
+from gr00t_bringup.status import live_display
 from gr00t_policy.core.errors import ConfigError
 from gr00t_policy.data.bag import BagWriter
 
 _DISPLAY_PERIOD_S = 0.5
-_HEARD_S = 5.0
-_SETTLE_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -66,17 +65,6 @@ class LoopConfig:
                 f"duration_s and episode_s must be at least 3, got {self.duration_s} and {self.episode_s}: "
                 "the first second is not measured"
             )
-
-
-@dataclass
-class SceneResult:
-    """One scene: what was said, whether the referee saw it done, and after how long [s]."""
-
-    seed: int
-    sentence: str
-    success: bool = False
-    seconds: float = 0.0
-    detail: str = ""
 
 
 @dataclass
@@ -119,7 +107,7 @@ def run(config: LoopConfig) -> int:
 
 
 def _observe(config: LoopConfig, wish: str) -> _Observed:
-    from gr00t_bringup.ros.stack import RunningStack, StackOptions, running_stack
+    from gr00t_bringup.ros.stack import StackOptions, running_stack
 
     options = StackOptions(
         checkpoint=config.checkpoint or shipped_checkpoint(),
@@ -127,24 +115,18 @@ def _observe(config: LoopConfig, wish: str) -> _Observed:
         overrides={"sim": {"task": config.task, "seed": config.seed}},
     )
     observed = _Observed()
-
-    def next_scene(stack: RunningStack) -> float:
-        seed = config.seed + len(observed.scenes)
-        sentence = stack.client.reset_simulation(config.task, seed, wish)
-        stack.client.wait_listeners(["planner", "bag_recorder"], _HEARD_S)
-        stack.client.say(sentence)
-        observed.scenes.append(SceneResult(seed, sentence))
-        return time.monotonic()
-
-    def enough(now_s: float) -> bool:
-        if config.episodes:
-            return len(observed.scenes) >= config.episodes
-        return now_s - began_s >= config.duration_s
-
     with running_stack(options, config.out / "logs", BagWriter(config.out / "bag")) as stack:
         stack.wait_active()
-        began_s, before, times, solved_s = time.monotonic(), cpu_seconds(), cpu_times(), None
-        scene_s = next_scene(stack)
+        scenes = SceneSequence(stack, config.task, wish, config.seed, config.episode_s)
+        observed.scenes = scenes.results
+
+        def enough(now_s: float) -> bool:
+            if config.episodes:
+                return len(scenes.results) >= config.episodes
+            return now_s - began_s >= config.duration_s
+
+        began_s, before, times = time.monotonic(), cpu_seconds(), cpu_times()
+        scenes.begin()
         with live_display("gr00t bench loop") as display:
             while True:
                 time.sleep(_DISPLAY_PERIOD_S)
@@ -152,22 +134,16 @@ def _observe(config: LoopConfig, wish: str) -> _Observed:
                 stack.processes.check()
                 status = stack.status()
                 display(status)
-                solved_s = (solved_s or now_s) if status.success else None
-                over = now_s - scene_s > config.episode_s or (solved_s is not None and now_s - solved_s > _SETTLE_S)
-                if over or (not config.episodes and enough(now_s)):
-                    _judge(observed.scenes[-1], status, (solved_s or now_s) - scene_s)
+                if scenes.over(status, now_s) or (not config.episodes and enough(now_s)):
+                    scenes.judge(status, now_s)
                     if enough(now_s):
                         break
-                    scene_s, solved_s = next_scene(stack), None
+                    scenes.begin()
         elapsed_s, now = time.monotonic() - began_s, cpu_times()
         observed.busy_cores = round((now.busy_s - times.busy_s) / elapsed_s, 3)
         observed.stolen_cores = round((now.stolen_s - times.stolen_s) / elapsed_s, 3)
         _look_around(stack, observed, before, elapsed_s)
     return observed
-
-
-def _judge(scene: SceneResult, status: StackStatus, seconds: float) -> None:
-    scene.success, scene.seconds, scene.detail = status.success, round(seconds, 2), status.task_detail
 
 
 def _look_around(stack: Any, observed: _Observed, before: dict[int, tuple[str, float]], elapsed_s: float) -> None:

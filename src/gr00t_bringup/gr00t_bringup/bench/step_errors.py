@@ -11,6 +11,7 @@ from gr00t_policy.core.types import ActionChunk, ConditioningTokens, Observation
 from gr00t_policy.model.checkpoint import Checkpoint, load_checkpoint
 from gr00t_policy.model.config import EULER_STEPS
 from gr00t_policy.runtime.backends import load_backend
+from gr00t_policy.runtime.chunk_plan import Guide
 from gr00t_policy.runtime.policy import Backend, Gr00tPolicy, Policy, PreparedTokens
 
 TASKS = ("pick_named_object", "choose_bin", "stack", "open_drawer", "close_door", "lift_box")
@@ -127,7 +128,7 @@ class _Watched:
     def accept(self, tokens: ConditioningTokens) -> None:
         self.use(self.prepare(tokens))
 
-    def act(self, state: NDArray[np.floating], state_stamp_ns: int) -> ActionChunk:
+    def act(self, state: NDArray[np.floating], state_stamp_ns: int, guide: Guide | None = None) -> ActionChunk:
         assert self._tokens is not None
         self.seen.append((self._tokens, np.asarray(state, np.float64).copy()))
-        return self._policy.act(state, state_stamp_ns)
+        return self._policy.act(state, state_stamp_ns, guide)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from gr00t_policy.baseline.checkpoint import DiffusionCheckpoint
 from gr00t_policy.baseline.network import DiffusionPolicy
 from gr00t_policy.core.errors import ConfigError
+from gr00t_policy.runtime.known_actions import KnownActions
 
 Act = Callable[[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]], NDArray[np.float32]]
 """(1, D), (1, 1, state_dim), (1, T, A) -> (1, T, A)."""
@@ -48,8 +49,18 @@ class DiffusionBackend:
         """The one vector (1, D): nothing can be done ahead without the joint state."""
         return features[:1]
 
-    def act(self, context: Any, state: NDArray[np.float32], noise: NDArray[np.float32]) -> NDArray[np.float32]:
-        """state (1, state_dim), noise (T, A) -> normalised actions (T, A)."""
+    def act(
+        self,
+        context: Any,
+        state: NDArray[np.float32],
+        noise: NDArray[np.float32],
+        known: KnownActions | None = None,
+    ) -> NDArray[np.float32]:
+        """state (1, state_dim), noise (T, A) -> normalised actions (T, A). Raises ConfigError when actions are known."""
+        if known is not None:
+            raise ConfigError(
+                "chunk mode 'rtc' paints into a flow, which a Diffusion Policy does not have; choose another"
+            )
         return self._act(context, state[None], noise[None])[0]
 
 

@@ -5,6 +5,7 @@ Constant work is separable: ``precompute_context`` once per features, ``time_tab
 ``sample_with_context`` does the rest. Plain tensor functions without data-dependent control flow.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -112,15 +113,24 @@ class ActionHead(nn.Module):
         return self.state_encoder(state, embodiment_id)
 
     def sample_with_context(
-        self, context: Context, state: Tensor, embodiment_id: Tensor, noise: Tensor, tables: TimeTables
+        self,
+        context: Context,
+        state: Tensor,
+        embodiment_id: Tensor,
+        noise: Tensor,
+        tables: TimeTables,
+        corrected: Callable[[Tensor, float], Tensor] | None = None,
     ) -> Tensor:
-        """The same as ``sample`` with the constant work handed in; one Euler step per row of ``tables``."""
+        """The same as ``sample`` with the constant work handed in; one Euler step per row of ``tables``.
+
+        corrected: see ``flow.euler``.
+        """
         state_token = self.encode_state(state, embodiment_id)
 
         def velocity(x: Tensor, k: int) -> Tensor:
             return self._velocity(x, state_token, embodiment_id, tables.action[k], tables.modulation(k), context)
 
-        return euler(velocity, noise, tables.scale.shape[0])
+        return euler(velocity, noise, tables.scale.shape[0], corrected)
 
     def _velocity(
         self,

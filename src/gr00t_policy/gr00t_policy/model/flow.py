@@ -43,11 +43,21 @@ def euler_buckets(steps: int, buckets: int) -> tuple[int, ...]:
     return tuple(int(k / steps * buckets) for k in range(steps))
 
 
-def euler(velocity: Callable[[Tensor, int], Tensor], noise: Tensor, steps: int) -> Tensor:
-    """Integrate x' = velocity(x, step index) from noise at t = 0 to actions at t = 1 in equal steps."""
+def euler(
+    velocity: Callable[[Tensor, int], Tensor],
+    noise: Tensor,
+    steps: int,
+    corrected: Callable[[Tensor, float], Tensor] | None = None,
+) -> Tensor:
+    """Integrate x' = velocity(x, step index) from noise at t = 0 to actions at t = 1 in equal steps.
+
+    corrected: of x and t after each step, what to go on with.
+    """
     x = noise
     for k in range(steps):
         x = x + velocity(x, k) / steps
+        if corrected is not None:
+            x = corrected(x, (k + 1) / steps)
     return x
 
 

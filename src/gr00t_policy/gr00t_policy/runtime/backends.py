@@ -15,6 +15,7 @@ from gr00t_policy.core.types import ConditioningTokens
 from gr00t_policy.model.checkpoint import Checkpoint, load_checkpoint
 from gr00t_policy.runtime.config import ENGINES, PARTS
 from gr00t_policy.runtime.engine_report import EngineReport
+from gr00t_policy.runtime.known_actions import KnownActions
 from gr00t_policy.runtime.policy import Backend
 from gr00t_policy.runtime.start_check import EngineRefusedError
 
@@ -126,5 +127,11 @@ class TimedBackend:
     def context(self, features: NDArray[np.float32], mask: NDArray[np.bool_]) -> Any:
         return self._backend.context(features, mask)
 
-    def act(self, context: Any, state: NDArray[np.float32], noise: NDArray[np.float32]) -> NDArray[np.float32]:
-        return self._backend.act(context, state, noise)
+    def act(
+        self,
+        context: Any,
+        state: NDArray[np.float32],
+        noise: NDArray[np.float32],
+        known: KnownActions | None = None,
+    ) -> NDArray[np.float32]:
+        return self._backend.act(context, state, noise, known)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from gr00t_policy.core.errors import ConfigError
 from gr00t_policy.model.config import EULER_STEPS
+from gr00t_policy.runtime.interpolation import INTERPOLATIONS
 from gr00t_policy.runtime.loop_settings import LoopSettings, time_threshold
 from gr00t_policy.runtime.settings import setting
 
@@ -29,6 +30,12 @@ FALLBACK_HELP = (
 )
 THREADS_HELP = "threads of the torch engine on a CPU; 0: half of the cores, since planner and controller share them"
 DEVICE_HELP = "where the torch engine runs: 'cpu', 'cuda', or 'auto': a GPU, if any, for GR00T N1, also fine-tuned"
+CHUNK_MODES = ("blend", "switch", "ensemble", "rtc")
+CHUNK_MODE_HELP = (
+    "how chunks become one motion: 'blend', 'switch' (the newest alone), 'ensemble' (mean of all, as ACT), "
+    "'rtc' (computed to continue the last one, as real-time chunking)"
+)
+INTERPOLATION_HELP = "between the steps of a chunk: 'linear', or 'smooth', a curve whose velocity has no steps"
 HEAD_MODES = ("auto", "every_tick", "worker")
 
 
@@ -68,7 +75,14 @@ class ControllerConfig(LoopSettings):
     warm_up_evaluations: int = setting(30, "evaluations of the head before activation", "", 1, 1000)
     seed: int = setting(0, "seed of the flow-matching noise, drawn once per activation", "", 0, 2**31 - 1)
     noise_scale: float = setting(0.0, "size of the noise; 0: the flow's centre, 1: as trained", "", 0.0, 1.0)
-    blend_time_s: float = setting(0.15, "memory of the plan that new chunks are blended into", "s", 0.0, 2.0)
+    chunk_mode: str = setting("blend", CHUNK_MODE_HELP)
+    interpolation: str = setting("linear", INTERPOLATION_HELP)
+    compensate_latency: bool = setting(
+        False, "the head is given the pose in which the robot will be when its chunk is there, by the delay measured"
+    )
+    blend_time_s: float = setting(
+        0.15, "memory of the plan that new chunks are blended into, in mode 'blend'", "s", 0.0, 2.0
+    )
     chunk_rate_hz: float = setting(
         20.0, "highest rate of action_chunk, beside the first chunk from each tokens", "Hz", 0.1, 20.0
     )
@@ -101,6 +115,8 @@ class ControllerConfig(LoopSettings):
         check_choice("precision", self.precision, PRECISIONS)
         check_choice("steps", str(self.steps), ("0", *map(str, EULER_STEPS)))
         check_choice("head_mode", self.head_mode, HEAD_MODES)
+        check_choice("chunk_mode", self.chunk_mode, CHUNK_MODES)
+        check_choice("interpolation", self.interpolation, INTERPOLATIONS)
         if not self.token_warn_s <= self.token_hold_s <= self.token_max_age_s:
             raise ConfigError(
                 f"token_warn_s {self.token_warn_s}, token_hold_s {self.token_hold_s} and token_max_age_s "

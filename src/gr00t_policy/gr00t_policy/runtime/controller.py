@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 
 from gr00t_policy.core.errors import MessageError
 from gr00t_policy.core.types import ActionChunk, ConditioningTokens, JointCommand
-from gr00t_policy.runtime.chunking import ChunkBlender
+from gr00t_policy.runtime.chunk_modes import make_plan
 from gr00t_policy.runtime.config import ControllerConfig
+from gr00t_policy.runtime.expected_delay import ExpectedDelay
 from gr00t_policy.runtime.hand_over import HandOver
-from gr00t_policy.runtime.inputs import Cause, ControllerInputs, State, TokensInUse, Verdict
+from gr00t_policy.runtime.inputs import Cause, ControllerInputs, MeasuredState, State, TokensInUse, Verdict
 from gr00t_policy.runtime.latency import DurationRing, Percentiles, RateMeter
 from gr00t_policy.runtime.policy import Policy, PreparedTokens
 
@@ -77,6 +78,7 @@ class Controller:
         self._policy, self._config, self._clock_ns = policy, config, clock_ns
         self._names = policy.embodiment.policy_joint_names
         self._period_ns = round(_NS / config.rate_hz)
+        self._step_ns = round(_NS / policy.embodiment.rate_hz)
         self.inputs = ControllerInputs(config, len(self._names))
         self.hand_over = HandOver()
         self.mode = Mode.UNKNOWN
@@ -85,10 +87,13 @@ class Controller:
         self.verdict = _INACTIVE
 
     def _begin(self) -> None:
-        self._blender = ChunkBlender(len(self._names), self._config.blend_time_s)
+        config = self._config
+        self._plan = make_plan(config.chunk_mode, len(self._names), config.blend_time_s, config.interpolation)
+        self._delay = ExpectedDelay(self._period_ns)
         self._head, self._from_image, self._from_state = (DurationRing(_RECENT) for _ in range(3))
         self._commands, self._evaluations = RateMeter(), RateMeter()
         self._evaluation: Evaluation | None = None
+        self._seen: Evaluation | None = None  # by the tick, used or not
         self._blended: Evaluation | None = None
         self._told: Evaluation | None = None
         self._in_force: JointCommand | None = None
@@ -158,6 +163,8 @@ class Controller:
         state, in_use = self.inputs.state, self.inputs.in_use
         nothing_new = state is self._evaluated[0] and in_use is self._evaluated[1]
         if state is None or in_use is None or nothing_new or self.verdict is _INACTIVE:
+            return False
+        if self._config.chunk_mode == "rtc" and self._evaluation is not self._seen:  # the next one must continue it
             return False
         self._evaluated = (state, in_use)
         self._evaluate()
@@ -236,7 +243,7 @@ class Controller:
         assert in_use is not None
         began_ns = self._clock_ns()
         try:
-            chunk = self._policy.act(measured.positions, measured.stamp_ns)
+            chunk = self._act(measured, began_ns)
         except MessageError as error:
             self._head_fault = str(error)
             self.inputs.count_chunk()
@@ -244,15 +251,28 @@ class Controller:
         ended_ns = self._clock_ns()
         took_s = (ended_ns - began_ns) / _NS
         self._head.add(took_s)
+        self._delay.add(ended_ns - began_ns)
         self._evaluations.add(ended_ns)
         self._head_fault = ""
         self._evaluation = Evaluation(replace(chunk, inference_s=took_s), in_use.tokens.stamp_ns)
+
+    def _act(self, measured: MeasuredState, now_ns: int) -> ActionChunk:
+        """The head's answer to the pose measured, or to the one expected when the answer is there."""
+        ready_ns = now_ns + self._ros_minus_steady_ns + self._delay.expected_ns
+        pose, stamp_ns = measured.positions, measured.stamp_ns
+        if self._config.compensate_latency and not self._plan.empty:
+            moved = self._plan.sample(ready_ns) - self._plan.sample(stamp_ns)
+            pose, stamp_ns = (pose + moved).astype(pose.dtype), ready_ns
+        guide = self._plan.guide(stamp_ns + self._step_ns, ready_ns)
+        chunk = self._policy.act(pose, stamp_ns) if guide is None else self._policy.act(pose, stamp_ns, guide)
+        return replace(chunk, state_stamp_ns=measured.stamp_ns)
 
     def _judge_plan(self, now_ros_ns: int) -> Verdict | None:
         """None when there is a plan to follow; takes in the newest evaluation."""
         newest, limit_s = self._evaluation, self._config.chunk_max_age_s
         if self._head_fault:
             return Verdict(State.HOLDING, Cause.HEAD_FAILED, self._head_fault)
+        self._seen = newest
         if newest is not None and newest is not self._blended and self._take_in(newest.chunk, now_ros_ns):
             self._blended = newest
         if self._blended is None:
@@ -263,11 +283,11 @@ class Controller:
 
     def _take_in(self, chunk: ActionChunk, now_ros_ns: int) -> bool:
         """A worker's chunk may come after its own first step: it is then joined at the next command."""
-        return self._blender.update(chunk, now_ros_ns + self._period_ns)
+        return self._plan.update(chunk, now_ros_ns + self._period_ns)
 
     def _forget_plan(self) -> None:
-        self._blender.reset()
-        self._evaluation = self._blended = self._in_force = None
+        self._plan.reset()
+        self._evaluation = self._seen = self._blended = self._in_force = None
 
     def _command(self, now_ns: int, now_ros_ns: int) -> JointCommand:
         reach_ns = now_ros_ns + self._period_ns
@@ -287,14 +307,14 @@ class Controller:
         """
         assert self._blended is not None
         assert self.inputs.state is not None
-        first_ns = self._blended.chunk.stamp_ns
+        first_ns = self._plan.begins_ns
         if reach_ns >= first_ns:
-            return self._blender.sample(reach_ns)
+            return self._plan.sample(reach_ns)
         from_ns, pose = self.inputs.state.stamp_ns, self.inputs.state.positions
         if self._in_force is not None and self._in_force.stamp_ns < reach_ns:
             from_ns, pose = self._in_force.stamp_ns, self._in_force.positions
         share = (reach_ns - from_ns) / (first_ns - from_ns)
-        return pose + share * (self._blender.sample(first_ns) - pose)
+        return pose + share * (self._plan.sample(first_ns) - pose)
 
     def _measure(self, now_ns: int, now_ros_ns: int) -> None:
         assert self._blended is not None

@@ -19,10 +19,12 @@ from gr00t_policy.model.config import HeadConfig, ModelConfig
 from gr00t_policy.runtime.config import PARTS, PRECISIONS
 from gr00t_policy.runtime.engine_cache import BuiltPart, built_part
 from gr00t_policy.runtime.engine_report import EngineReport
+from gr00t_policy.runtime.known_actions import KnownActions
 from gr00t_policy.runtime.start_check import EngineRefusedError, PartCheck, check_part
 
 _WEIGHTS = {"int8": "int8", "fp32": "fp32", "bf16": "fp32"}  # bf16 is made of float32 weights when they are compiled
 _HINTS = {"int8": "f32", "fp32": "f32", "bf16": "bf16"}
+_HEAD_INPUTS = 4  # state, noise, known actions and their weights; then what ``context`` gives
 _SMALLEST_GROUP, _LARGEST_GROUP = 32, 256
 
 _log = logging.getLogger(__name__)
@@ -92,10 +94,11 @@ class EngineBackend:
         """The head's inputs and output in arrays of ours, made once: a tick writes and reads there."""
         chunk = (1, sizes.horizon, sizes.action_dim)
         self._state = np.zeros((1, 1, sizes.state_dim), np.float32)
-        self._noise, self._actions = np.zeros(chunk, np.float32), np.zeros(chunk, np.float32)
+        self._noise, self._known, self._actions = (np.zeros(chunk, np.float32) for _ in range(3))
+        self._known_weights = np.zeros((1, sizes.horizon, 1), np.float32)
         request = self._requests["head"]
-        request.set_input_tensor(0, ov.Tensor(self._state, shared_memory=True))
-        request.set_input_tensor(1, ov.Tensor(self._noise, shared_memory=True))
+        for index, value in enumerate((self._state, self._noise, self._known, self._known_weights)):
+            request.set_input_tensor(index, ov.Tensor(value, shared_memory=True))
         request.set_output_tensor(0, ov.Tensor(self._actions, shared_memory=True))
 
     def _check(self, checkpoint: Checkpoint, part: str, precision: str, built: BuiltPart) -> PartCheck:
@@ -122,14 +125,22 @@ class EngineBackend:
         return EngineContext([ov.Tensor(value, shared_memory=True) for value in values])
 
     def act(
-        self, context: EngineContext, state: NDArray[np.float32], noise: NDArray[np.float32]
+        self,
+        context: EngineContext,
+        state: NDArray[np.float32],
+        noise: NDArray[np.float32],
+        known: KnownActions | None = None,
     ) -> NDArray[np.float32]:
         request = self._requests["head"]
         if context is not self._loaded:
-            for index, tensor in enumerate(context.tensors, start=2):
+            for index, tensor in enumerate(context.tensors, start=_HEAD_INPUTS):
                 request.set_input_tensor(index, tensor)
             self._loaded = context
         self._state[0], self._noise[0] = state, noise
+        if known is not None:
+            self._known[0], self._known_weights[0] = known.actions, known.weights
+        else:
+            self._known_weights.fill(0.0)
         request.infer()
         return self._actions[0].copy()
 

@@ -18,7 +18,7 @@ from gr00t_policy.model.checkpoint import Checkpoint
 from gr00t_policy.runtime.start_check import ReferenceAnswers, reference_answers
 
 GRAPHS = {"encoder": ("encoder",), "head": ("context", "head")}
-_REVISION = 2  # of the graphs and of the start check's inputs; a new one makes old folders unused
+_REVISION = 3  # of the graphs and of the start check's inputs; a new one makes old folders unused
 _REFERENCE = "reference.npz"
 
 _log = logging.getLogger(__name__)

@@ -38,10 +38,12 @@ def build_head(checkpoint: Checkpoint, precision: str) -> dict[str, ov.Model]:
     context, head = FoldedContext(model.head), FoldedHead(model.head, checkpoint.slot)
     features, mask = torch.zeros(1, 8, sizes.cross_dim), torch.ones(1, 8)
     state, noise = torch.zeros(1, 1, sizes.state_dim), torch.zeros(1, sizes.horizon, sizes.action_dim)
+    known, weights = torch.zeros_like(noise), torch.zeros(1, sizes.horizon, 1)
     kept, length = context(features, mask), _length(checkpoint)
     pairs = [[1, sizes.heads, sizes.head_dim, length], [1, sizes.heads, length, sizes.head_dim]] * (len(kept) // 2)
-    shapes = [list(state.shape), list(noise.shape), [1, 1, 1, length], *pairs]
-    graph = _convert(head, (state, noise, *kept), shapes)
+    ends = [list(tensor.shape) for tensor in (state, noise, known, weights)]
+    shapes = [*ends, [1, 1, 1, length], *pairs]
+    graph = _convert(head, (state, noise, known, weights, *kept), shapes)
     return {
         CONTEXT: _convert(context, (features, mask), [[1, length, sizes.cross_dim], [1, length]]),
         HEAD: _compressed(graph) if precision == "int8" else graph,

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from gr00t_policy.model.action_head import ActionHead, TimeTables
 from gr00t_policy.model.dit import BLOCK_EPS, OUTPUT_EPS, Block
 from gr00t_policy.model.layers import CategorySpecificLinear
+from gr00t_policy.runtime.known_actions import painted_in
 
 
 class FoldedContext(nn.Module):
@@ -34,7 +35,8 @@ class FoldedContext(nn.Module):
 
 
 class FoldedHead(nn.Module):
-    """state (1, 1, state_dim), noise (1, T, A) and the outputs of ``FoldedContext`` -> normalised actions (1, T, A)."""
+    """state (1, 1, state_dim), noise (1, T, A), known actions (1, T, A) with weights (1, T, 1), and the outputs of
+    ``FoldedContext`` -> normalised actions (1, T, A). With all weights 0 nothing is known."""
 
     action_time: Tensor
     positions: Tensor
@@ -51,7 +53,9 @@ class FoldedHead(nn.Module):
             for i, block in enumerate(head.dit.blocks)
         )
 
-    def forward(self, state: Tensor, noise: Tensor, bias: Tensor, *keys_values: Tensor) -> Tensor:
+    def forward(
+        self, state: Tensor, noise: Tensor, known: Tensor, weights: Tensor, bias: Tensor, *keys_values: Tensor
+    ) -> Tensor:
         state_token = self.state_out(F.relu(self.state_in(state)))
         x = noise
         for k in range(self.steps):
@@ -62,6 +66,7 @@ class FoldedHead(nn.Module):
                 hidden = block(hidden, k, pair, bias)
             hidden = F.layer_norm(hidden[:, 1:], (self.width,), eps=OUTPUT_EPS)
             x = x + self.decode_out(F.relu(self.decode_in[k](hidden)))
+            x = painted_in(x, noise, known, weights, (k + 1) / self.steps)
         return x
 
     def _fold_ends(self, head: ActionHead, slot: int, tables: TimeTables) -> None:

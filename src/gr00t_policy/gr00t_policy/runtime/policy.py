@@ -17,6 +17,8 @@ from gr00t_policy.core.types import ActionChunk, ConditioningTokens, Observation
 from gr00t_policy.data.camera_views import CameraViews
 from gr00t_policy.data.published_images import picture_transform
 from gr00t_policy.data.transforms import StateActionTransform
+from gr00t_policy.runtime.chunk_plan import Guide
+from gr00t_policy.runtime.known_actions import KnownActions
 from gr00t_policy.runtime.served_checkpoint import ServedCheckpoint
 
 _NS = 1_000_000_000
@@ -35,8 +37,14 @@ class Backend(Protocol):
         """Constant work on the features (S, D) with mask (S,), once per tokens message; opaque, for ``act``."""
         ...
 
-    def act(self, context: Any, state: NDArray[np.float32], noise: NDArray[np.float32]) -> NDArray[np.float32]:
-        """state (1, state_dim), noise (T, A) -> normalised actions (T, A)."""
+    def act(
+        self,
+        context: Any,
+        state: NDArray[np.float32],
+        noise: NDArray[np.float32],
+        known: KnownActions | None = None,
+    ) -> NDArray[np.float32]:
+        """state (1, state_dim), noise (T, A) -> normalised actions (T, A); those that are known come out as they are."""
         ...
 
 
@@ -68,7 +76,7 @@ class Policy(Protocol):
         """``prepare`` and ``use``."""
         ...
 
-    def act(self, state: NDArray[np.floating], state_stamp_ns: int) -> ActionChunk: ...
+    def act(self, state: NDArray[np.floating], state_stamp_ns: int, guide: Guide | None = None) -> ActionChunk: ...
 
     def start_episode(self, seed: int) -> None: ...
 
@@ -150,16 +158,18 @@ class Gr00tPolicy:
         """Raises MessageError, and keeps the old ones, when they do not fit."""
         self.use(self.prepare(tokens))
 
-    def act(self, state: NDArray[np.floating], state_stamp_ns: int) -> ActionChunk:
+    def act(self, state: NDArray[np.floating], state_stamp_ns: int, guide: Guide | None = None) -> ActionChunk:
         """System 1: joint state (J,) [rad] of ``state_stamp_ns`` -> chunk whose step 0 is one step later.
 
-        Needs accepted tokens. Raises MessageError when the state or the result is not finite.
+        guide: what the chunk's steps are to agree with. Needs accepted tokens. Raises MessageError when the state or the
+        result is not finite.
         """
         assert self._tokens is not None, "act before the first tokens"
         if not np.isfinite(state).all():
             raise MessageError("the joint state holds NaN or infinity")
         encoded = self._transform.encode_state(np.asarray(state, np.float32))
-        positions = self._transform.decode_actions(self._backend.act(self._context, encoded, self._noise))
+        known = None if guide is None else self._known(guide)
+        positions = self._transform.decode_actions(self._backend.act(self._context, encoded, self._noise, known))
         if not np.isfinite(positions).all():
             raise MessageError("the network gave NaN or infinity; the chunk is dropped")
         self._chunks += 1
@@ -173,6 +183,12 @@ class Gr00tPolicy:
             tokens_stamp_ns=self._tokens.stamp_ns,
             state_stamp_ns=state_stamp_ns,
             seed=self._seed,
+        )
+
+    def _known(self, guide: Guide) -> KnownActions:
+        return KnownActions(
+            self._transform.encode_actions(guide.positions).astype(np.float32),
+            guide.weights.astype(np.float32)[:, None],
         )
 
 
@@ -203,7 +219,7 @@ class ReplayPolicy:
     def accept(self, tokens: ConditioningTokens) -> None:
         self.use(self.prepare(tokens))
 
-    def act(self, state: NDArray[np.floating], state_stamp_ns: int) -> ActionChunk:
+    def act(self, state: NDArray[np.floating], state_stamp_ns: int, guide: Guide | None = None) -> ActionChunk:
         """The recording from where its own time stands; the first call starts it. Its last target is repeated."""
         self._begin_ns = state_stamp_ns if self._begin_ns is None else self._begin_ns
         step_dt_s = 1.0 / self.embodiment.rate_hz
@@ -247,7 +263,7 @@ class HoldPolicy:
     def accept(self, tokens: ConditioningTokens) -> None:
         self.use(self.prepare(tokens))
 
-    def act(self, state: NDArray[np.floating], state_stamp_ns: int) -> ActionChunk:
+    def act(self, state: NDArray[np.floating], state_stamp_ns: int, guide: Guide | None = None) -> ActionChunk:
         self._held = np.array(state, np.float64) if self._held is None else self._held
         step_dt_s = 1.0 / self.embodiment.rate_hz
         return ActionChunk(

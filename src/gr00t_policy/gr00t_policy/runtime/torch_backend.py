@@ -14,6 +14,7 @@ from gr00t_policy.model.checkpoint import Checkpoint
 from gr00t_policy.model.weights import DTYPES
 from gr00t_policy.runtime.config import DEVICES, PARTS, check_choice
 from gr00t_policy.runtime.engine_report import EngineReport
+from gr00t_policy.runtime.known_actions import KnownActions, painted_in
 
 
 class TorchBackend:
@@ -64,11 +65,25 @@ class TorchBackend:
         return self._head.precompute_context(self._tensor(features)[None], real)
 
     @torch.inference_mode()
-    def act(self, context: Any, state: NDArray[np.float32], noise: NDArray[np.float32]) -> NDArray[np.float32]:
+    def act(
+        self,
+        context: Any,
+        state: NDArray[np.float32],
+        noise: NDArray[np.float32],
+        known: KnownActions | None = None,
+    ) -> NDArray[np.float32]:
         """In bfloat16 the Euler steps add up in bfloat16 too, as in the published policy."""
         assert self._head is not None, "this backend has no head"
-        tensors = self._tensor(state)[None], self._slot, self._tensor(noise)[None]
-        return _array(self._head.sample_with_context(context, *tensors, self._tables))
+        begin = self._tensor(noise)[None]
+        tensors = self._tensor(state)[None], self._slot, begin
+        if known is None:
+            return _array(self._head.sample_with_context(context, *tensors, self._tables))
+        wanted, weights = self._tensor(known.actions)[None], self._tensor(known.weights)[None]
+        return _array(
+            self._head.sample_with_context(
+                context, *tensors, self._tables, lambda x, t: painted_in(x, begin, wanted, weights, t)
+            )
+        )
 
     def _tensor(self, values: NDArray[np.float32]) -> Tensor:
         """A copy in the network's type on its device."""

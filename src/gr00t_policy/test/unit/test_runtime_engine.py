@@ -17,6 +17,7 @@ from gr00t_policy.model.checkpoint import Checkpoint, load_checkpoint
 from gr00t_policy.runtime.backends import load_backend
 from gr00t_policy.runtime.engine import EngineConfig
 from gr00t_policy.runtime.folded_head import FoldedContext, FoldedHead
+from gr00t_policy.runtime.known_actions import KnownActions
 from gr00t_policy.runtime.policy import Backend, Gr00tPolicy
 
 torch.set_num_threads(1)
@@ -62,6 +63,34 @@ def actions(backend: Backend, features, mask, state, noise):
     return backend.act(backend.context(features, mask), state, noise)
 
 
+def known_actions(checkpoint: Checkpoint, weights) -> KnownActions:
+    head = checkpoint.config.head
+    actions = np.random.default_rng(9).uniform(-1, 1, (head.horizon, head.action_dim)).astype(np.float32)
+    return KnownActions(actions, np.asarray(weights, np.float32)[:, None])
+
+
+@pytest.mark.parametrize("name", ["plain", "exact", "fast"])
+def test_actions_that_are_known_come_out_as_they_are_and_the_rest_takes_note(checkpoint, name, request):
+    backend, given = request.getfixturevalue(name), inputs(checkpoint, 4)
+    context = backend.context(*given[:2])
+    horizon = checkpoint.config.head.horizon
+    known = known_actions(checkpoint, np.arange(horizon) < 5)
+    free = backend.act(context, *given[2:])
+    painted = backend.act(context, *given[2:], known)
+    np.testing.assert_allclose(painted[:5], known.actions[:5], atol=1e-6)
+    assert np.abs(painted[5:] - free[5:]).max() > 1e-5
+    np.testing.assert_array_equal(backend.act(context, *given[2:]), free)
+    nothing = KnownActions(known.actions, np.zeros_like(known.weights))
+    np.testing.assert_allclose(backend.act(context, *given[2:], nothing), free, atol=1e-6)
+
+
+def test_painting_in_is_the_same_in_the_engine_and_in_the_plain_network(checkpoint, plain, exact):
+    given = inputs(checkpoint, 5)
+    known = known_actions(checkpoint, np.linspace(1, 0, checkpoint.config.head.horizon))
+    here, there = (backend.act(backend.context(*given[:2]), *given[2:], known) for backend in (plain, exact))
+    np.testing.assert_allclose(here, there, atol=2e-4)
+
+
 @pytest.mark.parametrize("attend_padding", [False, True])
 @pytest.mark.parametrize("layers", [1, 4])
 def test_folding_the_constants_changes_nothing(attend_padding: bool, layers: int) -> None:
@@ -75,7 +104,8 @@ def test_folding_the_constants_changes_nothing(attend_padding: bool, layers: int
     features, mask = torch.randn(1, 20, config.cross_dim), (torch.arange(20) < 13).float()[None]
     state, noise = torch.randn(1, 1, config.state_dim), torch.randn(1, config.horizon, config.action_dim)
     with torch.no_grad():
-        folded = FoldedHead(head, slot=2)(state, noise, *FoldedContext(head)(features, mask))
+        nothing = torch.zeros_like(noise), torch.zeros(1, config.horizon, 1)
+        folded = FoldedHead(head, slot=2)(state, noise, *nothing, *FoldedContext(head)(features, mask))
         expected = head.sample(features, mask, state, torch.tensor([2]), noise)
     torch.testing.assert_close(folded, expected, atol=2e-5, rtol=1e-4)
 

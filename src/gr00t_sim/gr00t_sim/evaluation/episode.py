@@ -41,6 +41,8 @@ class EpisodeSettings:
     head_every: int = 1
     looks: str = "none"
     steps: int = 0
+    chunk_mode: str = "blend"
+    interpolation: str = "linear"
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,15 @@ class EpisodeRunner:
             sentence = other_sentence(sim.task, key.seed, sim.reset(key.seed))
         elif key.language == "empty":
             told = ""
-        driver = PolicyDriver(sim, self._policy, self._settings.blend_time_s, self._settings.head_every)
+        settings = self._settings
+        driver = PolicyDriver(
+            sim,
+            self._policy,
+            settings.blend_time_s,
+            settings.head_every,
+            settings.chunk_mode,
+            settings.interpolation,
+        )
         seen = None if watch is None else lambda step: watch(sim, step)
         outcome = rollout(sim, driver, key.seed, sentence=sentence, told=told, max_s=self._settings.max_s, on_step=seen)
         return EpisodeResult(key, outcome.sentence if told is None else told, outcome)

@@ -9,6 +9,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from gr00t_policy.baseline.checkpoint import DiffusionCheckpoint
+from gr00t_policy.core.errors import ConfigError
 from gr00t_sim.checkpoint_policy import own_noise_scale, read_checkpoint
 from gr00t_sim.evaluation.episode import EpisodeSettings
 
@@ -81,8 +83,10 @@ class Identity:
 
 
 def identity_of(checkpoint: Path, settings: EpisodeSettings) -> Identity:
-    """Reads and checks the checkpoint; settings that leave the noise to it are filled in. Raises CheckpointError."""
+    """Reads and checks the checkpoint; settings that leave the noise to it are filled in. Raises CheckpointError, ConfigError."""
     read = read_checkpoint(checkpoint)
+    if settings.chunk_mode == "rtc" and isinstance(read, DiffusionCheckpoint):
+        raise ConfigError("--chunk-mode rtc paints into a flow, which a Diffusion Policy does not have; choose another")
     if settings.noise_scale is None:
         settings = replace(settings, noise_scale=own_noise_scale(read))
     return Identity(str(checkpoint), read.hash, settings, code_digest())

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from gr00t_policy.core.errors import ConfigError
 from gr00t_policy.model.config import EULER_STEPS
-from gr00t_policy.runtime.config import ENGINES, PRECISIONS
+from gr00t_policy.runtime.config import CHUNK_MODES, ENGINES, PRECISIONS, check_choice
+from gr00t_policy.runtime.interpolation import INTERPOLATIONS
 from gr00t_sim.evaluation.episode import EpisodeKey, EpisodeSettings
 from gr00t_sim.evaluation.sentences import LANGUAGES, languages_of
 from gr00t_sim.looks import looks_named
@@ -34,6 +35,10 @@ class EpisodeOptions:
     head_every: int = 1
     """Control periods (50 ms) from one evaluation of the head to the next: how much of a chunk is executed; 1: as on the
     robot, every period."""
+    chunk_mode: str = "blend"
+    """How chunks become one motion: blend, switch, ensemble or rtc; docs/chunk_execution.md compares them."""
+    interpolation: str = "linear"
+    """Between the steps of a chunk: linear or smooth. Here targets are given at the steps alone, so it matters little."""
     noise_scale: float | None = None
     """Scale of the noise that chunks begin as; default: 0 for GR00T, the flow's centre, as on the robot; 1 for a Diffusion
     Policy, as published."""
@@ -66,6 +71,8 @@ class EpisodeOptions:
             raise ConfigError(
                 f"steps is {self.steps}; choose one of: {', '.join(map(str, EULER_STEPS))}, or 0 for the checkpoint's"
             )
+        check_choice("chunk_mode", self.chunk_mode, CHUNK_MODES)
+        check_choice("interpolation", self.interpolation, INTERPOLATIONS)
         if self.engine not in ENGINES:
             raise ConfigError(f"engine '{self.engine}' is unknown; choose one of: {', '.join(ENGINES)}")
         if self.precision not in PRECISIONS:
@@ -86,6 +93,8 @@ class EpisodeOptions:
             self.head_every,
             self.looks,
             self.steps,
+            self.chunk_mode,
+            self.interpolation,
         )
 
     def keys(self) -> list[EpisodeKey]:

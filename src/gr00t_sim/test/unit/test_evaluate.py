@@ -99,3 +99,18 @@ def test_the_episodes_of_a_suite_are_all_tasks_times_sentences_times_seeds_each_
 def test_a_gallery_of_less_than_nothing_is_refused():
     with pytest.raises(ConfigError, match="gallery must be"):
         EvalConfig(gallery=-1)
+
+
+@pytest.mark.parametrize("mode", ["switch", "ensemble", "rtc"])
+def test_a_demonstration_that_is_replayed_succeeds_however_chunks_are_joined(mode):
+    sim = TabletopSim("choose_bin")
+    record = Demonstrator(sim, Variety(random_start=0.0, pushed=0.0, after_success_ticks=2)).run(3)
+    replay = ReplayPolicy(sim.embodiment, np.stack(record.actions).astype(float))
+    assert rollout(sim, PolicyDriver(sim, replay, chunk_mode=mode, interpolation="smooth"), 3).success
+    sim.close()
+
+
+def test_an_unknown_way_to_join_chunks_is_refused():
+    with pytest.raises(ConfigError, match=r"chunk_mode.*blend, switch, ensemble, rtc"):
+        EvalConfig(chunk_mode="swap")
+    assert EvalConfig(chunk_mode="rtc", interpolation="smooth").settings.chunk_mode == "rtc"

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The controller's ways to execute chunks: each follows a motion in its own time; what real-time chunking is guided by."""
+
+import numpy as np
+import pytest
+from test_runtime_controller import GR1, NS, TICK_NS, J, World, tokens, world
+
+from gr00t_policy.runtime.config import ControllerConfig
+from gr00t_policy.runtime.controller import Controller
+from gr00t_policy.runtime.policy import ReplayPolicy
+
+
+class SlowAndGuided(ReplayPolicy):
+    """Takes 60 ms, in which ticks go on, and keeps what it was asked with."""
+
+    def act(self, state, state_stamp_ns, guide=None):
+        self.asked.append((state.copy(), state_stamp_ns, guide))
+        began_ns = self.there.steady_ns
+        while self.there.steady_ns < began_ns + 60_000_000:
+            self.there.tick()
+        return super().act(state, state_stamp_ns)
+
+
+def slow_world(**settings) -> tuple[World, SlowAndGuided]:
+    """A robot moving at 0.2 rad/s by a recording, evaluated by a worker that takes 60 ms."""
+    policy = SlowAndGuided(GR1, np.arange(200.0)[:, None] * np.ones(J) * 0.01)
+    controller = Controller(policy, ControllerConfig(head_mode="worker", **settings), lambda: there.steady_ns)
+    there = World(controller)
+    policy.there, policy.asked = there, []
+    there.joint_states = there.planner = False
+    controller.warm_up(tokens(0, 0))
+    controller.activate()
+    there.joint_states = there.planner = True
+    there.run(0.3)
+    policy.asked.clear()
+    policy.start_episode(0)
+    return there, policy
+
+
+def test_a_chunk_of_real_time_chunking_is_guided_by_the_plan_up_to_when_it_will_be_there():
+    there, policy = slow_world(chunk_mode="rtc")
+    assert there.controller.evaluate_news()
+    assert policy.asked[0][2] is None  # nothing to continue yet
+    there.tick()
+    for _ in range(3):
+        assert there.controller.evaluate_news()
+        there.tick()
+    _, stamp_ns, guide = policy.asked[-1]
+    times_s = 0.05 * (1 + np.arange(16))
+    expected_s = (there.ros_ns - stamp_ns) / NS  # what it took this time, to the tick that takes it in
+    np.testing.assert_array_equal(guide.weights == 1, times_s <= expected_s)
+    first = policy.asked[0][1]
+    np.testing.assert_allclose(
+        guide.positions[:10, 0], 0.2 * ((stamp_ns - first) / NS + times_s[:10] - 0.05), atol=1e-3
+    )
+
+
+def test_the_next_guided_chunk_is_not_begun_before_the_last_one_is_in_the_plan():
+    there, policy = slow_world(chunk_mode="rtc")
+    there.controller.evaluate_news()
+    there.controller.inputs.offer_state(there.pose, there.ros_ns, there.steady_ns, there.ros_ns)
+    assert not there.controller.evaluate_news()
+    there.tick()
+    assert there.controller.evaluate_news()
+    assert len(policy.asked) == 2
+
+
+def test_with_latency_compensated_the_head_is_asked_about_the_pose_at_which_its_chunk_will_be_there():
+    there, policy = slow_world(compensate_latency=True)
+    for _ in range(4):
+        there.controller.evaluate_news()
+        there.tick()
+    before_ns, measured = there.ros_ns, there.controller.inputs.state
+    there.controller.evaluate_news()
+    pose, stamp_ns, _ = policy.asked[-1]
+    delay_ns = stamp_ns - before_ns
+    assert 60_000_000 <= delay_ns <= 60_000_000 + 2 * TICK_NS
+    moved = 0.2 * (stamp_ns - measured.stamp_ns) / NS
+    np.testing.assert_allclose(pose - measured.positions, moved, atol=2e-3)
+
+
+@pytest.mark.parametrize("mode", ["switch", "ensemble", "rtc"])
+@pytest.mark.parametrize("interpolation", ["linear", "smooth"])
+def test_a_motion_on_which_all_chunks_agree_is_commanded_in_its_own_time_in_every_mode(mode, interpolation):
+    rows = np.arange(200.0)[:, None] * np.ones(J) * 0.01
+    config = ControllerConfig(head_mode="every_tick", chunk_mode=mode, interpolation=interpolation)
+    commands = [command for command in world(ReplayPolicy(GR1, rows), config).run(2.0) if command is not None]
+    begin_ns = commands[0].stamp_ns - TICK_NS - 2_000_000
+    for command in [command for command in commands if command.stamp_ns > begin_ns + NS][::17]:
+        expected = 0.01 * ((command.stamp_ns - begin_ns) / NS * 20 - 1)
+        np.testing.assert_allclose(command.positions, expected, atol=1e-3)
