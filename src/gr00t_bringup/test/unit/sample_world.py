@@ -13,6 +13,8 @@ from sample_data import HEIGHT, WIDTH, small_robot
 from gr00t_policy.core.embodiment import Embodiment
 from gr00t_policy.core.types import ActionChunk, ConditioningTokens, Observation
 from gr00t_policy.data.bag import BagMessage, BagTopic, BagWriter
+from gr00t_policy.runtime.chunk_plan import Guide
+from gr00t_policy.runtime.policy import PreparedTokens
 
 START = 1_700_000_000 * S
 ROBOT = small_robot({"left_arm": 2, "right_arm": 3, "right_hand": 2})
@@ -126,10 +128,16 @@ class ClockPolicy:
         features = np.array([[0.0 if self.blind else shown_s, red, sequence % 2]], np.float32)
         return ConditioningTokens(features, np.ones(1, np.bool_), observation.image_stamp_ns, sequence)
 
-    def accept(self, tokens: ConditioningTokens) -> None:
-        self._tokens = tokens
+    def prepare(self, tokens: ConditioningTokens) -> PreparedTokens:
+        return PreparedTokens(tokens)
 
-    def act(self, state: NDArray[np.floating], state_stamp_ns: int) -> ActionChunk:
+    def use(self, prepared: PreparedTokens) -> None:
+        self._tokens = prepared.tokens
+
+    def accept(self, tokens: ConditioningTokens) -> None:
+        self.use(self.prepare(tokens))
+
+    def act(self, state: NDArray[np.floating], state_stamp_ns: int, guide: Guide | None = None) -> ActionChunk:
         assert self._tokens is not None
         shown_s, red, odd = self._tokens.features[0].tolist()
         since_s = (state_stamp_ns - (START if self.blind else self._tokens.stamp_ns)) / S
