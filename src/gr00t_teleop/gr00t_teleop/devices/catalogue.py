@@ -33,6 +33,7 @@ def make_device(config: OperatorConfig, given: Surroundings) -> Device:
         "vision_pro": _vision_pro,
         "trackers": _trackers,
         "xsens": _xsens,
+        "isaac_teleop": _isaac_teleop,
         "gamepad": _gamepad,
         "keyboard": _keyboard,
         "replay": _replay,
@@ -71,6 +72,13 @@ def _xsens(config: OperatorConfig, given: Surroundings) -> Device:
         config.host, config.xsens_port, config.xsens_sender, config.xsens_character, config.max_age_s
     )
     return Xsens(options, given.topics, _clutch(config, given), given.now_ns)
+
+
+def _isaac_teleop(config: OperatorConfig, given: Surroundings) -> Device:
+    from gr00t_teleop.devices.isaac_teleop import IsaacTeleop
+
+    is_y_up = config.pose_axes != "z_up"
+    return IsaacTeleop(is_y_up, config.max_age_s, given.topics, _clutch(config, given), given.now_ns)
 
 
 def _gamepad(config: OperatorConfig, given: Surroundings) -> Device:

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from gr00t_policy.core.errors import ConfigError
 from gr00t_policy.runtime.config import check_choice, setting
 
-DEVICES = ("webxr", "vision_pro", "trackers", "xsens", "gamepad", "keyboard", "replay")
+DEVICES = ("webxr", "vision_pro", "trackers", "xsens", "isaac_teleop", "gamepad", "keyboard", "replay")
 CLUTCHES = ("topic", "keyboard", "gesture")
 GLOVES = ("none", "manus")
-POSE_AXES = ("z_up", "y_up")
+POSE_AXES = ("auto", "z_up", "y_up")
 _CODE_LENGTH = 6
 
 
@@ -30,11 +30,14 @@ class OperatorConfig:
     vision_pro_address: str = setting("", "vision_pro: IPv4 address of the headset, as its app shows it")
     vision_pro_port: int = setting(12345, "vision_pro: port of the headset's app", "", 1, 65535)
     clutch: str = setting(
-        "topic", "clutch of trackers and xsens: 'topic', 'keyboard' (space bar) or 'gesture' (needs gloves)"
+        "topic",
+        "clutch of trackers, xsens and isaac_teleop: 'topic', 'keyboard' (space bar) or 'gesture' (needs gloves)",
     )
     gloves: str = setting("none", "trackers: where fingers come from, 'none' or 'manus'")
     pose_axes: str = setting(
-        "z_up", "trackers: axes of the poses, 'z_up' (x forward, y left) or 'y_up' (x right, z back)"
+        "auto",
+        "axes of the poses of trackers and isaac_teleop: 'z_up' (x forward, y left), 'y_up' (x right, z back) or "
+        "'auto': y_up for isaac_teleop alone",
     )
     left_mount: tuple[float, ...] = setting(
         (0.0,) * 6, "trackers: the left wrist in its tracker's axes: x, y, z, then roll, pitch, yaw", "m, rad"

@@ -84,14 +84,34 @@ class Driven:
         assert wait_until(lambda: len(self.scene.heard) >= count), (self.device.silence(), self.device.counters())
         return state_from_message(self.scene.heard[-1])
 
-    def until(self, wanted: Callable[[OperatorState], object], timeout_s: float = 8.0) -> OperatorState:
-        """The first sample that is as wanted."""
-        deadline = time.monotonic() + timeout_s
-        while not wanted(state := self.newest()):
-            assert time.monotonic() < deadline, (state, self.device.silence(), self.device.counters())
-        return state
+    def until(self, wanted: Callable[[OperatorState], object], timeout_s: float = 10.0) -> OperatorState:
+        """The first sample after now that is as wanted; every one is looked at."""
+        place, deadline = len(self.scene.heard), time.monotonic() + timeout_s
+        while True:
+            while place < len(self.scene.heard):
+                state = state_from_message(self.scene.heard[place])
+                if wanted(state):
+                    return state
+                place += 1
+            assert time.monotonic() < deadline, (self.device.silence(), self.device.counters())
+            time.sleep(0.003)
+
+    def until_told(self, text: str) -> None:
+        """Until the device says this about itself; empty: until it has nothing to say."""
+        said = self.device.silence
+        assert wait_until(lambda: text in said() if text else not said()), (text, said(), self.device.counters())
 
     def engage(self) -> OperatorState:
-        self.until(lambda state: not state.engaged)
-        self.peer.pressed = True
-        return self.until(lambda state: state.engaged)
+        """Release and press, as a person does until it works: on a busy machine an opening may pass unheard."""
+        for _ in range(10):
+            self.peer.pressed = False
+            self.until(lambda state: not state.engaged)
+            time.sleep(0.2)
+            place, self.peer.pressed = len(self.scene.heard), True
+            deadline = time.monotonic() + 1.0
+            while time.monotonic() < deadline:
+                engaged = [message for message in self.scene.heard[place:] if message.engaged]
+                if engaged:
+                    return state_from_message(engaged[0])
+                time.sleep(0.003)
+        raise AssertionError((self.device.silence(), self.device.counters()))

@@ -10,7 +10,7 @@ import pytest
 from fake_glove import hand, nodes_of, turned_axes
 from fake_trackers import FakeTrackers
 from geometry_msgs.msg import Point, Pose, Quaternion
-from operator_scene import Driven, wait_until
+from operator_scene import Driven
 
 from gr00t_teleop.devices.frames import composed, inverse
 from gr00t_teleop.types import tracked
@@ -74,19 +74,20 @@ def test_fingers_of_gloves_lie_on_tracked_wrists(driven):
         relative = composed(np.broadcast_to(inverse(wrist), points.shape), points)
         closest = [hand(side, closing) for closing in np.linspace(0.3, 0.9, 61)]
         assert min(np.abs(relative[:, :3] - made[:, :3]).max() for made in closest) < 2e-3
-    assert driven.device.silence() == ""
+    driven.until_told("")
 
 
 def test_a_glove_that_is_taken_off_hangs_or_comes_back_costs_its_fingers_alone(driven):
-    driven.until(lambda state: tracked(state.left_hand).all() and tracked(state.right_hand).all())
+    def right(state):
+        return tracked(state.right_hand).all()
+
+    driven.until(lambda state: tracked(state.left_hand).all() and right(state))
     driven.peer.taken_off = {"left"}
-    state = driven.until(lambda state: not tracked(state.left_hand).any())
-    assert tracked(state.left_wrist) and tracked(state.right_hand).all()
-    assert wait_until(lambda: "no left glove" in driven.device.silence())
+    driven.until(lambda state: tracked(state.left_wrist) and not tracked(state.left_hand).any() and right(state))
+    driven.until_told("no left glove")
     driven.peer.taken_off, driven.peer.hung = set(), {"right"}
-    state = driven.until(lambda state: not tracked(state.right_hand).any())
-    assert tracked(state.right_wrist)
+    driven.until(lambda state: tracked(state.right_wrist) and not tracked(state.right_hand).any())
     driven.peer.hung = set()
-    driven.until(lambda state: tracked(state.left_hand).all() and tracked(state.right_hand).all())
+    driven.until(lambda state: tracked(state.left_hand).all() and right(state))
     driven.peer.silent = {"trackers/left_wrist"}
     driven.until(lambda state: not tracked(state.left_wrist) and not tracked(state.left_hand).any())
