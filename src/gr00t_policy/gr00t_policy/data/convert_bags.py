@@ -198,9 +198,11 @@ def _seconds(rows: Rows, time_ns: int) -> float:
 
 
 def _remarks(recording: Recording, notes: EpisodeNotes) -> str:
-    """Messages that were left out, as a node would; a sentence that was noted, but another one said."""
+    """Of which clock times are; messages that were left out, as a node would; a sentence that was noted, but another said."""
     streams = {"joint states": recording.states, "commands": recording.commands}
     found = [f"{s.refused} {name} left out ({s.reason})" for name, s in streams.items() if s.refused]
+    if recording.line.name:
+        found.insert(0, f"times are of another clock than the system's: {recording.line.name}")
     said = [text for _, text in recording.sentences if text]
     if said and notes.instruction and notes.instruction not in said:
         found.append(f"the recorder noted '{notes.instruction}', but '{said[0]}' was said and counts")
