@@ -77,10 +77,10 @@ def recorded_latencies(run: RecordedRun, names: TopicNames) -> NDArray[np.float6
     chunks = in_namespace(run.topics, names, "action_chunk")
     found: dict[int, int] = {}  # picture's stamp -> first time of sending
     if tokens is not None:
-        for sent_ns, message in messages_of_topic(run.recording.bag, tokens):
+        for sent_ns, message in messages_of_topic(run.recording, tokens):
             found.setdefault(_stamp_ns(message.header.stamp), sent_ns)
     if chunks is not None and not found:
-        for sent_ns, message in messages_of_topic(run.recording.bag, chunks):
+        for sent_ns, message in messages_of_topic(run.recording, chunks):
             found.setdefault(_stamp_ns(message.tokens_stamp), sent_ns)
     seconds = np.array([(sent_ns - stamp_ns) / _S_NS for stamp_ns, sent_ns in found.items()], np.float64)
     return seconds[(seconds >= 0) & (seconds < _LONGEST_S)]

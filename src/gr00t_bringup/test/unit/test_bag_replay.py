@@ -86,7 +86,7 @@ def test_latency_is_felt_by_a_policy_that_does_not_know_of_it(tmp_path):
     """A picture's clock read as the present: the older the tokens, the later the motion."""
 
     class Naive(ClockPolicy):
-        def act(self, state, state_stamp_ns):
+        def act(self, state, state_stamp_ns, guide=None):
             self._tokens = replace(self._tokens, stamp_ns=state_stamp_ns)
             return super().act(state, state_stamp_ns)
 

@@ -133,7 +133,8 @@ def _convert(bag: Path, writer: LeRobotWriter, conversion: Conversion) -> BagRep
     if not pieces:
         reasons = "; ".join(f"{part['from_s']:.2f} to {part['to_s']:.2f} s: {part['why']}" for part in left_out[:5])
         raise DatasetError(f"{bag}: nothing in it can be learnt: {reasons or 'its streams have no time in common'}")
-    drivers = convert_driver.drivers_at(bag, rows.tick_ns + round(1 / (conversion.fps * NS)))  # as the command of a row
+    ends_ns = rows.tick_ns + round(1 / (conversion.fps * NS))  # as the command of a row
+    drivers = convert_driver.drivers_at(bag, ends_ns, recording.line)
     known_parts = {line["part"] for line in there}
     for part, piece in enumerate(pieces):
         if part not in known_parts:
@@ -205,9 +206,11 @@ def _seconds(rows: Rows, time_ns: int) -> float:
 
 
 def _remarks(recording: Recording, notes: EpisodeNotes) -> str:
-    """Messages that were left out, as a node would; a sentence that was noted, but another one said."""
+    """Of which clock times are; messages that were left out, as a node would; a sentence that was noted, but another said."""
     streams = {"joint states": recording.states, "commands": recording.commands}
     found = [f"{s.refused} {name} left out ({s.reason})" for name, s in streams.items() if s.refused]
+    if recording.line.name:
+        found.insert(0, f"times are of another clock than the system's: {recording.line.name}")
     said = [text for _, text in recording.sentences if text]
     if said and notes.instruction and notes.instruction not in said:
         found.append(f"the recorder noted '{notes.instruction}', but '{said[0]}' was said and counts")

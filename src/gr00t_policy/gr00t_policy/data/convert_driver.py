@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from rosbags.serde import SerdeError
-from rosbags.typesys import TypesysError
 
 from gr00t_policy.core.errors import DatasetError
 from gr00t_policy.data.bag import MessageDecoder, bag_topics, read_bag
+from gr00t_policy.data.bag_damage import BROKEN_MESSAGE
+from gr00t_policy.data.convert_clock import TimeLine
 
 COLUMN = "intervention"
 DTYPE = "int64"
@@ -33,8 +33,10 @@ class Driver(IntEnum):
 _BY_SOURCE = {"policy": Driver.POLICY, "teleop": Driver.PERSON}
 
 
-def drivers_at(bag: Path, times_ns: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Who drives at each of ``times_ns`` (N,), on the clock of sending: a ``Driver`` each, (N,). Raises DatasetError.
+def drivers_at(bag: Path, times_ns: NDArray[np.int64], line: TimeLine | None = None) -> NDArray[np.int64]:
+    """Who drives at each of ``times_ns`` (N,): a ``Driver`` each, (N,). Raises DatasetError.
+
+    line: the clock of ``times_ns``; none: the system's.
 
     A bag with the states of several gates does not say whose robot this is: nobody is known then.
     """
@@ -46,11 +48,14 @@ def drivers_at(bag: Path, times_ns: NDArray[np.int64]) -> NDArray[np.int64]:
         decoder = MessageDecoder({topics[0].name: topics[0]})
         for message in read_bag(bag, [topics[0].name]):
             state = decoder.decode(message)
-            sent_ns.append(message.publish_ns or message.log_ns)
+            when_ns = (line or TimeLine()).sent_ns(message)
+            if when_ns is None:
+                continue
+            sent_ns.append(when_ns)
             drivers.append(
                 int(_BY_SOURCE.get(state.source, Driver.NOBODY) if state.state == _ACTIVE else Driver.NOBODY)
             )
-    except (SerdeError, TypesysError) as error:
+    except BROKEN_MESSAGE as error:
         raise DatasetError(f"{bag}: {topics[0].name} does not fit its definition in the bag: {error!r}") from error
     order = np.argsort(sent_ns, kind="stable")
     newest = np.searchsorted(np.array(sent_ns)[order], times_ns, side="right") - 1

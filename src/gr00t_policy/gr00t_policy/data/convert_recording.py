@@ -16,6 +16,7 @@ from gr00t_policy.core.joint_order import JointOrder
 from gr00t_policy.core.picture_message import compressed_to_rgb, image_to_rgb
 from gr00t_policy.data.bag import BagMessage, BagTopic, MessageDecoder, bag_topics, read_bag
 from gr00t_policy.data.bag_damage import BROKEN_MESSAGE
+from gr00t_policy.data.convert_clock import TimeLine, find_time_line, first_stamp_ns
 from gr00t_policy.data.convert_source import COMPRESSED, TRAJECTORY, Sources, TopicNames, find_sources
 
 _S_NS = 1_000_000_000
@@ -55,7 +56,10 @@ class JointStream:
 
 @dataclass(frozen=True)
 class Recording:
-    """What one bag says. sentences: (time of sending [ns], text), in order; pictures are read when asked for."""
+    """What one bag says. sentences: (time of sending [ns], text), in order; pictures are read when asked for.
+
+    All times are on ``line``, the clock of the stamps.
+    """
 
     bag: Path
     robot: Embodiment
@@ -64,30 +68,33 @@ class Recording:
     commands: JointStream
     sentences: tuple[tuple[int, str], ...]
     cameras: dict[str, Arrivals]
+    line: TimeLine
 
     def pictures(self, camera: str) -> Iterator[tuple[int, int, NDArray[np.uint8]]]:
         """(sent [ns], stamp [ns], (H, W, 3) uint8 RGB) of one camera in order of sending. Raises DatasetError."""
         topic = self.sources.cameras[camera]
-        for message, decoded in _decoded(self.bag, topic):
+        for sent_ns, _, decoded in _decoded(self.bag, topic, self.line):
             try:
                 rgb = compressed_to_rgb(decoded.data) if topic.type_name == COMPRESSED else image_to_rgb(decoded)
             except MessageError as error:
                 raise DatasetError(f"{self.bag}: a picture of {topic.name} cannot be used: {error}") from error
-            yield _sent_ns(message), _stamp_ns(decoded.header.stamp), rgb
+            yield sent_ns, _stamp_ns(decoded.header.stamp), rgb
 
 
 def read_recording(bag: Path, robot: Embodiment, names: TopicNames) -> Recording:
     """Everything but the pixels. Raises DatasetError for a bag that is damaged, empty or lacks something."""
     topics = recorded_topics(bag)
     sources = find_sources(topics, names, robot, bag)
+    line = find_time_line(bag, topics, sources.state)
     return Recording(
         bag=bag,
         robot=robot,
         sources=sources,
-        states=_joint_stream(bag, sources.state, robot),
-        commands=_joint_stream(bag, sources.action, robot),
-        sentences=_sentences(bag, sources.language),
-        cameras={camera: _camera_arrivals(bag, topic) for camera, topic in sources.cameras.items()},
+        states=_joint_stream(bag, sources.state, robot, line),
+        commands=_joint_stream(bag, sources.action, robot, line),
+        sentences=_sentences(bag, sources.language, line),
+        cameras={camera: _camera_arrivals(bag, topic, line) for camera, topic in sources.cameras.items()},
+        line=line,
     )
 
 
@@ -99,24 +106,24 @@ def recorded_topics(bag: Path) -> dict[str, BagTopic]:
     return topics
 
 
-def messages_of_topic(bag: Path, topic: BagTopic) -> Iterator[tuple[int, Any]]:
-    """(sent [ns], decoded message) of one topic in order of sending. Raises DatasetError."""
-    for message, decoded in _decoded(bag, topic):
-        yield _sent_ns(message), decoded
+def messages_of_topic(recording: Recording, topic: BagTopic) -> Iterator[tuple[int, Any]]:
+    """(sent [ns], decoded message) of one more topic of the bag in order of sending. Raises DatasetError."""
+    for sent_ns, _, decoded in _decoded(recording.bag, topic, recording.line):
+        yield sent_ns, decoded
 
 
-def _joint_stream(bag: Path, topic: BagTopic, robot: Embodiment) -> JointStream:
+def _joint_stream(bag: Path, topic: BagTopic, robot: Embodiment, line: TimeLine) -> JointStream:
     """Joint states or commands; a message that a node would refuse is left out and counted."""
     order = JointOrder(robot.policy_joints)
     rows, times, refused, reason = [], [], 0, ""
-    for message, decoded in _decoded(bag, topic):
+    for sent_ns, message, decoded in _decoded(bag, topic, line):
         try:
-            stamp_ns, due_ns, positions = _joints(decoded, topic, order, _sent_ns(message))
+            stamp_ns, due_ns, positions = _joints(decoded, topic, order, sent_ns)
         except MessageError as error:
             refused, reason = refused + 1, reason or str(error)
             continue
         rows.append(positions)
-        times.append((stamp_ns, _sent_ns(message), message.log_ns, message.sequence, due_ns))
+        times.append((stamp_ns, sent_ns, message.log_ns, message.sequence, due_ns))
     if not rows:
         why = f"none of its {refused} messages fits robot '{robot.name}': {reason}" if refused else "it has no message"
         raise DatasetError(f"{bag}: topic {topic.name} cannot be used: {why}")
@@ -140,55 +147,54 @@ def _joints(decoded: Any, topic: BagTopic, order: JointOrder, sent_ns: int) -> t
     return stamp_ns, due_ns, order.positions(decoded.joint_names, point.positions, topic.name)
 
 
-def _sentences(bag: Path, topic: BagTopic | None) -> tuple[tuple[int, str], ...]:
+def _sentences(bag: Path, topic: BagTopic | None, line: TimeLine) -> tuple[tuple[int, str], ...]:
     if topic is None:
         return ()
-    said = [(_sent_ns(message), str(decoded.data).strip()) for message, decoded in _decoded(bag, topic)]
+    said = [(sent_ns, str(decoded.data).strip()) for sent_ns, _, decoded in _decoded(bag, topic, line)]
     return tuple(sorted(said, key=lambda pair: pair[0]))
 
 
-def _camera_arrivals(bag: Path, topic: BagTopic) -> Arrivals:
-    """From the header alone, which comes first in both kinds of picture: seconds and nanoseconds behind 4 bytes of CDR."""
-    times = []
-    for message in _messages(bag, topic):
-        if len(message.cdr) < 12:
-            raise DatasetError(f"{bag}: a picture of {topic.name} has {len(message.cdr)} bytes; the bag is damaged")
-        times.append((message.stamp_ns, _sent_ns(message), message.log_ns, message.sequence))
+def _camera_arrivals(bag: Path, topic: BagTopic, line: TimeLine) -> Arrivals:
+    """From the header alone, which comes first in both kinds of picture."""
+    times = [
+        (first_stamp_ns(message), sent_ns, message.log_ns, message.sequence)
+        for sent_ns, message in _messages(bag, topic, line)
+    ]
     if not times:
         raise DatasetError(f"{bag}: topic {topic.name} has no message; did the camera run?")
     table = np.array(sorted(times, key=lambda row: row[1]), np.int64)
     return Arrivals(topic.name, table[:, 0], table[:, 1], table[:, 2], table[:, 3])
 
 
-def _decoded(bag: Path, topic: BagTopic) -> Iterator[tuple[BagMessage, Any]]:
+def _decoded(bag: Path, topic: BagTopic, line: TimeLine) -> Iterator[tuple[int, BagMessage, Any]]:
+    """(time of sending [ns], message, what it says), in order of sending."""
     try:
         decoder = MessageDecoder({topic.name: topic})
     except BROKEN_MESSAGE as error:
         raise DatasetError(f"{bag}: the definition of {topic.name} in the bag cannot be read: {error!r}") from error
-    for message in _messages(bag, topic):
+    for sent_ns, message in _messages(bag, topic, line):
         try:
             decoded = decoder.decode(message)
         except BROKEN_MESSAGE as error:
             raise DatasetError(f"{bag}: a message of {topic.name} does not fit its definition: {error!r}") from error
-        yield message, decoded
+        yield sent_ns, message, decoded
 
 
-def _messages(bag: Path, topic: BagTopic) -> Iterator[BagMessage]:
+def _messages(bag: Path, topic: BagTopic, line: TimeLine) -> Iterator[tuple[int, BagMessage]]:
     """In order of sending; a bag is in order of receipt, where one message may have overtaken a few others."""
     waiting: list[tuple[int, int, BagMessage]] = []
     for number, message in enumerate(read_bag(bag, [topic.name])):
-        entry = (_sent_ns(message), number, message)
+        sent_ns = line.sent_ns(message)
+        if sent_ns is None:
+            continue
+        entry = (sent_ns, number, message)
         if len(waiting) < _OVERTAKEN:
             heapq.heappush(waiting, entry)
         else:
-            yield heapq.heappushpop(waiting, entry)[2]
-    for _, _, message in sorted(waiting):
-        yield message
-
-
-def _sent_ns(message: BagMessage) -> int:
-    """Some recorders know only when they received it."""
-    return message.publish_ns or message.log_ns
+            first_ns, _, first = heapq.heappushpop(waiting, entry)
+            yield first_ns, first
+    for sent_ns, _, message in sorted(waiting):
+        yield sent_ns, message
 
 
 def _stamp_ns(stamp: Any) -> int:

@@ -7,15 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from gr00t_policy.data.convert_clock import MAX_AHEAD_S, MAX_DELAY_S, NS
 from gr00t_policy.data.convert_recording import Arrivals, Recording
 
-NS = 1e-9
 MAX_RATE_ERROR = (
     0.02  # of what is declared; a recording made slower than it says is replayed and learnt at a wrong speed
 )
-MAX_AHEAD_S = 0.02  # stamp ahead of sending: as much as live nodes allow (StreamLimits.max_future_s)
-MAX_DELAY_S = 1.0  # from taking to sending: no camera is slower, so the clocks differ
-MAX_DELAY_S = 1.0  # from taking to sending: no camera is slower, so the clocks differ
 MAX_CLOCK_STEP_S = (
     0.1  # steps of a clock are larger than the drift of two clocks in a second, and than usual delays vary
 )
@@ -93,7 +90,7 @@ def _clock_fault(arrivals: Arrivals) -> str:
     if (ahead_s := float(np.median(-delays_s))) > MAX_AHEAD_S or -ahead_s > MAX_DELAY_S:
         return (
             f"{name}: stamps are {abs(ahead_s):.3g} s {'after' if ahead_s > 0 else 'before'} the messages were sent: they are "
-            "of another clock; record with stamps of the system clock (use_sim_time off), clocks of all computers in step"
+            "of another clock; keep the clocks of all computers in step, and of nodes with use_sim_time record /clock too"
         )
     back_s = float(-np.diff(arrivals.stamp_ns).min(initial=0)) * NS
     if back_s > MAX_CLOCK_STEP_S:
