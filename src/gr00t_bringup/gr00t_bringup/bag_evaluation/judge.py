@@ -90,7 +90,11 @@ def as_data(judgement: Judgement) -> dict[str, Any]:
         "bags": [_bag_data(found, number) for number in range(len(found.runs))],
         "step_s": found.aligned[0].step_s,
         "errors": found.errors,
-        "time_shift": {"chunks": _or_none(found.chunk_shift), "executed": _or_none(found.executed_shift)},
+        "time_shift": {
+            "chunks": _or_none(found.chunk_shift),
+            "executed": _or_none(found.executed_shift),
+            "groups": _group_shifts(found),
+        },
         "smoothness": found.smoothness,
         "chunk_borders": _or_none(found.borders),
         "hands": [asdict(event) for event in found.hands],
@@ -98,6 +102,17 @@ def as_data(judgement: Judgement) -> dict[str, Any]:
         "outside_training": [asdict(each) for each in found.strangers],
         "sensitivity": asdict(found.sensitivity),
     }
+
+
+def _group_shifts(found: Findings) -> dict[str, Any]:
+    """Of the chunks, by joint group."""
+    robot = found.aligned[0].robot
+    shifts = {}
+    for group, part in robot.policy_slices.items():
+        columns = np.zeros(len(robot.policy_joints), np.bool_)
+        columns[part] = True
+        shifts[group] = _or_none(chunk_shift(found.aligned, columns))
+    return shifts
 
 
 def _bag_data(found: Findings, number: int) -> dict[str, Any]:

@@ -32,7 +32,8 @@ ERROR, WARNING, NOTE, GOOD = "error", "warning", "note", "good"
 _HOLD_SHARE = 0.95  # of the error of holding still
 _POOR_RAD = 0.03  # a group that is off by less than that is not poor, however little it was moved
 _IGNORED = 0.05  # of the policy's own motion: a change that small is none
-_LATE_S, _EXPLAINED = 0.06, 0.6  # a shift counts when it takes away 40 % of what is unlike
+_LATE_S, _EARLY_S = 0.06, 0.12  # the gate's limits delay what the policy commanded, so a policy leads its own recording
+_EXPLAINED = 0.6  # a shift counts when it takes away 40 % of what is unlike
 _LEAST_MATCH = 0.8
 _HAND_S = 0.15  # three rows of a dataset at 20 Hz
 _JUMP_RAD = 0.06
@@ -184,13 +185,14 @@ def _shift(found: Findings) -> Iterator[Verdict]:
     shift = found.chunk_shift
     if shift is None or shift.match < _LEAST_MATCH or (1 - shift.match) > _EXPLAINED * (1 - shift.match_unshifted):
         return
+    commanded = all(run.done.kind == COMMANDS for run in found.runs)
     evidence = {"late_ms": 1e3 * shift.late_s, "match": shift.match, "match_unshifted": shift.match_unshifted}
     if shift.late_s > _LATE_S:
         sentence = f"lag {1e3 * shift.late_s:.0f} ms: actions follow the recorded ones late"
         yield Verdict(WARNING, "lag", sentence, evidence)
-    elif shift.late_s < -_LATE_S:
+    elif shift.late_s < -(_EARLY_S if commanded else _LATE_S):
         ahead = f"actions come {-1e3 * shift.late_s:.0f} ms before the recorded ones"
-        if all(run.done.kind == COMMANDS for run in found.runs):
+        if commanded:
             yield Verdict(WARNING, "lead", f"{ahead}: were its training data shifted?", evidence)
         else:
             yield Verdict(NOTE, "lead", f"{ahead}: as it must be, the bags have positions and no commands", evidence)
