@@ -94,6 +94,7 @@ def run(config: BagEvalConfig) -> int:
     from gr00t_bringup.bag_evaluation.judge import as_data, judge
     from gr00t_bringup.bag_evaluation.recorded_run import open_run
     from gr00t_bringup.bag_evaluation.token_latency import token_latency
+    from gr00t_bringup.bag_evaluation.training_range import training_range
     from gr00t_policy.data.convert_source import TopicNames, find_bags
     from gr00t_policy.model.checkpoint import load_checkpoint
     from gr00t_policy.runtime.backends import default_cache, load_backend
@@ -114,6 +115,7 @@ def run(config: BagEvalConfig) -> int:
         latency,
         _settings(config),
         noisy,
+        training_range(checkpoint.statistics, checkpoint.embodiment),
         config.other_sentence,
         lambda text: print(f"{text} ...", flush=True),
     )

@@ -16,6 +16,7 @@ from gr00t_bringup.bag_evaluation.sensitivity import sensitivity
 from gr00t_bringup.bag_evaluation.smoothness import chunk_borders, smoothness
 from gr00t_bringup.bag_evaluation.time_shift import chunk_shift, executed_shift
 from gr00t_bringup.bag_evaluation.token_latency import TokenLatency
+from gr00t_bringup.bag_evaluation.training_range import TrainingRange, strangers
 from gr00t_bringup.bag_evaluation.unit_checks import unit_faults
 from gr00t_bringup.bag_evaluation.verdicts import Findings, Verdict, verdicts
 from gr00t_policy.runtime.policy import Policy
@@ -39,10 +40,14 @@ def judge(
     latency: TokenLatency,
     settings: ReplaySettings,
     noisy: Policy | None = None,
+    trained: TrainingRange | None = None,
     other_sentence: str = "",
     progress: Callable[[str], object] = lambda _: None,
 ) -> Judgement:
-    """noisy: the same network with its trained noise. progress: told what is being done. Raises DatasetError."""
+    """noisy: the same network with its trained noise. trained: joint states of its training data.
+
+    progress: told what is being done. Raises DatasetError.
+    """
     replays = []
     for run in runs:
         progress(f"playing {run.name}")
@@ -63,6 +68,7 @@ def judge(
         borders=chunk_borders(aligned),
         hands=hand_events(aligned),
         units=unit_faults(aligned),
+        strangers=strangers(aligned, trained) if trained is not None else (),
         sensitivity=asked,
     )
     return Judgement(findings, verdicts(findings), latency)
@@ -84,13 +90,29 @@ def as_data(judgement: Judgement) -> dict[str, Any]:
         "bags": [_bag_data(found, number) for number in range(len(found.runs))],
         "step_s": found.aligned[0].step_s,
         "errors": found.errors,
-        "time_shift": {"chunks": _or_none(found.chunk_shift), "executed": _or_none(found.executed_shift)},
+        "time_shift": {
+            "chunks": _or_none(found.chunk_shift),
+            "executed": _or_none(found.executed_shift),
+            "groups": _group_shifts(found),
+        },
         "smoothness": found.smoothness,
         "chunk_borders": _or_none(found.borders),
         "hands": [asdict(event) for event in found.hands],
         "units": [asdict(fault) for fault in found.units],
+        "outside_training": [asdict(each) for each in found.strangers],
         "sensitivity": asdict(found.sensitivity),
     }
+
+
+def _group_shifts(found: Findings) -> dict[str, Any]:
+    """Of the chunks, by joint group."""
+    robot = found.aligned[0].robot
+    shifts = {}
+    for group, part in robot.policy_slices.items():
+        columns = np.zeros(len(robot.policy_joints), np.bool_)
+        columns[part] = True
+        shifts[group] = _or_none(chunk_shift(found.aligned, columns))
+    return shifts
 
 
 def _bag_data(found: Findings, number: int) -> dict[str, Any]:

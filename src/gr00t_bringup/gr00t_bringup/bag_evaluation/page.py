@@ -3,6 +3,7 @@
 
 import base64
 import io
+import math
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
@@ -114,7 +115,8 @@ def _errors(data: Mapping[str, Any]) -> str:
         "normalised: policy",
         "hold",
     ]
-    picture = _picture(error_figure(data["errors"], data["step_s"]), "error over the time ahead")
+    moved = any("policy" in entry for entry in data["errors"].values())
+    picture = _picture(error_figure(data["errors"], data["step_s"]), "error over the time ahead") if moved else ""
     return (
         "<h2>How far from what was done [rad]</h2><p>Over the joints that were moved. <i>hold</i>: the robot stays where it "
         "is; <i>mean</i>: it stays at the mean of what was done. Normalised: over the deviation of what was done, 1 is as "
@@ -127,7 +129,7 @@ def _timing(data: Mapping[str, Any]) -> str:
     rows = [
         [
             name.replace("_", " "),
-            *(f"{entry[key]:.2f}" if entry[key] is not None else "-" for key in ("policy", "recorded", "ratio")),
+            *(f"{entry[key]:.2f}" if math.isfinite(entry[key]) else "-" for key in ("policy", "recorded", "ratio")),
         ]
         for name, entry in data["smoothness"].items()
     ]
@@ -147,7 +149,7 @@ def _timing(data: Mapping[str, Any]) -> str:
                 event["group"],
                 "closes" if event["closes"] else "opens",
                 f"{event['done_s']:.2f}",
-                "never" if event["early_s"] != event["early_s"] else f"{-1e3 * event['early_s']:+.0f}",
+                "never" if math.isnan(event["early_s"]) else f"{-1e3 * event['early_s']:+.0f}",
             ]
             for event in data["hands"]
         ]

@@ -16,11 +16,11 @@ _S_NS = 1_000_000_000
 
 
 def error_figure(errors: Mapping[str, Any], step_s: float) -> Figure:
-    """Mean absolute error over the time ahead, one panel a group that moved."""
+    """Mean absolute error over the time ahead, one panel a group that moved; there must be one."""
     moved = {group: entry for group, entry in errors.items() if "policy" in entry}
     figure = Figure(figsize=(2.7 * len(moved) + 0.6, 2.8), layout="constrained")
-    axes = figure.subplots(1, max(len(moved), 1), squeeze=False)[0]
-    for axis, (group, entry) in zip(axes, moved.items(), strict=False):
+    axes = figure.subplots(1, len(moved), squeeze=False)[0]
+    for axis, (group, entry) in zip(axes, moved.items(), strict=True):
         for name in PREDICTORS:
             values = np.asarray(entry[name]["mae_rad_by_step"], float)
             axis.plot((np.arange(len(values)) + 1) * step_s, values, ".-", color=_COLOURS[name], label=name)

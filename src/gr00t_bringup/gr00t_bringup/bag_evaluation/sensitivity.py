@@ -21,6 +21,7 @@ BLACK, OTHER_PICTURE, EMPTY, OTHER_SENTENCE, OTHER_STATE = (
 )
 SEEDS = 4
 _FAR_STATE_RAD = 0.02  # of two moments, root mean square over joints: closer states tell nothing
+_BLACK_LEVEL = 10  # of 255: no pixel of a covered camera is brighter
 _STRONG = 90  # percentile over moments: what matters may do so at some of them only
 
 
@@ -40,12 +41,16 @@ class Effect:
 @dataclass(frozen=True)
 class Sensitivity:
     """motion_rad: how far chunks go from where the robot is, at the stronger moments. noise: how much seeds of the
-    trained noise change chunks; None when the policy has no noise."""
+    trained noise change chunks; None when the policy has no noise. black: moments at which a recorded picture is black;
+    frozen: all recorded pictures are the same.
+    """
 
     motion_rad: float
     effects: dict[str, Effect]
     noise: Effect | None
     other_sentence: str
+    black: int = 0
+    frozen: bool = False
 
 
 def sensitivity(
@@ -72,14 +77,18 @@ def sensitivity(
         other = _counterpart(probes, number).state
         return (probe.observation, other) if _rms(other - probe.state) > _FAR_STATE_RAD else None
 
+    def no_picture(_: int, probe: Probe) -> tuple[Observation, NDArray[np.float64]] | None:
+        return None if _is_black(probe) else (_with_pictures(probe.observation, None), probe.state)
+
+    def other_picture(number: int, probe: Probe) -> tuple[Observation, NDArray[np.float64]] | None:
+        other = _counterpart(probes, number)
+        return (
+            None if _same_picture(probe, other) else (_with_pictures(probe.observation, other.observation), probe.state)
+        )
+
     effects = {
-        BLACK: effect(lambda _, probe: (_with_pictures(probe.observation, None), probe.state)),
-        OTHER_PICTURE: effect(
-            lambda number, probe: (
-                _with_pictures(probe.observation, _counterpart(probes, number).observation),
-                probe.state,
-            )
-        ),
+        BLACK: effect(no_picture),
+        OTHER_PICTURE: effect(other_picture),
         EMPTY: effect(with_sentence("")),
         OTHER_SENTENCE: effect(with_sentence(other_sentence)),
         OTHER_STATE: effect(far_state),
@@ -87,7 +96,9 @@ def sensitivity(
     noise = None
     if noisy is not None:
         noise = _effect([size for probe in probes for size in _spread(noisy, probe, seed)], motion_rad)
-    return Sensitivity(motion_rad, effects, noise, other_sentence)
+    black = sum(_is_black(probe) for probe in probes)
+    frozen = len(probes) > 1 and all(_same_picture(probes[0], probe) for probe in probes)
+    return Sensitivity(motion_rad, effects, noise, other_sentence, black, frozen)
 
 
 class _Asked:
@@ -112,6 +123,16 @@ def _spread(noisy: Policy, probe: Probe, seed: int) -> Iterable[float]:
 def _counterpart(probes: Sequence[Probe], number: int) -> Probe:
     """A moment half of all moments away: another phase of the task, or another episode."""
     return probes[(number + max(len(probes) // 2, 1)) % len(probes)]
+
+
+def _is_black(probe: Probe) -> bool:
+    return any(picture.max() < _BLACK_LEVEL for picture in probe.observation.images.values())
+
+
+def _same_picture(one: Probe, other: Probe) -> bool:
+    return all(
+        np.array_equal(picture, other.observation.images[name]) for name, picture in one.observation.images.items()
+    )
 
 
 def _with_pictures(seen: Observation, other: Observation | None) -> Observation:

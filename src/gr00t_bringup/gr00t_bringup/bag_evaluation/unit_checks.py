@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from gr00t_bringup.bag_evaluation.aligned import Aligned, moving_joints
 
 DEGREES = 180 / np.pi
+IN_DEGREES = "recording_in_degrees"
 # What is right must be far better than what is there, and what is there must be worse than not moving at all: a policy that is
 # merely poor is not told that its units are wrong.
 _FAR_BETTER = 0.4
@@ -36,7 +37,7 @@ def unit_faults(bags: Sequence[Aligned]) -> list[UnitFault]:
     )
     if highest > _TWO_TURNS_RAD:
         text = f"the recording looks like degrees: its joints reach {highest:.0f}, as radians more than two turns"
-        return [UnitFault("recording_in_degrees", text, float("nan"))]
+        return [UnitFault(IN_DEGREES, text, float("nan"))]
     known = np.concatenate([bag.known for bag in bags])
     predicted, done = (np.concatenate([getattr(bag, name) for bag in bags])[known] for name in ("predicted", "done"))
     if not len(done):

@@ -25,14 +25,16 @@ from gr00t_bringup.bag_evaluation.sensitivity import (
 )
 from gr00t_bringup.bag_evaluation.smoothness import JUMPS, Borders
 from gr00t_bringup.bag_evaluation.time_shift import TimeShift
-from gr00t_bringup.bag_evaluation.unit_checks import UnitFault
+from gr00t_bringup.bag_evaluation.training_range import Stranger
+from gr00t_bringup.bag_evaluation.unit_checks import IN_DEGREES, UnitFault
 
 ERROR, WARNING, NOTE, GOOD = "error", "warning", "note", "good"
 _HOLD_SHARE = 0.95  # of the error of holding still
 _POOR_RAD = 0.03  # a group that is off by less than that is not poor, however little it was moved
 _IGNORED = 0.05  # of the policy's own motion: a change that small is none
-_LATE_S, _EXPLAINED = 0.06, 0.6  # a shift counts when it takes away 40 % of what is unlike
-_LEAST_MATCH = 0.6
+_LATE_S, _EARLY_S = 0.06, 0.12  # the gate's limits delay what the policy commanded, so a policy leads its own recording
+_EXPLAINED = 0.6  # a shift counts when it takes away 40 % of what is unlike
+_LEAST_MATCH = 0.8
 _HAND_S = 0.15  # three rows of a dataset at 20 Hz
 _JUMP_RAD = 0.06
 _ROUGH = 2.5  # times the recorded acceleration; jerk says too much of the straight lines between steps
@@ -64,20 +66,28 @@ class Findings:
     borders: Borders | None
     hands: Sequence[HandEvent]
     units: Sequence[UnitFault]
+    strangers: Sequence[Stranger]
     sensitivity: Sensitivity
 
 
 def verdicts(found: Findings) -> list[Verdict]:
     """Worst first; 'looks right' stands alone with the notes."""
-    listed = [
-        *_units(found),
-        *_still(found),
-        *_attention(found.sensitivity),
-        *_shift(found),
-        *_hands(found.hands),
-        *_motion(found),
-        *_times(found),
-    ]
+    if any(
+        fault.kind == IN_DEGREES for fault in found.units
+    ):  # nothing that was asked of the policy then means anything
+        listed = [*_units(found), *_times(found)]
+    else:
+        listed = [
+            *_units(found),
+            *_strangers(found.strangers),
+            *_still(found),
+            *_camera(found),
+            *_attention(found.sensitivity),
+            *_shift(found),
+            *_hands(found.hands),
+            *_motion(found),
+            *_times(found),
+        ]
     if not any(each.severity in (ERROR, WARNING) for each in listed):
         listed.append(Verdict(GOOD, "looks_right", f"looks right: {_in_short(found)}"))
     order = (ERROR, WARNING, GOOD, NOTE)
@@ -97,6 +107,26 @@ def _units(found: Findings) -> Iterator[Verdict]:
         left = f" ({fault.better:.0%} of the error is left)" if np.isfinite(fault.better) else ""
         sentence = f"units or order look wrong: {fault.detail}{left}"
         yield Verdict(ERROR, "units_or_order", sentence, {"kind": fault.kind, "error_left": fault.better})
+
+
+def _strangers(found: Sequence[Stranger]) -> Iterator[Verdict]:
+    if not found:
+        return
+    told = [f"{each.joint} ({each.share:.0%} of the time, by up to {each.beyond_rad:.2f} rad)" for each in found]
+    sentence = (
+        f"joint states are outside of what the checkpoint was trained on: {_listed(told)}: another task or starting pose, or "
+        "other signs, names or zero positions"
+    )
+    yield Verdict(WARNING, "outside_training", sentence, {"joints": [vars(each) for each in found]})
+
+
+def _camera(found: Findings) -> Iterator[Verdict]:
+    asked, moments = found.sensitivity, sum(len(replayed.probes) for replayed in found.replays)
+    if asked.black:
+        sentence = f"the camera shows nothing: recorded pictures are black at {asked.black} of {moments} moments"
+        yield Verdict(ERROR, "camera_black", sentence, {"black": asked.black, "moments": moments})
+    elif asked.frozen:
+        yield Verdict(ERROR, "camera_frozen", f"the camera is frozen: the same picture at all {moments} moments")
 
 
 def _still(found: Findings) -> Iterator[Verdict]:
@@ -155,13 +185,14 @@ def _shift(found: Findings) -> Iterator[Verdict]:
     shift = found.chunk_shift
     if shift is None or shift.match < _LEAST_MATCH or (1 - shift.match) > _EXPLAINED * (1 - shift.match_unshifted):
         return
+    commanded = all(run.done.kind == COMMANDS for run in found.runs)
     evidence = {"late_ms": 1e3 * shift.late_s, "match": shift.match, "match_unshifted": shift.match_unshifted}
     if shift.late_s > _LATE_S:
         sentence = f"lag {1e3 * shift.late_s:.0f} ms: actions follow the recorded ones late"
         yield Verdict(WARNING, "lag", sentence, evidence)
-    elif shift.late_s < -_LATE_S:
+    elif shift.late_s < -(_EARLY_S if commanded else _LATE_S):
         ahead = f"actions come {-1e3 * shift.late_s:.0f} ms before the recorded ones"
-        if all(run.done.kind == COMMANDS for run in found.runs):
+        if commanded:
             yield Verdict(WARNING, "lead", f"{ahead}: were its training data shifted?", evidence)
         else:
             yield Verdict(NOTE, "lead", f"{ahead}: as it must be, the bags have positions and no commands", evidence)
@@ -209,11 +240,8 @@ def _unmoved(found: Findings) -> Iterator[Verdict]:
         return
     away = [joint for joint in still if len(off) and off[:, joint].mean() > _STRAY_RAD]
     if away:
-        worst = max(away, key=lambda joint: off[:, joint].mean())
-        sentence = (
-            f"joints that the recording keeps still are moved: {_listed([names[joint] for joint in away])}, "
-            f"{names[worst]} by {off[:, worst].mean():.2f} rad on average"
-        )
+        told = [f"{names[joint]} (by {off[:, joint].mean():.2f} rad)" for joint in away]
+        sentence = f"joints that the recording keeps still are moved: {_listed(told)}"
         yield Verdict(WARNING, "moves_still_joints", sentence, {"joints": [names[joint] for joint in away]})
     listed = [names[joint] for joint in still]
     sentence = (

@@ -52,6 +52,7 @@ class Work:
     sentence: str = SENTENCE
     commands: bool = True
     camera: bool = True
+    shown: str = "clock"  # or "black", or "still"
     codec: str = ""
     states: bool = True
     state_scale: float = 1.0
@@ -202,7 +203,8 @@ def _trajectory(work: Work, time_s: float) -> object:
 
 def _frame(work: Work, time_s: float) -> NDArray[np.uint8]:
     camera = work.robot.cameras[0]
-    frame = clock_picture(time_s, camera.height, camera.width)
+    frame = clock_picture(time_s if work.shown == "clock" else 0.0, camera.height, camera.width)
+    frame = 0 * frame if work.shown == "black" else frame
     return frame // 2 if time_s > work.later_s else frame
 
 

@@ -6,6 +6,7 @@ import io
 import json
 import re
 from dataclasses import replace
+from html.parser import HTMLParser
 from pathlib import Path
 
 import av
@@ -16,9 +17,11 @@ from sample_world import ROBOT, ClockPolicy, Work, write_work
 
 from gr00t_bringup.bag_evaluation.aligned import align
 from gr00t_bringup.bag_evaluation.hand_paths import HandPaths
+from gr00t_bringup.bag_evaluation.judge import as_data, judge
+from gr00t_bringup.bag_evaluation.page import report_page
 from gr00t_bringup.bag_evaluation.prediction_film import FPS, film_predictions
 from gr00t_bringup.bag_evaluation.recorded_run import open_run
-from gr00t_bringup.bag_evaluation.replay import replay
+from gr00t_bringup.bag_evaluation.replay import ReplaySettings, replay
 from gr00t_bringup.bag_evaluation.token_latency import TokenLatency
 from gr00t_bringup.cli import main
 from gr00t_policy.core.embodiment import load_embodiment
@@ -31,6 +34,25 @@ SHORT = Work(seconds=1.6, robot=GR1)
 @pytest.fixture(scope="module")
 def bag(tmp_path_factory) -> Path:
     return write_work(tmp_path_factory.mktemp("work") / "bag", SHORT)
+
+
+def left_open(page: str) -> list[str]:
+    """Tags that are not closed, or not in order."""
+    tags: list[str] = []
+
+    class Reader(HTMLParser):
+        def handle_starttag(self, tag, attrs):
+            if tag not in ("meta", "img"):
+                tags.append(tag)
+
+        def handle_endtag(self, tag):
+            if tags and tags[-1] == tag:
+                tags.pop()
+            else:
+                tags.append(f"/{tag}")
+
+    Reader().feed(page)
+    return tags
 
 
 def asked(capsys, *options: str) -> tuple[int, str]:
@@ -53,11 +75,22 @@ def test_the_shipped_checkpoint_is_judged_and_the_report_needs_no_other_file(bag
     assert len(result["errors"]["right_arm"]["policy"]["mae_rad_by_step"]) == 16
     page = (out / "report.html").read_text()
     assert re.findall(r'(?:src|href)="(?!data:)', page) == []
+    assert left_open(page) == []
     assert all(each["severity"] in page for each in result["verdicts"])
     film = base64.b64decode(re.findall(r'video/mp4;base64,([^"]+)"', page)[0])
     with av.open(io.BytesIO(film)) as video:
         assert video.streams.video[0].codec_context.name == "h264"
     assert sorted(file.name for file in out.iterdir()) == ["evaluation.json", "report.html"]
+
+
+def test_a_bag_in_which_nothing_moves_has_a_report_too(tmp_path):
+    work = Work(seconds=1.5, later_s=-1.0, later=np.zeros_like)
+    run = open_run(write_work(tmp_path / "bag", work), ROBOT, TopicNames())
+    judgement = judge([run], ClockPolicy(holds=True), TokenLatency((), "zero"), ReplaySettings(probes=2))
+    about = {"checkpoint": "some/checkpoint", "checkpoint_hash": "0" * 64, "embodiment": "small"}
+    page = report_page(judgement, {**about, **as_data(judgement)})
+    assert "no joint was moved" in page
+    assert left_open(page) == []
 
 
 def test_a_robot_whose_camera_pose_is_unknown_is_filmed_beside_its_joints(tmp_path):

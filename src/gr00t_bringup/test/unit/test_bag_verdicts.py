@@ -16,11 +16,13 @@ from gr00t_bringup.bag_evaluation.recorded_run import RecordedRun, open_run
 from gr00t_bringup.bag_evaluation.replay import ReplaySettings, replay
 from gr00t_bringup.bag_evaluation.time_shift import chunk_shift
 from gr00t_bringup.bag_evaluation.token_latency import TokenLatency
+from gr00t_bringup.bag_evaluation.training_range import TrainingRange
 from gr00t_planner.config import PlannerConfig
 from gr00t_policy.data.convert_source import TopicNames
 
 EXACT = ReplaySettings(planner=PlannerConfig(frozen_images=0, token_dtype="float32"), probes=8)
 LATENCY = TokenLatency((0.03, 0.09), "uniform")
+TRAINED = TrainingRange(np.full(7, -1.3), np.full(7, 1.3))
 BAD = ("error", "warning")
 
 
@@ -39,7 +41,7 @@ def record(tmp_path_factory) -> Callable[..., RecordedRun]:
 
 
 def judged(runs: list[RecordedRun], policy: ClockPolicy, noisy: ClockPolicy | None = None) -> Judgement:
-    return judge(runs, policy, LATENCY, EXACT, noisy, OTHER)
+    return judge(runs, policy, LATENCY, EXACT, noisy, TRAINED, OTHER)
 
 
 def bad(judgement: Judgement) -> dict[str, str]:
@@ -99,7 +101,25 @@ def test_a_picture_that_matters_less_than_the_seed_is_a_warning(record):
 
 def test_a_recording_in_degrees_is_named(record):
     found = bad(judged([record(commands=False, state_scale=180 / np.pi)], changed(numb=True)))
+    assert set(found) == {"units_or_order"}
     assert "the recording looks like degrees" in found["units_or_order"]
+
+
+def test_joint_states_that_the_checkpoint_was_never_trained_on_are_named(record):
+    trained = TrainingRange(TRAINED.low, np.array([1.3, 1.3, 1.3, 1.3, 0.3, 1.3, np.inf]))
+    found = bad(judge([record()], ClockPolicy(), LATENCY, EXACT, None, trained, OTHER))
+    assert set(found) == {"outside_training"}
+    assert "right_arm_2" in found["outside_training"]
+    assert "right_arm_1" not in found["outside_training"]
+
+
+def test_a_black_camera_is_told_instead_of_a_policy_that_ignores_it(record):
+    found = bad(judged([record(shown="black")], changed(blind=True)))
+    assert set(found) == {"camera_black"}
+
+
+def test_a_camera_that_shows_the_same_all_the_time_is_told(record):
+    assert "camera_frozen" in bad(judged([record(shown="still")], changed(blind=True)))
 
 
 def test_a_bag_without_motion_says_nothing_about_the_policy(record):
@@ -110,7 +130,7 @@ def test_a_bag_without_motion_says_nothing_about_the_policy(record):
 
 def test_being_held_is_told_with_its_cause(record):
     slow = replace(EXACT, controller=replace(EXACT.controller, token_max_age_s=2.0))
-    judgement = judge([record()], ClockPolicy(), TokenLatency((0.45,), "constant"), slow, None, OTHER)
+    judgement = judge([record()], ClockPolicy(), TokenLatency((0.45,), "constant"), slow, None, TRAINED, OTHER)
     assert "no new tokens for 0.3 s" in bad(judgement)["held"]
 
 
