@@ -136,6 +136,12 @@ VERBS = (
         "the recorder under its rated load: messages lost, cores, queue",
     ),
     Verb(
+        ("bench", "teleop"),
+        "gr00t_bringup.bench.teleop",
+        "TeleopBenchConfig",
+        "from a headset's sample to the command that the robot obeys",
+    ),
+    Verb(
         ("inspect",),
         "gr00t_bringup.inspect_path",
         "InspectConfig",

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """A loop on an absolute schedule of the steady clock, in its own thread, with real-time priority where allowed.
 
-Slot k is at start + k / rate. A tick that ends after the next slot is a deadline miss; the loop then skips to the next
-future slot and counts the slots it lost: it never runs late ticks in a burst. Sleeping is ``clock_nanosleep`` to an
-absolute time, which does not drift and releases the GIL.
+Slot k is at start + k / rate. Loops of one rate that name a phase keep it to each other, also in different processes of one
+machine, since the steady clock is the same for all. A tick that ends after the next slot is a deadline miss; the loop then
+skips to the next future slot and counts the slots it lost: it never runs late ticks in a burst. Sleeping is
+``clock_nanosleep`` to an absolute time, which does not drift and releases the GIL.
 """
 
 import ctypes
@@ -43,7 +44,10 @@ class PacedLoop:
         tick: Callable[[int], object],
         realtime_priority: int = 0,
         on_failure: Callable[[BaseException], object] | None = None,
+        phase_ns: int | None = None,
     ) -> None:
+        """phase_ns: slots are whole periods of the steady clock and so much more (or less); None: from the start on."""
+        self._phase_ns = phase_ns
         self.period_ns = round(_NS / rate_hz)
         self.realtime = False
         self.failure: BaseException | None = None
@@ -86,6 +90,8 @@ class PacedLoop:
     def _run(self) -> None:
         self.realtime = set_realtime_priority(self._priority) if self._priority > 0 else False
         slot_ns = time.monotonic_ns() + self.period_ns
+        if self._phase_ns is not None:
+            slot_ns += (self._phase_ns - slot_ns) % self.period_ns
         try:
             sleep_until_ns(slot_ns)
             while not self._stopping:

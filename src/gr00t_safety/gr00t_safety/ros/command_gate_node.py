@@ -76,7 +76,10 @@ class CommandGateNode(SuiteNode[GateConfig]):
         with self._lock:
             self.gate.activate()
         self._rate, config = RateMeter(), self.gate.config
-        self._loop = PacedLoop("command_gate", config.tick_rate_hz, self._tick, config.realtime_priority)
+        tick, priority = self._tick, config.realtime_priority
+        self._loop = PacedLoop(
+            "command_gate", config.tick_rate_hz, tick, priority, phase_ns=0
+        )  # others may be in time for it
         self._loop.start()
 
     def deactivate(self) -> None:

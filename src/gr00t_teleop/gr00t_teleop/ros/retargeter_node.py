@@ -32,6 +32,8 @@ from gr00t_teleop.retargeting.retargeter import Retargeter
 from gr00t_teleop.ros.retargeter_report import gate_trouble, report_to_message, report_to_statuses
 from gr00t_teleop.ros.retargeter_services import RetargeterServices
 
+# Before the gate's tick, whose phase is 0: a tick takes 1.1 ms (99th percentile), a message and its reading another.
+_PHASE_NS = -2_200_000
 _STATE_PERIOD_S, _WATCH_PERIOD_S, _WARN_PERIOD_S = 0.5, 0.1, 1.0
 
 
@@ -72,7 +74,7 @@ class RetargeterNode(SuiteNode[RetargeterConfig]):
         with self._lock:
             self.retargeter.activate()
         config = self.retargeter.config
-        self._loop = PacedLoop("retargeter", config.rate_hz, self._tick, config.realtime_priority)
+        self._loop = PacedLoop("retargeter", config.rate_hz, self._tick, config.realtime_priority, phase_ns=_PHASE_NS)
         freeze_garbage()
         self._loop.start()
 
