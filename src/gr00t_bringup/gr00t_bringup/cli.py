@@ -155,6 +155,12 @@ VERBS = (
         "a scripted person with a headset drives: how often a task is done",
     ),
     Verb(
+        ("bench", "teleop"),
+        "gr00t_bringup.bench.teleop",
+        "TeleopBenchConfig",
+        "from a headset's sample to the command that the robot obeys",
+    ),
+    Verb(
         ("inspect",),
         "gr00t_bringup.inspect_path",
         "InspectConfig",

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """``gr00t teleop``: a person drives the simulated robot and records episodes, also as corrections of a policy, in one command."""
 
-import re
 import shutil
 import time
 from collections.abc import Callable
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 import yaml
 
+from gr00t_bringup.node_talk import NodeTalk
 from gr00t_bringup.nodes import RECORD, TELEOP, nodes_for
 from gr00t_bringup.processes import StopPatience
 from gr00t_bringup.status import live_table
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 _PERIOD_S = 0.25
 _READS_KEYS = "keyboard"  # the device that is the terminal itself
 _CLOSE_S = 20.0  # for a recorder whose disk is slow
-_SAID = re.compile(r"^\[(?:INFO|WARN|ERROR)\] .*?\[operator\]: (.*)$")
 _REQUESTS = {
     "s": ("start_episode", "start an episode"),
     "e": ("end_episode", "end it"),
@@ -200,22 +199,6 @@ def key_help(are_capitals: bool) -> str:
     """One line that says what each key does."""
     words = [f"{key.upper() if are_capitals else key} {what}" for key, (_, what) in _REQUESTS.items()]
     return ", ".join([*words, f"{'Q' if are_capitals else 'q'} quit"])
-
-
-class NodeTalk:
-    """What a node says in its log, line by line: the address of a page, a pairing code, why nothing comes."""
-
-    def __init__(self, log: Path) -> None:
-        self._log, self._read = log, 0
-
-    def news(self) -> list[str]:
-        """Whole lines that were not read before, without the stamps."""
-        with self._log.open(errors="replace") as stream:
-            stream.seek(self._read)
-            text = stream.read()
-        whole = text[: text.rfind("\n") + 1]
-        self._read += len(whole.encode(errors="replace"))
-        return [match[1] for said in whole.splitlines() if (match := _SAID.match(said))]
 
 
 def _watch(

@@ -8,7 +8,6 @@ from gr00t_msgs.msg import RecorderState
 from rclpy.context import Context
 from rclpy.serialization import deserialize_message
 from rclpy.utilities import try_shutdown
-from std_srvs.srv import Trigger
 
 from gr00t_bringup.ros.stack_client import NotReadyError, StackClient
 from gr00t_policy.data.bag import BagMessage, BagTopic
@@ -40,10 +39,7 @@ class RecorderClient:
 
     def call(self, name: str) -> str:
         """Call ``recorder/<name>``; returns its answer. Raises NotReadyError with the reason of a refusal."""
-        answer = self._client.call(Trigger, f"recorder/{name}", Trigger.Request())
-        if not answer.success:
-            raise NotReadyError(f"recorder/{name} was refused: {answer.message}")
-        return str(answer.message)
+        return self._client.trigger(f"recorder/{name}")
 
     def wait(self, state: int, timeout_s: float) -> None:
         """Raises NotReadyError with what the recorder says."""

@@ -12,6 +12,7 @@ from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from std_msgs.msg import String
+from std_srvs.srv import Trigger
 
 from gr00t_policy.core.errors import Gr00tError
 from gr00t_policy.ros import qos
@@ -75,6 +76,13 @@ class StackClient:
         if not answer.success:
             raise NotReadyError(f"the simulator refused the reset: {answer.message}")
         return str(answer.sentence)
+
+    def trigger(self, name: str) -> str:
+        """Call a std_srvs/Trigger service; returns its answer. Raises NotReadyError, also with the reason of a refusal."""
+        answer = self.call(Trigger, name, Trigger.Request())
+        if not answer.success:
+            raise NotReadyError(f"{name} was refused: {answer.message}")
+        return str(answer.message)
 
     def call(self, service_type: Any, name: str, request: Any, timeout_s: float = 10.0) -> Any:
         """Call any service once. Raises NotReadyError when it is not there or does not answer."""

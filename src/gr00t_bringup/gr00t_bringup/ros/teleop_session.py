@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gr00t_msgs.srv import FinishEpisode, SelectCommandSource
-from std_srvs.srv import Trigger
 
 from gr00t_bringup.ros.stack import RunningStack
 from gr00t_bringup.ros.stack_client import NotReadyError
@@ -86,11 +85,11 @@ class TeleopSession:
         return self.lay_out()
 
     def start_episode(self) -> str:
-        return f"recording {Path(self._call('recorder/start')).name}"
+        return f"recording {Path(self._stack.client.trigger('recorder/start')).name}"
 
     def end_episode(self) -> str:
         self._solved = self._read().success
-        return f"{Path(self._call('recorder/stop')).name} ended; keep or discard it"
+        return f"{Path(self._stack.client.trigger('recorder/stop')).name} ended; keep or discard it"
 
     def keep(self) -> str:
         """Keep the episode; a success where the referee saw the task solved when it ended."""
@@ -121,13 +120,13 @@ class TeleopSession:
         return "the policy drives on"
 
     def stop(self) -> str:
-        return self._call("command_gate/stop")
+        return self._stack.client.trigger("command_gate/stop")
 
     def reset(self) -> str:
-        return self._call("command_gate/reset")
+        return self._stack.client.trigger("command_gate/reset")
 
     def calibrate(self) -> str:
-        return self._call("teleop/calibrate")
+        return self._stack.client.trigger("teleop/calibrate")
 
     def release(self) -> str:
         """Nobody drives: the robot is held."""
@@ -148,12 +147,6 @@ class TeleopSession:
         answer = self._stack.client.call(SelectCommandSource, "command_gate/select", request)
         if not answer.success:
             raise NotReadyError(f"the gate refuses '{source}': {answer.message}")
-
-    def _call(self, name: str) -> str:
-        answer = self._stack.client.call(Trigger, name, Trigger.Request())
-        if not answer.success:
-            raise NotReadyError(str(answer.message))
-        return str(answer.message)
 
     def _finish(self, *, keep: bool, outcome: str) -> str:
         request = FinishEpisode.Request(keep=keep, outcome=outcome)

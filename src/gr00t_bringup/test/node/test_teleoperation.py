@@ -77,6 +77,7 @@ class Scene:
         self.node, self.robot, self.person = node, Robot(node), Person(node)
         self.teleop: list[TeleopState] = []
         self.commands: list[tuple[int, np.ndarray]] = []
+        self.robot_then: list[np.ndarray] = []  # what the robot was told last when each command came
         self._order = JointOrder(GR1.policy_joints)
         node.create_subscription(TeleopState, "teleop/state", self.teleop.append, qos.LATCHED)
         node.create_subscription(JointTrajectory, "teleop/joint_trajectory", self._on_command, qos.COMMAND)
@@ -84,6 +85,7 @@ class Scene:
     def _on_command(self, message: JointTrajectory) -> None:
         command = command_from_message(message, self._order)
         self.commands.append((command.stamp_ns, command.positions))
+        self.robot_then.append(self.robot.positions[COLUMNS])
 
     def until(self, happened: Callable[[], bool], timeout_s: float = 15.0) -> None:
         deadline = time.monotonic() + timeout_s
@@ -170,13 +172,16 @@ def test_a_person_drives_the_robot_through_the_gate_and_no_clutch_steps_it(scene
     commands = [(stamp_ns / 1e9, positions) for stamp_ns, positions in scene.commands]
     assert too_fast(commands, limits[COLUMNS]) == []
     opened_s = [ns_from_stamp(told.header.stamp) / 1e9 for told in scene.teleop if told.state == TeleopState.DISENGAGED]
-    steps = [
-        np.abs(after - before).max()
-        for (end_s, before), (start_s, after) in pairwise(commands)
+    two_ticks = limits[COLUMNS] * 2 / 120  # of a gate that still brakes, while messages are under way
+    closings = [
+        np.abs(after - before).max() < 1e-9 or (np.abs(after - scene.robot_then[number + 1]) < two_ticks).all()
+        for number, ((end_s, before), (start_s, after)) in enumerate(pairwise(commands))
         if any(end_s - 0.02 < at_s < start_s for at_s in opened_s)
     ]
-    assert len(steps) >= 2
-    assert max(steps) < 1e-9, "the first command after a clutch is the last one before it"
+    assert len(closings) >= 2
+    assert all(closings), (
+        "the first command after a clutch is the last one before it, or where the gate holds the robot"
+    )
     assert through_a_gate(commands) == {"not finite": 0, "position": 0, "velocity": 0, "acceleration": 0}
     reach_ns = np.array([stamp_ns for stamp_ns, _ in scene.commands])
     assert (np.diff(reach_ns) > 0).all()

@@ -9,9 +9,10 @@ import sys
 import pytest
 
 from gr00t_bringup.cli import main, options_of
+from gr00t_bringup.node_talk import NodeTalk
 from gr00t_bringup.nodes import NODES
 from gr00t_bringup.processes import ProcessDiedError, ProcessGroup, StopPatience
-from gr00t_bringup.teleop import NodeTalk, TeleopConfig, device_parameters, key_help, stack_options
+from gr00t_bringup.teleop import TeleopConfig, device_parameters, key_help, stack_options
 from gr00t_bringup.teleop_status import TeleopStatus, driver_words, line, rows
 from gr00t_bringup.terminal_keys import PassedKeys, TerminalKeys
 from gr00t_policy.core.errors import ConfigError

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """A loop on an absolute schedule of the steady clock, in its own thread, with real-time priority where allowed.
 
-Slot k is at start + k / rate. A tick that ends after the next slot is a deadline miss; the loop then skips to the next
-future slot and counts the slots it lost: it never runs late ticks in a burst. A slot that comes less than a quarter of a
-period after the begin of a late tick is skipped too. Sleeping is ``clock_nanosleep`` to an absolute time of the steady clock,
-which does not drift, does not follow jumps of the system clock, and releases the GIL.
+Slot k is at start + k / rate. Loops of one rate that name a phase keep it to each other, also in different processes of one
+machine, since the steady clock is the same for all. A tick that ends after the next slot is a deadline miss; the loop then
+skips to the next future slot and counts the slots it lost: it never runs late ticks in a burst. A slot that comes less than
+a quarter of a period after the begin of a late tick is skipped too. Sleeping is ``clock_nanosleep`` to an absolute time of
+the steady clock, which does not drift, does not follow jumps of the system clock, and releases the GIL.
 """
 
 import ctypes
@@ -62,7 +63,10 @@ class PacedLoop:
         *,
         core: int = -1,
         spare: Callable[[int], object] | None = None,
+        phase_ns: int | None = None,
     ) -> None:
+        """phase_ns: slots are whole periods of the steady clock and so much more (or less); None: from the start on."""
+        self._phase_ns = phase_ns
         self.period_ns = round(_NS / rate_hz)
         self.nominal_hz = rate_hz
         self.realtime = False
@@ -119,6 +123,8 @@ class PacedLoop:
         self.realtime = set_realtime_priority(self.priority) if self.priority > 0 else False
         self.core = self.core if self.core >= 0 and keep_to_core(self.core) else -1
         slot_ns = time.monotonic_ns() + self.period_ns
+        if self._phase_ns is not None:
+            slot_ns += (self._phase_ns - slot_ns) % self.period_ns
         try:
             sleep_until_ns(slot_ns)
             while not self._stopping:

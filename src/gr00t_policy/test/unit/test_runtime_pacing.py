@@ -186,3 +186,13 @@ def test_rate_falls_when_events_stop():
     assert meter.rate_hz(991 * MS) == pytest.approx(100.0, rel=1e-3)
     assert meter.rate_hz(10_000 * MS) < 11
     assert RateMeter().rate_hz(0) == 0.0
+
+
+@pytest.mark.parametrize("phase_ns", [0, 3 * MS, -3 * MS])
+def test_a_phase_is_kept_to_the_steady_clock_whenever_the_loop_starts(phase_ns):
+    stamps: list[int] = []
+    for start in range(3):
+        time.sleep(0.007 * start)
+        run_for(loop := PacedLoop("test", 100.0, stamps.append, phase_ns=phase_ns), 0.15)
+    late = (np.array(stamps) - phase_ns) % loop.period_ns
+    assert np.median(late) < 2 * MS

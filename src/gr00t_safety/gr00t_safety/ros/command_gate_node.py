@@ -85,6 +85,7 @@ class CommandGateNode(SuiteNode[GateConfig]):
             config.thread_priority,
             core=config.cpu_affinity,
             spare=self._process.spare,
+            phase_ns=0,  # others may be in time for it
         )
         self._process.begin(lock_memory=config.lock_memory)
         self._loop.start()

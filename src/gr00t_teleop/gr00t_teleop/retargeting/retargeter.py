@@ -6,6 +6,8 @@ and nothing goes back to a rest pose. Time comes in as ``now_ns`` of the steady 
 stamps messages. One owner: methods must not run at the same time (the node holds a lock).
 """
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -46,7 +48,8 @@ class RetargeterReport:
     source: str
     device_rate_hz: float
     operator_age_s: float
-    solve: Percentiles
+    solve: Percentiles  # a whole tick
+    arms: Percentiles  # of it the inverse kinematics of the arms
     samples: int
     lost: int
     rejected: int
@@ -59,10 +62,13 @@ class RetargeterReport:
 class Retargeter:
     """Call ``operator`` and ``measured`` when messages come, ``tick`` at ``config.rate_hz``."""
 
-    def __init__(self, embodiment: Embodiment, config: RetargeterConfig) -> None:
+    def __init__(
+        self, embodiment: Embodiment, config: RetargeterConfig, clock_ns: Callable[[], int] = time.monotonic_ns
+    ) -> None:
+        """clock_ns: only used to measure durations."""
         self.embodiment, self.config = embodiment, config
         self.engagement, self.samples, self.solve = Engagement(), SampleStream(), DurationRing()
-        self.pose = RobotPose(embodiment, config)
+        self.pose = RobotPose(embodiment, config, clock_ns)
         self.scale = config.arm_scale
         self.tick_ns = round(_NS / config.rate_hz)
         groups = {*embodiment.policy_groups, *(("neck",) if config.use_head else ())}
@@ -173,6 +179,7 @@ class Retargeter:
             device_rate_hz=self.samples.rate_hz(now_ns),
             operator_age_s=self.samples.age_s(now_ros_ns),
             solve=self.solve.percentiles(),
+            arms=self.pose.arm_steps.percentiles(),
             samples=self.samples.used,
             lost=self.samples.lost,
             rejected=self.samples.rejected,

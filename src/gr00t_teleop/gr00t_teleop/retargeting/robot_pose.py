@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The whole commanded pose of the robot, made of arms, hands and neck, and the gentle ways between its poses."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gr00t_policy.core.embodiment import Embodiment
+from gr00t_policy.runtime.latency import DurationRing
 from gr00t_teleop.retargeting.config import RetargeterConfig
 from gr00t_teleop.retargeting.inverse_kinematics import InverseKinematics, WristTarget
 from gr00t_teleop.retargeting.joint_follower import JointFollower
@@ -19,9 +20,13 @@ FOLLOWERS = ("left_hand", "right_hand", "neck")
 
 
 class RobotPose:
-    """Keeps the command of every driven joint, in the embodiment's order, and moves it tick by tick. One owner."""
+    """Keeps the command of every driven joint, in the embodiment's order, and moves it tick by tick. One owner.
 
-    def __init__(self, embodiment: Embodiment, config: RetargeterConfig) -> None:
+    arm_steps: how long the inverse kinematics of the arms took, by ``clock_ns``.
+    """
+
+    def __init__(self, embodiment: Embodiment, config: RetargeterConfig, clock_ns: Callable[[], int]) -> None:
+        self.arm_steps, self._clock_ns = DurationRing(), clock_ns
         dt_s = 1.0 / config.rate_hz
         speed, acceleration = config.velocity_scale, config.acceleration_scale
         self.arms = InverseKinematics(
@@ -70,7 +75,9 @@ class RobotPose:
 
     def tick(self, targets: Mapping[str, WristTarget], pace: float) -> None:
         """Move on by one tick."""
+        began_ns = self._clock_ns()
         self.arms.step(targets, pace)
+        self.arm_steps.add((self._clock_ns() - began_ns) / 1e9)
         for follower in self._followers.values():
             follower.tick(pace)
 

@@ -33,6 +33,8 @@ from gr00t_teleop.retargeting.retargeter import Retargeter
 from gr00t_teleop.ros.retargeter_report import gate_trouble, report_to_message, report_to_statuses
 from gr00t_teleop.ros.retargeter_services import RetargeterServices
 
+# Before the gate's tick, whose phase is 0: a tick takes 1.1 ms (99th percentile), a message and its reading another.
+_PHASE_NS = -2_200_000
 _STATE_PERIOD_S, _WATCH_PERIOD_S, _WARN_PERIOD_S = 0.5, 0.1, 1.0
 
 
@@ -81,6 +83,7 @@ class RetargeterNode(SuiteNode[RetargeterConfig]):
             config.thread_priority,
             core=config.cpu_affinity,
             spare=self._process.spare,
+            phase_ns=_PHASE_NS,
         )
         self._process.begin(lock_memory=config.lock_memory)
         self._loop.start()

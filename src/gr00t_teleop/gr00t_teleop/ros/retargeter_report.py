@@ -5,6 +5,7 @@ from gr00t_msgs.msg import GateState, TeleopState
 
 from gr00t_policy.ros.diagnostics import Level, Status
 from gr00t_policy.ros.messages import stamp_from_ns
+from gr00t_policy.runtime.latency import Percentiles
 from gr00t_teleop.retargeting.engagement import State
 from gr00t_teleop.retargeting.retargeter import RetargeterReport
 
@@ -44,7 +45,8 @@ def report_to_statuses(report: RetargeterReport) -> list[Status]:
         "state": report.state.name,
         "arm_scale": report.scale,
         "target_delay_s": report.delay_s,
-        "solve_p99_s": report.solve.p99_s,
+        **_durations("solve", report.solve),
+        **_durations("arms", report.arms),
         "steps_vetoed": report.vetoed,
         "steps_unsolved": report.unsolved,
     }
@@ -54,3 +56,7 @@ def report_to_statuses(report: RetargeterReport) -> list[Status]:
         Status("retargeter", _LEVELS.get(report.state, Level.OK), report.reason or report.state.name, values),
         Status("operator", Level.OK if ever else Level.STALE, report.source or "nothing yet", person),
     ]
+
+
+def _durations(what: str, measured: Percentiles) -> dict[str, object]:
+    return {f"{what}_p50_s": measured.p50_s, f"{what}_p95_s": measured.p95_s, f"{what}_p99_s": measured.p99_s}
