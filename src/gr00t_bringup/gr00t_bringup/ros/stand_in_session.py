@@ -28,6 +28,7 @@ _LOOK_PERIOD_S = 0.05
 _RATES_HZ = (72.0, 80.0, 90.0)  # displays of headsets in use
 _JITTER = 0.06  # of a sample period, standard deviation
 _FIRST_LOOK_S, _VERDICT_S = 10.0, 1.0
+_FORGET_S = 0.3  # after a reset: messages about the scene before are no longer the newest
 _FOLLOWING = (TeleopState.ENGAGED, TeleopState.HOLDING)
 
 
@@ -77,6 +78,7 @@ class StandInSession:
         self._looks: deque[tuple[float, Sight]] = deque()
         self._about, self._next_look_s, self._driven = "", 0.0, Driven()
         self._was_following = False
+        time.sleep(_FORGET_S)
         deadline_s = time.monotonic() + _FIRST_LOOK_S
         while not self._looks:
             if time.monotonic() > deadline_s:
