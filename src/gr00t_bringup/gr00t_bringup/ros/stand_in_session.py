@@ -13,6 +13,7 @@ import numpy as np
 from gr00t_msgs.msg import TeleopState
 from numpy.typing import NDArray
 
+from gr00t_bringup.processes import ProcessDiedError
 from gr00t_bringup.ros.stack import RunningStack
 from gr00t_bringup.stand_in.eyes import Eyes, Sight
 from gr00t_bringup.stand_in.operator import ScriptedOperator, comfortable
@@ -24,10 +25,11 @@ from gr00t_teleop.person.person import Person, random_build
 Vector = NDArray[np.float64]
 
 _REACTION_S = 0.15  # from what happens to what the hands do about it
-_LOOK_PERIOD_S = 0.05
+_LOOK_PERIOD_S, _WATCH_PERIOD_S = 0.05, 1.0
 _RATES_HZ = (72.0, 80.0, 90.0)  # displays of headsets in use
 _JITTER = 0.06  # of a sample period, standard deviation
 _FIRST_LOOK_S, _VERDICT_S = 10.0, 1.0
+_FORGET_S = 0.3  # after a reset: messages about the scene before are no longer the newest
 _FOLLOWING = (TeleopState.ENGAGED, TeleopState.HOLDING)
 
 
@@ -77,6 +79,8 @@ class StandInSession:
         self._looks: deque[tuple[float, Sight]] = deque()
         self._about, self._next_look_s, self._driven = "", 0.0, Driven()
         self._was_following = False
+        self._died: ProcessDiedError | None = None
+        time.sleep(_FORGET_S)
         deadline_s = time.monotonic() + _FIRST_LOOK_S
         while not self._looks:
             if time.monotonic() > deadline_s:
@@ -92,14 +96,24 @@ class StandInSession:
         operator = ScriptedOperator(person, self._sight, self._follows, time.monotonic)
         try:
             async with self._connect() as client:
-                hearing = asyncio.create_task(client.accepted().listen())
+                beside = [asyncio.create_task(work) for work in (client.accepted().listen(), self._watch())]
                 over = await self._send(client, person, operator, rng, rate_hz, limit_s)
-                hearing.cancel()
-                await asyncio.gather(hearing, return_exceptions=True)
+                for task in beside:
+                    task.cancel()
+                await asyncio.gather(*beside, return_exceptions=True)
         except aiohttp.ClientError as error:
             raise StandInError(f"the page of the operator node does not answer the headset: {error}") from error
         await asyncio.sleep(_VERDICT_S)  # the referee speaks five times a second
         self._judge(operator, over)
+
+    async def _watch(self) -> None:
+        """Nodes that die end the scene. In a thread: looking takes longer than a headset may be silent."""
+        while True:
+            await asyncio.sleep(_WATCH_PERIOD_S)
+            try:
+                await asyncio.to_thread(self._stack.processes.check)
+            except ProcessDiedError as error:
+                self._died = error
 
     async def _send(
         self,
@@ -120,6 +134,8 @@ class StandInSession:
             last_s = now_s
             self._driven.seconds = now_s - began_s
             self._driven.rate_hz = sequence / max(now_s - began_s, 1.0)
+            if self._died is not None:
+                raise self._died
             if now_s - began_s > limit_s:
                 return "the time was over"
             try:
@@ -146,7 +162,6 @@ class StandInSession:
         if now_s < self._next_look_s:
             return
         self._next_look_s = now_s + _LOOK_PERIOD_S
-        self._stack.processes.check()
         qpos, task = self._newest("sim/qpos"), self._newest("sim/task_state")
         if qpos is None or task is None:
             return

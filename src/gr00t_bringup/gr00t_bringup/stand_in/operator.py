@@ -28,7 +28,7 @@ _TOUCH_S = 1.1  # the gesture counts after 0.7 s; people wait for the colour aro
 _ABOVE_M, _CARRY_M, _HOME_M = 0.12, 0.16, 0.22
 _DEEPEST_M = 0.045  # below a thing's top the palm would meet it before the fingers reach around
 _LIFTED_M = 0.03
-_TRIES, _CORRECTIONS, _GESTURES = 3, 5, 3
+_TRIES, _CORRECTIONS, _GESTURES = 3, 5, 6
 
 
 @dataclass(frozen=True)
