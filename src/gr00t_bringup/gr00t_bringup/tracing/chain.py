@@ -16,7 +16,7 @@ from gr00t_bringup.tracing.stamp_clock import StampClock, is_same_clock
 
 HAND_OVER_NS = 500_000  # as in the loop's benchmark: an error to the slow side
 _UNANSWERED_NS = 500_000_000
-_KEPT = 4096  # ties that wait for their other end: 30 s of commands
+_KEPT = 512  # ties that wait for their other end: 4 s of commands
 
 
 @dataclass(frozen=True)
