@@ -306,6 +306,15 @@ def test_a_distribution_that_is_full_keeps_exact_extremes_and_a_fair_sample():
     assert times.mean() == pytest.approx(50_000, rel=0.1), "early and late values alike"
 
 
+def test_a_stream_that_is_slower_than_a_pause_has_a_rate_and_no_pauses():
+    meter = StreamMeter(10.0, 0.5)
+    for number in range(10):
+        meter.add(number * 2000 * MS, number + 1, 0)
+    figures = meter.figures()
+    assert (figures.rate_hz, figures.pauses) == (pytest.approx(0.5), ())
+    assert (figures.misses, figures.missed_periods) == (9, 9 * 19)
+
+
 def test_numbers_of_several_senders_are_not_counted_as_losses():
     meter = StreamMeter(0, 1.0)
     for number in range(1, 200):
