@@ -16,7 +16,8 @@ from gr00t_bringup.tracing.stamp_clock import StampClock, is_same_clock
 
 HAND_OVER_NS = 500_000  # as in the loop's benchmark: an error to the slow side
 _UNANSWERED_NS = 500_000_000
-_KEPT = 4096  # ties that wait for their other end: 30 s of commands
+_SAME_RUN_NS = 5_000_000_000  # chunks further apart have a hold between them
+_KEPT = 512  # ties that wait for their other end: 4 s of commands
 
 
 @dataclass(frozen=True)
@@ -156,7 +157,7 @@ class Chain:
     def _count_evaluations(self, chunk_id: int, sent_ns: int) -> None:
         """The head is evaluated more often than chunks are sent: their numbers tell."""
         last_id, last_ns = self._last_chunk
-        if last_id and chunk_id - last_id > 0 and 0 < sent_ns - last_ns < _UNANSWERED_NS:
+        if last_id and chunk_id - last_id > 0 and 0 < sent_ns - last_ns < _SAME_RUN_NS:
             self.evaluations_s[0] += chunk_id - last_id
             self.evaluations_s[1] += (sent_ns - last_ns) / 1e9
         self._last_chunk = (chunk_id, sent_ns)

@@ -35,13 +35,17 @@ class StreamFigures:
 
 
 class StreamMeter:
-    """Fed with one stream's messages in order. nominal_hz: 0 = not known. pause_s: a longer gap is no jitter but a pause."""
+    """Fed with one stream's messages in order. nominal_hz: 0 = not known. pause_s: a longer gap is no jitter but a pause.
+
+    Where most gaps are longer, as with a network that is slow, they are the stream's periods and no pauses.
+    """
 
     def __init__(self, nominal_hz: float, pause_s: float) -> None:
-        self.periods_ms = Distribution()
+        self._short_ms, self._long_ms = Distribution(), Distribution()
         self.count = 0
         self._nominal_hz, self._pause_ms = nominal_hz, 1e3 * pause_s
-        self._misses = self._missed_periods = self._set_back = 0
+        self._short, self._long = _Misses(nominal_hz), _Misses(nominal_hz)
+        self._set_back = 0
         self._pauses: list[Pause] = []
         self._last_ns = self._begin_ns = 0
         self._numbers = _Numbers()
@@ -57,32 +61,52 @@ class StreamMeter:
         if period_ms < 0:
             self._set_back += 1
         elif period_ms > self._pause_ms:
+            self._long_ms.add(period_ms, at_ns)
+            self._long.add(period_ms)
             if len(self._pauses) < _PAUSES_KEPT:
                 self._pauses.append(Pause((last_ns - begin_ns) / 1e9, period_ms / 1e3))
         else:
-            self._add_period(period_ms, at_ns)
+            self._short_ms.add(period_ms, at_ns)
+            self._short.add(period_ms)
+
+    @property
+    def periods_ms(self) -> Distribution:
+        """Times between two messages, without the pauses."""
+        return self._long_ms if self._is_slow else self._short_ms
+
+    @property
+    def _is_slow(self) -> bool:
+        return self._long_ms.count > self._short_ms.count
 
     def figures(self) -> StreamFigures:
         period_ms = self.periods_ms.figures()
+        misses = self._long if self._is_slow else self._short
         known = self._nominal_hz > 0
         return StreamFigures(
             count=self.count,
             rate_hz=1e3 / period_ms.mean if period_ms.count and period_ms.mean > 0 else float("nan"),
             nominal_hz=self._nominal_hz if known else None,
             period_ms=period_ms,
-            misses=self._misses if known else None,
-            missed_periods=self._missed_periods if known else None,
-            pauses=tuple(self._pauses),
+            misses=misses.gaps if known else None,
+            missed_periods=misses.periods if known else None,
+            pauses=() if self._is_slow else tuple(self._pauses),
             clock_set_back=self._set_back,
             lost=self._numbers.lost,
         )
 
-    def _add_period(self, period_ms: float, at_ns: int) -> None:
-        self.periods_ms.add(period_ms, at_ns)
+
+class _Misses:
+    """Gaps of more than 1.5 nominal periods, and what should have come in them."""
+
+    def __init__(self, nominal_hz: float) -> None:
+        self.gaps = self.periods = 0
+        self._nominal_hz = nominal_hz
+
+    def add(self, period_ms: float) -> None:
         periods = period_ms * self._nominal_hz / 1e3
         if periods > MISS_PERIODS:
-            self._misses += 1
-            self._missed_periods += round(periods) - 1
+            self.gaps += 1
+            self.periods += round(periods) - 1
 
 
 class _Numbers:

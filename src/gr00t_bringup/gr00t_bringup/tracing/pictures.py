@@ -63,18 +63,15 @@ def _periods(trace: Trace) -> list[tuple[str, Distribution]]:
 
 
 def _histogram(axis: Any, title: str, distribution: Distribution) -> None:
-    from matplotlib.ticker import NullFormatter
-
     values, _ = distribution.kept()
     figures = distribution.figures()
     low, high = float(values.min()), float(np.percentile(values, 99.9))
-    axis.hist(values, bins=_BINS, range=(low, high if high > low else low + 1.0), color="tab:blue")
+    axis.stairs(*np.histogram(values, _BINS, (low, high if high > low else low + 1.0)), fill=True, color="tab:blue")
     for value, colour in ((figures.p50, "tab:green"), (figures.p99, "tab:red")):
         axis.axvline(value, color=colour, linewidth=1)
     axis.set_title(title, fontsize=9)
-    axis.set_yscale("log")
+    _logarithmic(axis)
     axis.set_ylim(bottom=0.7)
-    axis.yaxis.set_minor_formatter(NullFormatter())
     axis.tick_params(labelsize=7)
     axis.set_xlabel(f"p50 {figures.p50:.1f}, p99 {figures.p99:.1f}, max {figures.max:.1f} ms", fontsize=8)
 
@@ -88,8 +85,17 @@ def _over_time(axis: Any, begin_ns: int, lines: list[tuple[str, Distribution]], 
     axis.set_xlabel("seconds since the begin of the recording")
     axis.grid(alpha=0.3)
     if axis.lines:
-        axis.set_yscale("log")
+        _logarithmic(axis)
         axis.legend(loc="upper right", fontsize=8, markerscale=6)
+
+
+def _logarithmic(axis: Any) -> None:
+    """With plain numbers at the decades alone."""
+    from matplotlib.ticker import NullFormatter, ScalarFormatter
+
+    axis.set_yscale("log")
+    axis.yaxis.set_major_formatter(ScalarFormatter())
+    axis.yaxis.set_minor_formatter(NullFormatter())
 
 
 def _seconds(

@@ -24,10 +24,13 @@ def trace_report(trace: Trace) -> Report:
     report = Report("trace", str(trace.bag.folder))
     report.verdict = f"trace of {trace.bag.folder}: {trace.duration_s:.1f} s"
     report.facts = _facts(trace)
-    report.grids = [_streams(trace), _spans("ages of the data behind a command [ms]", AGES, trace)]
-    report.grids += [_spans("where the time goes [ms]", HOPS, trace)]
-    if trace.said is not None:
-        report.grids.append(_compared(trace))
+    grids = [
+        _streams(trace),
+        _spans("ages of the data behind a command [ms]", AGES, trace),
+        _spans("where the time goes [ms]", HOPS, trace),
+        _compared(trace),
+    ]
+    report.grids = [grid for grid in grids if grid.rows]
     return report
 
 
@@ -52,9 +55,17 @@ def _facts(trace: Trace) -> list[tuple[str, str]]:
             facts.append((f"pauses of {topic}", ", ".join(shown) + (f" and {more} more" if more else "")))
         if figures.clock_set_back:
             facts.append((f"clock of {topic}", f"was set back {figures.clock_set_back} times"))
+    return [*facts, *_not_computed(trace)]
+
+
+def _not_computed(trace: Trace) -> list[tuple[str, str]]:
+    """One line for each reason, with all that it makes impossible."""
     named = {span.key: span.title for span in (*AGES, *HOPS)}
-    facts += [(f"no '{named[key]}'", why) for key, why in trace.missing().items()]
-    return facts
+    missing = trace.missing()
+    return [
+        ("not computed", f"{why}: {'; '.join(named[key] for key, each in missing.items() if each == why)}")
+        for why in dict.fromkeys(missing.values())
+    ]
 
 
 def _streams(trace: Trace) -> Grid:
@@ -82,9 +93,9 @@ def _spans(title: str, spans: tuple[Span, ...], trace: Trace) -> Grid:
 
 
 def _compared(trace: Trace) -> Grid:
-    assert trace.said is not None
-    rows = []
-    for key, percentile, name in _COMPARED:
+    rows: list[tuple[str, ...]] = []
+    for key, percentile, name in _COMPARED if trace.said is not None else ():
+        assert trace.said is not None
         ours = getattr(trace.chain.spans[key].figures(), percentile)
         rows.append((f"{key} {percentile}", _ms(ours), _ms(1e3 * trace.said.figures[name])))
     return Grid("beside controller/state, which looks at its last seconds [ms]", ("", "bag", "controller"), rows)

@@ -82,7 +82,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def as_session() -> Callable[[RunningStack, Path], Session]:
     """For a test that starts a stack of its own."""
     return Session

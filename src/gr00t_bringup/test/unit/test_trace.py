@@ -2,8 +2,9 @@
 """``gr00t trace``: known ages, hops, gaps and losses of a made bag come out exactly; a bag that cannot be read says so."""
 
 import json
+import tracemalloc
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -108,10 +109,13 @@ def write(
     folder: Path, run: Run, keep: Callable[[str, float], bool] = lambda *_: True, then: Run | None = None
 ) -> Path:
     """One or two runs as a bag, numbered by their senders before ``keep`` drops messages."""
-    rows = rows_of(run, keep) + (rows_of(then, keep) if then else [])
+    return write_rows(folder, rows_of(run, keep) + (rows_of(then, keep) if then else []), run.namespace)
+
+
+def write_rows(folder: Path, rows: list[BagMessage], namespace: str = "") -> Path:
     with BagWriter(folder) as bag:
         for topic in dict.fromkeys(row.topic for row in rows):
-            kind = TYPES[topic.removeprefix(f"{run.namespace}/")]
+            kind = TYPES[topic.removeprefix(f"{namespace}/")]
             bag.add_topic(BagTopic(topic, kind, STORE.generate_msgdef(kind, ros_version=2)[0]))
         for row in sorted(rows, key=lambda row: row.log_ns):
             bag.write(row)
@@ -203,6 +207,28 @@ def test_what_a_missing_topic_makes_impossible_is_named_and_the_rest_is_computed
     assert trace.chain.spans["joint_state_to_robot"].figures().p50 == pytest.approx(7, abs=1e-4)
 
 
+def test_a_recorder_that_knows_only_when_it_received_is_traced_by_that(tmp_path):
+    """As older versions of ``ros2 bag record``: no numbers, no time of sending. Each message is seen 0.2 ms later, tokens 0.8."""
+    rows = [replace(row, publish_ns=0, sequence=0) for row in rows_of(Run(), lambda *_: True)]
+    trace = trace_bag(write_rows(tmp_path / "bag", rows), NOMINAL)
+    for key, expected in {"joint_state_to_policy": 4.2, "policy_to_robot": 3, "image_to_robot": 37.2}.items():
+        assert trace.chain.spans[key].figures().p50 == pytest.approx(expected, abs=1e-4), key
+    assert trace.chain.spans["tokens_to_received"].figures().max == 0
+    assert {figures.lost for figures in trace.streams().values()} == {None}
+
+
+def test_memory_does_not_grow_with_the_bag(tmp_path):
+    """Ten seconds more are 3500 messages, 1 MB if their events were kept."""
+    peaks = []
+    for length_ms in (2_000, 12_000):
+        bag = write(tmp_path / str(length_ms), Run(length_ms))
+        tracemalloc.start()
+        trace_bag(bag, NOMINAL)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] - peaks[0] < 700_000, peaks
+
+
 def test_a_new_activation_of_all_nodes_ties_to_its_own_messages(tmp_path):
     """All numbers begin again at 1; only the stamps tell the two tokens 1 apart."""
     trace = trace_bag(write(tmp_path / "bag", Run(500), then=Run(500, start_ms=9000)), NOMINAL)
@@ -214,7 +240,7 @@ def test_a_new_activation_of_all_nodes_ties_to_its_own_messages(tmp_path):
 
 
 def test_the_verb_writes_figures_and_a_picture(tmp_path, capsys):
-    bag = write(tmp_path / "bag", Run())
+    bag = write(tmp_path / "bag", Run(600))
     config = verb.TraceConfig(
         bag, control_hz=100, gate_hz=100, json=tmp_path / "t.json", plot=tmp_path / "sub" / "t.png"
     )
@@ -278,6 +304,15 @@ def test_a_distribution_that_is_full_keeps_exact_extremes_and_a_fair_sample():
     kept, times = full.kept()
     assert len(kept) == 1000 and np.all(np.diff(times) >= 0)
     assert times.mean() == pytest.approx(50_000, rel=0.1), "early and late values alike"
+
+
+def test_a_stream_that_is_slower_than_a_pause_has_a_rate_and_no_pauses():
+    meter = StreamMeter(10.0, 0.5)
+    for number in range(10):
+        meter.add(number * 2000 * MS, number + 1, 0)
+    figures = meter.figures()
+    assert (figures.rate_hz, figures.pauses) == (pytest.approx(0.5), ())
+    assert (figures.misses, figures.missed_periods) == (9, 9 * 19)
 
 
 def test_numbers_of_several_senders_are_not_counted_as_losses():

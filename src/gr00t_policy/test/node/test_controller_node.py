@@ -243,6 +243,14 @@ def test_tokens_of_another_checkpoint_are_refused_with_both_names(bench):
     bench.assert_silent()
 
 
+def test_tokens_of_another_shape_are_refused_while_running_and_the_shape_is_told(bench):
+    bench.until_running()
+    bench.tokens = replace(bench.tokens, features=np.zeros((len(bench.tokens.features), 3), np.float32))
+    bench.until_state(ControllerState.HOLDING, ", 3) with mask")
+    bench.assert_silent()
+    bench.until_running()
+
+
 def test_a_deactivated_controller_is_silent_and_can_be_activated_again(bench):
     bench.until_running()
     bench.node.trigger_deactivate()
