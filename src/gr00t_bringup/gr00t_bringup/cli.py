@@ -131,6 +131,12 @@ VERBS = (
         "the stack watched for long: memory, handles, misses over time; fails when one grows",
     ),
     Verb(
+        ("bench", "seams"),
+        "gr00t_bringup.bench.seams",
+        "SeamsConfig",
+        "ways to execute chunks: how smooth, how successful, how quick to react to a moved object",
+    ),
+    Verb(
         ("bench", "model"),
         "gr00t_bringup.bench.model",
         "ModelBenchConfig",

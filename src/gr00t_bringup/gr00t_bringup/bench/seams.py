@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``gr00t bench seams``: ways to execute chunks beside each other: how smooth, how successful, how quick to react.
+
+In the simulator, in simulated time, with the delays of the live stack; the same scenes for every way.
+"""
+
+import itertools
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gr00t_bringup.bench.seam_episode import MOVED_M, SeamEpisode, SeamJob, Way, run_episode
+from gr00t_bringup.bench.seam_figures import ORDERS, differences, roughness
+from gr00t_bringup.bench.seam_plot import draw_seams
+from gr00t_bringup.bench.seam_stack import RATE_HZ, Timing
+from gr00t_bringup.json_file import write_json
+from gr00t_bringup.machine import this_machine
+from gr00t_bringup.nodes import shipped_checkpoint
+from gr00t_policy.core.errors import ConfigError
+from gr00t_sim.checkpoint_policy import read_checkpoint
+from gr00t_sim.interval import wilson95
+from gr00t_sim.jobs.workers import run_jobs
+from gr00t_sim.tasks.registry import make_task
+
+
+@dataclass(frozen=True)
+class SeamsConfig:
+    """What to compare on which scenes. Exit code 0 when it was measured; no way has to win."""
+
+    checkpoint: Path | None = None
+    """checkpoint folder; default: the one shipped in models/"""
+    ways: tuple[str, ...] = ("switch", "blend", "blend+smooth", "ensemble", "rtc", "rtc+smooth", "rtc+compensated")
+    """modes blend, switch, ensemble, rtc; +smooth: a curve between steps; +compensated: the head is asked about the pose at
+    which its chunk will be there"""
+    tasks: tuple[str, ...] = ("pick_named_object",)
+    """tasks of the simulator, each scene with its own sentence"""
+    episodes: int = 20
+    """scenes of each task"""
+    seed: int = 10000
+    """seed of the first scene; demonstrations use seeds below 10000"""
+    head_rate: tuple[float, ...] = (120.0, 10.0)
+    """evaluations of the head a second, each measured; 120 and more: in every tick, without delay"""
+    delay_s: float = 0.064
+    """from the beginning of an evaluation to its chunk, at rates below 120: that of GR00T N1 as published, on an L40"""
+    encode_s: float = 0.03
+    """from a picture, one every 100 ms, to its tokens"""
+    blend_time_s: float = 0.15
+    """memory of the plan in mode blend, as on the robot"""
+    max_s: float = 20.0
+    """time limit of an episode [s]"""
+    turn_m: float = 0.01
+    """a hand has turned to the moved object when it is commanded that far off its old path, towards it"""
+    workers: int = 2
+    """processes; one a core"""
+    json: Path | None = None
+    """write the figures here"""
+    plot: Path | None = None
+    """draw them here (PNG)"""
+
+    def __post_init__(self) -> None:
+        for name in self.tasks:
+            make_task(name)
+        if not (self.ways and self.tasks and self.head_rate) or self.episodes < 1 or self.workers < 1 or self.seed < 0:
+            raise ConfigError(
+                f"ways, tasks, head_rate: at least one; episodes, workers: at least 1; seed: 0 or more: {self}"
+            )
+        if min(self.head_rate) < 1 or min(self.delay_s, self.encode_s) < 0 or self.max_s < 1 or self.turn_m <= 0:
+            raise ConfigError(f"head_rate and max_s must be at least 1, delays not below 0, turn_m above 0: {self}")
+        if slow := [rate for rate in self.head_rate if rate < RATE_HZ and self.delay_s > 1 / rate]:
+            raise ConfigError(
+                f"a head with a delay of {self.delay_s:g} s cannot be evaluated {slow[0]:g} times a second"
+            )
+
+    def jobs(self, checkpoint: Path) -> list[SeamJob]:
+        """Every episode, way by way."""
+        ways = [Way.parse(text) for text in dict.fromkeys(self.ways)]
+        every = itertools.product(self.head_rate, ways, self.tasks, range(self.seed, self.seed + self.episodes))
+        return [
+            SeamJob(
+                checkpoint,
+                way,
+                Timing(rate, 0.0 if rate >= RATE_HZ else self.delay_s, self.encode_s),
+                task,
+                seed,
+                self.max_s,
+                self.blend_time_s,
+                self.turn_m,
+            )
+            for rate, way, task, seed in every
+        ]
+
+
+def run(config: SeamsConfig) -> int:
+    """Drive all scenes, print, write, draw. Raises Gr00tError."""
+    checkpoint = config.checkpoint or shipped_checkpoint()
+    jobs = config.jobs(checkpoint)
+    read = read_checkpoint(checkpoint)  # what is wrong with it is said before processes start
+    found: dict[SeamJob, SeamEpisode] = {}
+
+    def finished(episode: SeamEpisode) -> None:
+        found[episode.job] = episode
+        print(f"{len(found)} of {len(jobs)}: {_words(episode)}", flush=True)
+
+    run_jobs(jobs, run_episode, config.workers, finished)
+    episodes = [found[job] for job in jobs]
+    groups = _grouped(episodes)
+    rows = [summarise(group) for group in groups]
+    _print(rows)
+    if config.json is not None:
+        options = {name: value for name, value in asdict(config).items() if name not in ("json", "plot", "checkpoint")}
+        write_json(
+            config.json,
+            {
+                "checkpoint": str(checkpoint),
+                "checkpoint_hash": read.hash,
+                "options": options,
+                "moved_m": MOVED_M,
+                "rows": rows,
+                "machine": asdict(this_machine()),
+            },
+        )
+    if config.plot is not None:
+        draw_seams(rows, [group[0] for group in groups], config.plot)
+        print(config.plot)
+    return 0
+
+
+def summarise(episodes: Sequence[SeamEpisode]) -> dict[str, Any]:
+    """Of one way at one timing: way, head_rate_hz, delay_s, episodes, successes, success, wilson95, seconds (mean of the
+    successes), moved, reactions_s (of those that turned), reaction_median_s, and per order of difference ``commands`` (as the
+    controller gave them) and ``given`` (as the gate's limits did)."""
+    first, solved = episodes[0].job, [episode for episode in episodes if episode.success]
+    moved = [episode for episode in episodes if episode.moved]
+    reactions = sorted(episode.reaction_s for episode in moved if math.isfinite(episode.reaction_s))
+    return {
+        "way": str(first.way),
+        "head_rate_hz": first.timing.head_rate_hz,
+        "delay_s": first.timing.delay_s,
+        "episodes": len(episodes),
+        "successes": len(solved),
+        "success": len(solved) / len(episodes),
+        "wilson95": list(wilson95(len(solved), len(episodes))),
+        "seconds": float(np.mean([episode.seconds for episode in solved])) if solved else math.nan,
+        "moved": len(moved),
+        "reactions_s": reactions,
+        "reaction_median_s": float(np.median(reactions)) if reactions else math.nan,
+        "commands": _roughness((episode.commands, episode.new_chunk) for episode in episodes),
+        "given": _roughness((episode.given, episode.new_chunk) for episode in episodes),
+    }
+
+
+def _roughness(paths: Iterable[tuple[Any, Any]]) -> list[dict[str, float]]:
+    kept = list(paths)
+    found = [roughness([differences(path, fresh, order) for path, fresh in kept], order) for order in ORDERS]
+    return [asdict(one) | {"ratio": one.ratio} for one in found]
+
+
+def _grouped(episodes: Sequence[SeamEpisode]) -> list[list[SeamEpisode]]:
+    """The episodes of each timing and way together, in order."""
+    groups: dict[tuple[Way, Timing], list[SeamEpisode]] = {}
+    for episode in episodes:
+        groups.setdefault((episode.job.way, episode.job.timing), []).append(episode)
+    return list(groups.values())
+
+
+def _words(episode: SeamEpisode) -> str:
+    turned = "" if not episode.moved else f", turned after {1e3 * episode.reaction_s:.0f} ms"
+    return f"{episode.job}: {'solved' if episode.success else 'not solved'} in {episode.seconds:.1f} s{turned}"
+
+
+def _print(rows: Sequence[dict[str, Any]]) -> None:
+    print(
+        f"\n{'':30} {'success':>22} {'seconds':>8} {'reaction':>18}   differences p95 [mrad], border/inside (ratio)\n"
+        f"{'':30} {'':>22} {'':>8} {'median, turned':>18} {'first':>20} {'second':>20} {'third':>20}"
+    )
+    for row in rows:
+        low, high = row["wilson95"]
+        name = f"{row['head_rate_hz']:g} Hz {row['way']}"
+        rate = f"{100 * row['success']:.0f} % ({100 * low:.0f} to {100 * high:.0f})"
+        reaction = f"{1e3 * row['reaction_median_s']:.0f} ms, {len(row['reactions_s'])} of {row['moved']}"
+        seams = " ".join(f"{_beside(one):>20}" for one in row["commands"])
+        print(f"{name:30} {rate:>22} {row['seconds']:8.1f} {reaction:>18} {seams}")
+
+
+def _beside(one: dict[str, float]) -> str:
+    return f"{1e3 * one['border_p95']:.2f}/{1e3 * one['inside_p95']:.2f} ({one['ratio']:.2f})"

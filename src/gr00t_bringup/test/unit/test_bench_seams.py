@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Seams are where chunks meet, a turn is one towards the object, delays are those asked for, and runs repeat exactly."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from small_checkpoint import save_small_checkpoint
+
+from gr00t_bringup.bench.seam_episode import SeamJob, Way, drive, run_episode
+from gr00t_bringup.bench.seam_figures import differences, roughness, turned_after_s
+from gr00t_bringup.bench.seam_stack import StackInTime, Timing
+from gr00t_bringup.cli import main
+from gr00t_policy.core.errors import ConfigError
+from gr00t_policy.runtime.config import ControllerConfig
+from gr00t_policy.runtime.policy import ReplayPolicy
+from gr00t_sim.demonstration import Demonstrator, Variety
+from gr00t_sim.simulation import TabletopSim
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return save_small_checkpoint(tmp_path_factory.mktemp("models") / "small")
+
+
+@pytest.fixture(scope="module")
+def sim():
+    built = TabletopSim("pick_named_object")
+    yield built
+    built.close()
+
+
+def path_with_jump(at: int, by: float = 0.1) -> tuple[np.ndarray, np.ndarray]:
+    """A steady motion of two joints, one of which jumps at a command that is the first of a chunk."""
+    path = np.stack([0.01 * np.arange(60.0), np.zeros(60)], axis=1)
+    path[at:, 1] += by
+    fresh = np.zeros(60, bool)
+    fresh[[0, at]] = True
+    return path, fresh
+
+
+@pytest.mark.parametrize("order", [1, 2, 3])
+def test_a_jump_at_a_new_chunk_is_counted_at_the_border_and_nowhere_else(order):
+    found = roughness([differences(*path_with_jump(30), order)], order)
+    steady = 0.01 if order == 1 else 0.0
+    assert found.border_max == pytest.approx({1: 0.1, 2: 0.1, 3: 0.2}[order], abs=0.02)
+    assert found.inside_max == pytest.approx(steady, abs=1e-9)
+
+
+def test_a_kink_inside_a_chunk_is_not_blamed_on_its_border():
+    path, fresh = path_with_jump(30)
+    found = roughness([differences(path, np.roll(fresh, 10), 2)], 2)
+    assert found.inside_max == pytest.approx(0.1)
+    assert found.border_max < 0.01
+
+
+def test_without_any_tick_inside_a_chunk_there_is_no_ratio():
+    path, _ = path_with_jump(30)
+    found = roughness([differences(path, np.ones(60, bool), 3)], 3)
+    assert np.isnan(found.inside_p95) and np.isnan(found.ratio) and found.border_max > 0.1
+    assert len(differences(path[:2], np.ones(2, bool), 3).values) == 0
+
+
+def test_a_hand_has_turned_when_it_is_off_its_path_towards_the_object_for_fifty_milliseconds():
+    left = np.zeros((100, 3))
+    moved = left.copy()
+    moved[20:23, 0] = 0.5  # a twitch
+    moved[40:, 0] = 0.02 + 0.001 * np.arange(60)
+    towards = np.array([0.08, 0.0, 0.0])
+    assert turned_after_s(moved, left, towards, 0.01, 1 / 120) == pytest.approx(40 / 120)
+    assert np.isnan(turned_after_s(moved, left, -towards, 0.01, 1 / 120))
+    assert np.isnan(turned_after_s(left, left, towards, 0.01, 1 / 120))
+
+
+def test_ways_are_written_as_they_are_read():
+    for text in ("blend", "rtc+smooth", "switch+compensated", "rtc+smooth+compensated"):
+        assert str(Way.parse(text)) == text
+    for text in ("swap", "rtc+quick"):
+        with pytest.raises(ConfigError, match=text.split("+")[-1]):
+            Way.parse(text)
+
+
+@pytest.mark.parametrize(("rate", "delay_s", "every"), [(120.0, 0.0, 1), (10.0, 0.064, 12), (20.0, 0.02, 6)])
+def test_chunks_come_as_often_as_asked_and_as_late(sim, rate, delay_s, every):
+    sim.reset(3)
+    policy = ReplayPolicy(sim.embodiment, np.zeros((100, len(sim.embodiment.policy_joint_names))))
+    timing = Timing(rate, delay_s, 0.03)
+    config = ControllerConfig(head_mode="every_tick" if timing.every_tick else "worker", warm_up_evaluations=1)
+    stack = StackInTime(sim, policy, config, timing)
+    ages: list[float] = []
+
+    def keep(_: int) -> bool:
+        ages.append(stack.plan_age_s)
+        return False
+
+    stack.run(120, keep)
+    fresh = np.flatnonzero([tick.new_chunk for tick in stack.ticks])
+    assert set(np.diff(fresh)[1:]) == {every}
+    assert stack.number == 120
+    assert delay_s - 1e-3 <= min(ages[24:]) <= delay_s + 2 / 120
+
+
+def test_a_blind_policy_never_turns_to_the_object_that_was_moved_and_the_runs_are_the_same_until_then(sim):
+    recorder = Demonstrator(sim, Variety(random_start=0.0, pushed=0.0, after_success_ticks=2))
+    records = ((seed, recorder.run(seed)) for seed in range(3, 9))
+    seed, record = next((seed, found) for seed, found in records if found.success)
+    policy = ReplayPolicy(sim.embodiment, np.stack(record.actions).astype(float))
+    job = SeamJob(Path("replayed"), Way("blend"), Timing(120.0, 0.0, 0.03), "pick_named_object", seed, 12.0, 0.15, 0.01)
+    episode = drive(job, sim, policy)
+    assert episode.success and episode.moved
+    assert np.isnan(episode.reaction_s)
+    ended = sim.place_of(sim.task.goal.object)
+    sim.reset(seed)
+    assert 0.05 < np.linalg.norm((ended - sim.place_of(sim.task.goal.object))[:2]) < 0.3
+
+
+def test_the_same_scene_runs_the_same_twice_and_another_delay_differently(folder):
+    def driven(delay_s: float):
+        job = SeamJob(folder, Way("rtc"), Timing(10.0, delay_s, 0.03), "pick_named_object", 5, 0.7, 0.15, 0.01)
+        return run_episode(job)
+
+    one, two, later = driven(0.03), driven(0.03), driven(0.09)
+    np.testing.assert_array_equal(one.commands, two.commands)
+    np.testing.assert_array_equal(one.new_chunk, two.new_chunk)
+    assert np.isfinite(one.commands).all() and len(one.commands) > 60
+    assert not np.array_equal(one.new_chunk[:60], later.new_chunk[:60])
+
+
+def test_the_verb_writes_a_row_for_every_way_and_rate_and_draws_them(folder, tmp_path):
+    file, picture = tmp_path / "seams.json", tmp_path / "seams.png"
+    options = [
+        "--checkpoint",
+        str(folder),
+        "--episodes",
+        "1",
+        "--max-s",
+        "1",
+        "--workers",
+        "1",
+        "--head-rate",
+        "120",
+        "10",
+    ]
+    assert (
+        main(["bench", "seams", *options, "--ways", "blend", "rtc", "--json", str(file), "--plot", str(picture)]) == 0
+    )
+    rows = json.loads(file.read_text())["rows"]
+    assert [(row["head_rate_hz"], row["way"]) for row in rows] == [
+        (120, "blend"),
+        (120, "rtc"),
+        (10, "blend"),
+        (10, "rtc"),
+    ]
+    for row in rows:
+        assert row["episodes"] == 1 and row["wilson95"][0] <= row["success"] <= row["wilson95"][1]
+        assert [one["order"] for one in row["commands"]] == [1, 2, 3]
+        assert row["commands"][0]["border_p50"] <= row["commands"][0]["border_p95"] <= row["commands"][0]["border_max"]
+    assert picture.stat().st_size > 20_000
+
+
+def test_what_cannot_be_compared_is_wrong_use(capsys):
+    assert main(["bench", "seams", "--ways", "swap"]) == 2
+    assert main(["bench", "seams", "--tasks", "juggle"]) == 2
+    assert main(["bench", "seams", "--head-rate", "30"]) == 2
+    assert "cannot be evaluated 30 times a second" in capsys.readouterr().err
+    assert main(["bench", "seams", "--episodes", "0"]) == 2
