@@ -16,7 +16,7 @@ from gr00t_policy.core.types import ActionChunk, ConditioningTokens, Observation
 from gr00t_policy.runtime.chunk_plan import Guide
 from gr00t_policy.runtime.config import ControllerConfig
 from gr00t_policy.runtime.controller import Controller
-from gr00t_policy.runtime.policy import Policy
+from gr00t_policy.runtime.policy import Policy, PreparedTokens
 from gr00t_safety.limits import limiter_for
 from gr00t_sim.robot import HEAD_CAMERA
 from gr00t_sim.simulation import TabletopSim
@@ -143,6 +143,12 @@ class _Slow:
 
     def encode(self, observation: Observation, sequence: int = 0, instruction_id: int = 0) -> ConditioningTokens:
         return self._policy.encode(observation, sequence, instruction_id)
+
+    def prepare(self, tokens: ConditioningTokens) -> PreparedTokens:
+        return self._policy.prepare(tokens)
+
+    def use(self, prepared: PreparedTokens) -> None:
+        self._policy.use(prepared)
 
     def accept(self, tokens: ConditioningTokens) -> None:
         self._policy.accept(tokens)
