@@ -18,7 +18,7 @@ _log = logging.getLogger(__name__)
 _libc = ctypes.CDLL(ctypes.util.find_library("c"), use_errno=True)
 _MCL_CURRENT, _MCL_FUTURE = 1, 2
 _COLLECT_PERIOD_NS = 1_000_000_000
-_MARGIN = 4  # spare time must be so many times the longest collection so far, and at first half a millisecond
+_MARGIN = 4  # spare time must be so many times the longest of the recent collections, and at least half a millisecond
 _FIRST_NS = 500_000
 # A thread that computes in Python gives the interpreter lock away after this time instead of 5 ms.
 _SWITCH_INTERVAL_S = 0.0005
@@ -32,7 +32,7 @@ class QuietProcess:
         self.longest_collection_ns = 0
         self.memory_locked = False
         self._begun = False
-        self._due_ns = 0
+        self._due_ns = self._expected_ns = 0
         self._switch_interval_s = sys.getswitchinterval()
 
     def begin(self, *, lock_memory: bool = False) -> None:
@@ -60,13 +60,17 @@ class QuietProcess:
     def spare(self, spare_ns: int) -> None:
         """Collect what has come since ``begin``, at most once a second, if that surely fits into ``spare_ns``."""
         began_ns = time.monotonic_ns()
-        if began_ns < self._due_ns or spare_ns < max(_FIRST_NS, _MARGIN * self.longest_collection_ns):
+        if began_ns < self._due_ns:
+            return
+        self._due_ns = began_ns + _COLLECT_PERIOD_NS
+        self._expected_ns = self._expected_ns * 9 // 10  # one long collection must not be the last
+        if spare_ns < max(_FIRST_NS, _MARGIN * self._expected_ns):
             return
         gc.collect()
         took_ns = time.monotonic_ns() - began_ns
         self.collections += 1
-        self.longest_collection_ns = max(took_ns, self.longest_collection_ns * 9 // 10)  # one bad moment is forgotten
-        self._due_ns = began_ns + _COLLECT_PERIOD_NS
+        self.longest_collection_ns = max(took_ns, self.longest_collection_ns)
+        self._expected_ns = max(took_ns, self._expected_ns)
 
 
 def _lock_memory() -> bool:

@@ -6,10 +6,12 @@ import resource
 import sys
 import time
 import weakref
+from collections.abc import Iterator
 
 import pytest
 
 from gr00t_policy.core.errors import ConfigError
+from gr00t_policy.runtime import quiet_process
 from gr00t_policy.runtime.config import ControllerConfig
 from gr00t_policy.runtime.loop_health import Grade, LoopHealth, loop_health
 from gr00t_policy.runtime.loop_settings import LoopSettings
@@ -110,20 +112,46 @@ class Ring:
         self.me = self
 
 
-def test_garbage_is_collected_in_spare_time_and_never_in_short_time():
+@pytest.fixture
+def quiet(monkeypatch: pytest.MonkeyPatch) -> Iterator[QuietProcess]:
+    """A process that is quiet, and whose next collection is always due."""
+    monkeypatch.setattr(quiet_process, "_COLLECT_PERIOD_NS", 0)
     process = QuietProcess()
+    process.begin()
+    yield process
+    process.end()
+
+
+def test_garbage_is_collected_in_spare_time_and_never_in_short_time(quiet):
+    dead = weakref.ref(Ring())
+    quiet.spare(100_000)
+    assert dead() is not None, "0.1 ms is too short"
+    quiet.spare(1_000_000_000)
+    assert dead() is None and quiet.collections == 1
+
+
+def test_a_long_collection_needs_long_spare_time_but_is_not_the_last(quiet):
+    ballast = [[number] for number in range(200_000)]
+    quiet.spare(10_000_000_000)
+    took_ns = quiet.longest_collection_ns
+    assert took_ns > 500_000 and ballast.pop()
+    del ballast
+    quiet.spare(2 * took_ns)
+    assert quiet.collections == 1
+    for _ in range(12):
+        quiet.spare(2 * took_ns)
+    assert quiet.collections > 1
+
+
+def test_a_quiet_process_collects_at_most_once_a_second_and_becomes_an_ordinary_one_again():
     interval_s = sys.getswitchinterval()
+    process = QuietProcess()
     process.begin()
     try:
         assert not gc.isenabled() and sys.getswitchinterval() < interval_s
-        dead = weakref.ref(Ring())
-        process.spare(100_000)
-        assert dead() is not None, "0.1 ms is too short"
-        process.spare(1_000_000_000)
-        assert dead() is None and process.collections == 1
-        again = weakref.ref(Ring())
-        process.spare(1_000_000_000)
-        assert again() is not None, "once a second is enough"
+        for _ in range(5):
+            process.spare(10_000_000_000)
+        assert process.collections == 1
     finally:
         process.end()
     assert gc.isenabled() and sys.getswitchinterval() == interval_s
