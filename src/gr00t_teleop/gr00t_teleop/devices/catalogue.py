@@ -60,7 +60,8 @@ def _trackers(config: OperatorConfig, given: Surroundings) -> Device:
     from gr00t_teleop.devices.manus_gloves import ManusGloves
     from gr00t_teleop.devices.trackers import TrackerOptions, Trackers
 
-    options = TrackerOptions(config.pose_axes == "y_up", config.left_mount, config.right_mount, config.max_age_s)
+    mounts = config.left_mount, config.right_mount, config.head_mount
+    options = TrackerOptions(config.pose_axes == "y_up", *mounts, config.max_age_s)
     gloves = ManusGloves() if config.gloves == "manus" else None
     return Trackers(options, given.topics, _clutch(config, given), gloves, given.now_ns)
 

@@ -45,6 +45,11 @@ class OperatorConfig:
     right_mount: tuple[float, ...] = setting(
         (0.0,) * 6, "trackers: the right wrist in its tracker's axes: x, y, z, then roll, pitch, yaw", "m, rad"
     )
+    head_mount: tuple[float, ...] = setting(
+        (0.0,) * 6,
+        "trackers: the head, looking along x, in its tracker's axes: x, y, z, then roll, pitch, yaw",
+        "m, rad",
+    )
     xsens_port: int = setting(9763, "xsens: UDP port to which MVN's Network Streamer sends", "", 0, 65535)
     xsens_sender: str = setting(
         "", "xsens: IPv4 address of MVN's computer, where it is another; datagrams of others are refused"

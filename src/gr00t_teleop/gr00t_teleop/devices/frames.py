@@ -24,6 +24,7 @@ OURS_FROM_MVN_HAND: dict[str, Array] = {
     "left": np.array([0.0, 0.0, 0.0, 0.0, 0.0, np.sqrt(0.5), np.sqrt(0.5)]),
     "right": np.array([0.0, 0.0, 0.0, 0.0, 0.0, -np.sqrt(0.5), np.sqrt(0.5)]),
 }
+_NEXT, _AFTER = [1, 2, 0], [2, 0, 1]
 _NOT_ORTHONORMAL = 1e-2  # float32 round-off of a headset's matrix is below 1e-5; a wrong layout is not
 _WRIST, _MIDDLE = KEYPOINTS.index("wrist"), KEYPOINTS.index("middle_proximal")
 _INDEX, _LITTLE = KEYPOINTS.index("index_proximal"), KEYPOINTS.index("little_proximal")
@@ -59,7 +60,7 @@ def composed(first: Array, second: Array) -> Array:
     v, w = first[..., 3:6], first[..., 6:7]
     position = first[..., :3] + _rotated(v, w, second[..., :3])
     other_v, other_w = second[..., 3:6], second[..., 6:7]
-    vector = w * other_v + other_w * v + np.cross(v, other_v)
+    vector = w * other_v + other_w * v + _cross(v, other_v)
     scalar = w * other_w - (v * other_v).sum(axis=-1, keepdims=True)
     return np.concatenate([position, vector, scalar], axis=-1)
 
@@ -76,7 +77,12 @@ def mirrored(poses: Array) -> Array:
 
 
 def _rotated(v: Array, w: Array, points: Array) -> Array:
-    return np.asarray(points + 2.0 * np.cross(v, np.cross(v, points) + w * points))
+    return np.asarray(points + 2.0 * _cross(v, _cross(v, points) + w * points))
+
+
+def _cross(a: Array, b: Array) -> Array:
+    """What ``numpy.cross`` gives for (..., 3), in less than half its time for so few numbers."""
+    return np.asarray(a[..., _NEXT] * b[..., _AFTER] - a[..., _AFTER] * b[..., _NEXT])
 
 
 def matrices_to_y_up(poses: Array) -> Array:

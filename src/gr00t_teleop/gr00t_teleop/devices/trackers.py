@@ -37,13 +37,14 @@ _QUIET_NS = 500_000_000
 class TrackerOptions:
     """is_y_up: the trackers' axes are x right, y up, z back, else x forward, y left, z up.
 
-    left_mount, right_mount: where the wrist is in its tracker's axes, x y z [m] and roll, pitch, yaw [rad]. Raises
-    ConfigError when it is not six numbers.
+    left_mount, right_mount, head_mount: where wrist and head are in their trackers' axes, x y z [m] and roll, pitch, yaw
+    [rad]. Raises ConfigError when one is not six numbers.
     """
 
     is_y_up: bool = False
     left_mount: tuple[float, ...] = (0.0,) * 6
     right_mount: tuple[float, ...] = (0.0,) * 6
+    head_mount: tuple[float, ...] = (0.0,) * 6
     max_age_s: float = 0.15
     mounts: Mapping[str, Array] = field(init=False)
 
@@ -51,7 +52,7 @@ class TrackerOptions:
         mounts = {
             "left_wrist": mount("left_mount", self.left_mount),
             "right_wrist": mount("right_mount", self.right_mount),
-            "head": mount("head", (0.0,) * 6),
+            "head": mount("head_mount", self.head_mount),
         }
         object.__setattr__(self, "mounts", mounts)
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gr00t_policy.core.errors import MessageError
-from gr00t_teleop.devices.frames import OURS_FROM_MVN_HAND, composed
+from gr00t_teleop.devices.frames import OURS_FROM_MVN_HAND, composed, inverse
 from gr00t_teleop.types import KEYPOINTS, untracked
 
 Array = NDArray[np.float64]
@@ -21,10 +21,12 @@ _FOREARM_M = (0.15, 0.45)  # of people; the same in centimetres is far out
 _TRUNK_M = 0.3  # from the pelvis up to the head, at least, of a person who sits or stands
 # Finger segments begin at their joint nearer to the wrist and come from thumb to little finger: carpus, then three
 # of the thumb and four of each finger. The tips are not sent: the last bone of a hand as ``simple_hand`` has it.
-_SEGMENT_OF = {name: place for place, name in enumerate(name for name in KEYPOINTS if not name.endswith("_tip"))}
-_TIP_M = {"thumb": 0.025, "index": 0.02, "middle": 0.02, "ring": 0.02, "little": 0.02}
+_TIPS = [place for place, name in enumerate(KEYPOINTS) if name.endswith("_tip")]
+_SENT = [place for place in range(len(KEYPOINTS)) if place not in _TIPS]
+_LAST, _BEFORE = [place - 1 for place in _TIPS], [place - 2 for place in _TIPS]
+_TIP_M = np.array([[0.025], [0.02], [0.02], [0.02], [0.02]])
 
-assert len(_SEGMENT_OF) == _PER_HAND
+assert len(_SENT) == _PER_HAND
 
 
 def head(body: Array) -> Array:
@@ -43,12 +45,8 @@ def hand(body: Array, fingers: Array, side: Side) -> Array:
     if len(fingers) == 0:
         return points
     ours = fingers[:_PER_HAND] if side == "left" else fingers[_PER_HAND:]
-    turned = composed(ours, np.broadcast_to(OURS_FROM_MVN_HAND[side], ours.shape))
-    for place, name in enumerate(KEYPOINTS):
-        if name in _SEGMENT_OF:
-            points[place] = turned[_SEGMENT_OF[name]]
-        else:
-            points[place] = _tip(points[place - 2], points[place - 1], _TIP_M[name.removesuffix("_tip")])
+    points[_SENT] = composed(ours, OURS_FROM_MVN_HAND[side])
+    points[_TIPS] = _tips(points[_BEFORE], points[_LAST])
     points[0] = wrist(body, side)
     return points
 
@@ -74,16 +72,18 @@ def check_upright(body: Array) -> None:
         )
 
 
-def _tip(before: Array, last: Array, length_m: float) -> Array:
-    """The end of a finger's last bone: it lies in its segment as the bone before lies in its own.
+def _tips(before: Array, last: Array) -> Array:
+    """The ends (5, 7) of the last bones of five fingers: each lies in its segment as the bone before lies in its own.
 
     In the T pose, where all segments have the same axes, both are one line. So it holds for thumbs too, which point askew.
     """
-    way = last[:3] - before[:3]
-    turn_back = before[3:] * np.array([-1.0, -1.0, -1.0, 1.0])
+    ways = last[:, :3] - before[:, :3]
     with np.errstate(invalid="ignore", divide="ignore"):
-        along = way / np.linalg.norm(way)
-    still = np.zeros(3)
-    in_before = composed(np.concatenate([still, turn_back]), np.concatenate([along, [0.0, 0.0, 0.0, 1.0]]))
-    in_last = composed(np.concatenate([still, last[3:]]), in_before)
-    return np.concatenate([last[:3] + length_m * in_last[:3], last[3:]])
+        along = _TIP_M * ways / np.linalg.norm(ways, axis=1, keepdims=True)
+    turn = composed(_turn_alone(last), inverse(_turn_alone(before)))
+    ends = composed(turn, np.concatenate([along, np.tile([0.0, 0.0, 0.0, 1.0], (len(along), 1))], axis=1))
+    return np.concatenate([last[:, :3] + ends[:, :3], last[:, 3:]], axis=1)
+
+
+def _turn_alone(poses: Array) -> Array:
+    return np.concatenate([np.zeros((len(poses), 3)), poses[:, 3:]], axis=1)

@@ -138,8 +138,29 @@ def test_a_tracker_in_another_frame_is_refused_and_named(driven):
     assert driven.device.counters()["other_frame"] > 0
 
 
-@pytest.mark.skipif(find_spec("manus_ros2_msgs") is not None, reason="the package is installed here")
-def test_gloves_whose_messages_are_not_installed_are_said_with_what_to_do(scene, capfd):
-    node = scene.operator(device="trackers", gloves="manus")
-    assert not node.start()
-    assert "manus_ros2_msgs/msg/ManusGlove, which is not installed" in capfd.readouterr().err
+def test_nothing_is_delivered_while_the_node_is_not_active_and_the_clutch_must_open_after_it(driven):
+    driven.engage()
+    driven.node.trigger_deactivate()
+    time.sleep(0.1)
+    count = len(driven.scene.heard)
+    time.sleep(0.3)
+    assert len(driven.scene.heard) == count
+    driven.node.trigger_activate()
+    for _ in range(5):
+        assert not driven.newest().engaged
+    driven.engage()
+
+
+@pytest.mark.parametrize(
+    ("parameters", "package"),
+    [
+        ({"device": "trackers", "gloves": "manus"}, "manus_ros2_msgs"),
+        ({"device": "isaac_teleop"}, "teleop_ros2_interfaces"),
+    ],
+)
+def test_messages_that_are_not_installed_are_said_with_what_to_do(scene, capfd, parameters, package):
+    if find_spec(package) is not None:
+        pytest.skip(f"{package} is installed here")
+    assert not scene.operator(**parameters).start()
+    said = capfd.readouterr().err
+    assert "which is not installed" in said and f"build package {package}" in said

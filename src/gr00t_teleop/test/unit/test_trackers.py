@@ -11,10 +11,10 @@ from made_people import moving
 
 from gr00t_policy.core.errors import ConfigError
 from gr00t_teleop.devices.config import OperatorConfig
-from gr00t_teleop.devices.frames import composed, inverse, poses_from_matrices, poses_from_y_up
+from gr00t_teleop.devices.frames import composed, inverse, poses_from_y_up, turned_from_y_up
 from gr00t_teleop.devices.person_clutch import TopicClutch
 from gr00t_teleop.devices.tracked_parts import TrackedParts
-from gr00t_teleop.devices.trackers import TOPICS, TrackerOptions, Trackers, mount
+from gr00t_teleop.devices.trackers import TrackerOptions, Trackers, mount
 from gr00t_teleop.types import tracked
 
 MS = 1_000_000
@@ -97,8 +97,6 @@ def test_a_mounted_tracker_in_either_axes_gives_the_true_wrist(is_y_up):
     strapped = composed(true, inverse(mount("left_mount", offset)))
     sent = strapped
     if is_y_up:  # back into a headset's axes: the turn of the axes applied twice more is none
-        from gr00t_teleop.devices.frames import turned_from_y_up
-
         sent = turned_from_y_up(turned_from_y_up(strapped))
     header = SimpleNamespace(frame_id="f", stamp=SimpleNamespace(sec=0, nanosec=0))
     topics.put("trackers/left_wrist", SimpleNamespace(header=header, pose=pose_message(sent)), now_ns)
@@ -112,9 +110,11 @@ def test_a_mounted_tracker_in_either_axes_gives_the_true_wrist(is_y_up):
     assert set(topics.types) == set(), "closed"
 
 
-def test_the_made_up_person_is_what_matrices_say():
-    assert np.allclose(poses_from_matrices(np.eye(4)), [0, 0, 0, 0, 0, 0, 1])
-    assert set(TOPICS.values()) == {"left_wrist", "right_wrist", "head"}
+def test_a_head_tracker_that_is_strapped_on_sideways_looks_ahead_with_its_mount():
+    options = TrackerOptions(head_mount=(0.0, 0.0, -0.1, 0.0, 0.0, -np.pi / 2))
+    sideways = np.array([0.0, 0.0, 1.7, 0.0, 0.0, np.sin(np.pi / 4), np.cos(np.pi / 4)])
+    head = composed(sideways, options.mounts["head"])
+    assert np.allclose(head, [0.0, 0.0, 1.6, 0.0, 0.0, 0.0, 1.0])
 
 
 def test_wrong_options_are_refused_with_what_to_do():
