@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from gr00t_bringup.inspection.bag_content import BagContent, bag_content
 from gr00t_bringup.inspection.bag_index import BagIndex, read_index
+from gr00t_bringup.inspection.bag_notes import bag_notes, note_facts
 from gr00t_bringup.inspection.report import Grid, Problem, Report, few, megabytes
 from gr00t_bringup.inspection.robot_differences import shipped_robots
 from gr00t_bringup.interface import IMAGE, Topic, camera_topic, topics
@@ -57,9 +58,10 @@ def bag_report(path: Path, robot: str = "") -> Report:
     fits = {name: bag_differences(index, streams, content, config) for name, config in robots.items()}
     best = min(fits, key=lambda name: (sum(problem.severity == "difference" for problem in fits[name]), name))
     report.problems = [*damages, *fits[best]]
-    report.facts = _facts(index, content, start_ns, end_ns)
+    notes = bag_notes(path, files)
+    report.facts = [*_facts(index, content, start_ns, end_ns), *note_facts(notes)]
     report.grids = [_topic_grid(index, streams, content, robots[best])]
-    report.data = _data(index, streams, content, start_ns, end_ns) | {"compared_with": best}
+    report.data = _data(index, streams, content, start_ns, end_ns) | {"compared_with": best, "notes": notes}
     report.judge(f"robot '{robots[best].name}'")
     return report
 

@@ -112,9 +112,10 @@ class BagPublishers:
 
     def close(self) -> None:
         """Wait a moment until what is reliable has arrived; latched topics end here."""
+        end_s = time.monotonic() + _ACKNOWLEDGED_S
         for publisher in self._publishers.values():
             if publisher.qos_profile.reliability == ReliabilityPolicy.RELIABLE:
-                publisher.wait_for_all_acked(Duration(seconds=_ACKNOWLEDGED_S))
+                publisher.wait_for_all_acked(Duration(seconds=max(end_s - time.monotonic(), 0.0)))
         self._node.destroy_node()
 
     def _senders(self, topic: str) -> list[str]:

@@ -15,6 +15,7 @@ from gr00t_bringup.interface import topics
 from gr00t_policy.core.embodiment import load_embodiment
 from gr00t_policy.core.errors import DatasetError
 from gr00t_policy.data.bag import BagMessage, BagTopic, BagWriter, read_bag
+from gr00t_teleop.recording.episode_folders import add_custom_data
 
 _STORE = get_typestore(Stores.ROS2_JAZZY)
 _TYPES = _STORE.types
@@ -161,6 +162,31 @@ def test_damaged_bags_raise_only_our_own_error(tmp_path):
         except DatasetError:
             judged["refused"] += 1
     assert sum(judged.values()) == 300
+
+
+def test_what_the_recorder_noted_is_told_also_of_a_single_file_and_after_the_review(tmp_path):
+    bag = tmp_path / "bag"
+    notes = {
+        "instruction": "pick up the can",
+        "operator": "Ada",
+        "embodiment": "gr1",
+        "end": "stopped",
+        "host": "robot1",
+    }
+    lost = {"messages_lost": "7", "lost./joint_states": "7", "version.mcap": "1.6.0", "ros_distro": "jazzy"}
+    with BagWriter(bag) as writer:
+        writer.add_topic(_topic("/joint_states", "sensor_msgs/msg/JointState"))
+        writer.write(BagMessage("/joint_states", _joint_state(), _START, _START, 1))
+        writer.close({**notes, **lost})
+    assert dict(bag_report(bag).facts)["episode"] == "'pick up the can' by Ada; not judged, stopped"
+    add_custom_data(bag, {"outcome": "failure", "kept": "false"})
+    for path in (bag, bag / "bag_0.mcap"):
+        report = bag_report(path)
+        facts = dict(report.facts)
+        assert facts["episode"] == "'pick up the can' by Ada; failure, discarded, stopped"
+        assert facts["lost"] == "7 messages on the way to the recorder: 7 of /joint_states"
+        assert (facts["robot"], facts["recorded"]) == ("gr1", "by mcap 1.6.0, ROS jazzy on robot1")
+        assert report.data["notes"]["operator"] == "Ada"
 
 
 def test_a_file_that_is_no_bag_is_damage(tmp_path):

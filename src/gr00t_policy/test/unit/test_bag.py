@@ -25,6 +25,8 @@ from gr00t_policy.data.bag import (
     bag_topics,
     read_bag,
 )
+from gr00t_policy.data.bag_metadata import qos_from_yaml
+from gr00t_policy.data.bag_reading import bag_contents, newest_before
 from gr00t_policy.data.message_definitions import message_definition
 
 _HASH = "RIHS01_df668c740482bbd48fb39d76a70dfd4bd59db1288021743503259e948f6b1a18"  # of std_msgs/msg/String
@@ -210,3 +212,37 @@ def test_a_type_that_is_not_installed_is_named(tmp_path):
         message_definition("nope_msgs/msg/Nope", [tmp_path])
     with pytest.raises(DatasetError, match="three parts"):
         message_definition("String", [tmp_path])
+
+
+def test_reading_from_a_moment_on_and_the_newest_before_it_together_give_all(tmp_path):
+    with BagWriter(tmp_path / "bag", layout=BagLayout(200, split_bytes=600)) as bag:
+        bag.add_topic(_STRING)
+        bag.add_topic(_LATCHED)
+        for i in range(60):
+            bag.write(BagMessage("/state" if i % 7 == 0 else "/language_command", _cdr(f"{i}"), 100 + i, 90, i))
+    every = list(read_bag(tmp_path / "bag"))
+    assert len(list((tmp_path / "bag").glob("*.mcap"))) > 3
+    for start_ns in (0, 100, 101, 130, 159, 160):
+        assert list(read_bag(tmp_path / "bag", None, start_ns)) == [m for m in every if m.log_ns >= start_ns]
+        before = [m for m in every if m.log_ns < start_ns and m.topic == "/state"]
+        assert newest_before(tmp_path / "bag", "/state", start_ns, 3) == before[-3:]
+
+
+def test_what_a_bag_holds_is_known_from_its_index(tmp_path):
+    _write(tmp_path / "bag", [f"text {i}" for i in range(9)])
+    contents = bag_contents(tmp_path / "bag")
+    assert contents.counts == {"/state": 5, "/language_command": 4}
+    assert (contents.start_ns, contents.end_ns) == (1000, 1080)
+    assert contents.topics == {"/language_command": _STRING, "/state": _LATCHED}
+    assert bag_contents(tmp_path / "bag" / "bag_0.mcap").counts == contents.counts
+
+
+def test_qos_of_older_rosbag2_is_understood():
+    numbers = "- history: 3\n  depth: 0\n  reliability: 2\n  durability: 1\n  liveliness: 1\n"
+    times = "".join(
+        f"  {name}:\n    sec: 9223372036\n    nsec: 854775807\n"
+        for name in ("deadline", "lifespan", "liveliness_lease_duration")
+    )
+    [qos] = qos_from_yaml(numbers + times)
+    assert qos == OfferedQos("best_effort", "transient_local", "unknown", 0, "automatic")
+    assert qos_from_yaml("") == qos_from_yaml("nonsense") == ()

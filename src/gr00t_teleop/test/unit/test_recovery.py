@@ -11,8 +11,9 @@ from pathlib import Path
 import episode_data
 import pytest
 import yaml
-from episode_data import EPISODE, counts_of_two_readers, messages, write_bag
+from episode_data import EPISODE, STATE, STRING, counts_of_two_readers, messages, write_bag
 from mcap.reader import make_reader
+from mcap.writer import IndexType, Writer
 
 from gr00t_policy.core.errors import DatasetError
 from gr00t_policy.data.bag import BagLayout, bag_topics, mcap_files, read_bag
@@ -171,6 +172,27 @@ def test_a_judgement_is_inside_the_file_too_and_survives_without_metadata(tmp_pa
     recovery = recover_bag(bag)
     assert recovery.is_lossless
     assert read_metadata(recovery.out)["custom_data"]["outcome"] == "failure"
+
+
+def test_a_bag_without_an_index_is_written_anew_with_one(tmp_path):
+    """As `ros2 bag record --storage-preset-profile fastwrite` leaves it: messages outside of chunks."""
+    made, bag = messages(30), tmp_path / "bag"
+    bag.mkdir()
+    with (bag / "bag_0.mcap").open("wb") as stream:
+        writer = Writer(stream, index_types=IndexType.NONE, use_chunking=False)
+        writer.start("ros2")
+        schema = writer.register_schema("std_msgs/msg/String", "ros2msg", b"string data\n")
+        channels = {name: writer.register_channel(name, "cdr", schema) for name in (STRING.name, STATE.name)}
+        for message in made:
+            writer.add_message(
+                channels[message.topic], message.log_ns, message.cdr, message.publish_ns, message.sequence
+            )
+        writer.finish()
+    with pytest.raises(DatasetError, match="has no index; `gr00t bag recover`"):
+        bag_contents(bag)
+    recovery = recover_bag(bag)
+    assert recovery.is_lossless and list(read_bag(recovery.out)) == made
+    assert bag_contents(recovery.out).counts.total() == 30
 
 
 def test_the_original_is_never_changed(tmp_path):
