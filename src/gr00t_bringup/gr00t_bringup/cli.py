@@ -121,6 +121,12 @@ VERBS = (
         ("checkpoint", "synth"), "gr00t_bringup.checkpoint_synth", "SynthConfig", "write a release with random weights"
     ),
     Verb(
+        ("export",),
+        "gr00t_bringup.export_network",
+        "ExportConfig",
+        "the network as ONNX graphs for other runtimes, checked",
+    ),
+    Verb(
         ("parity",), "gr00t_bringup.parity", "ParityConfig", "compare the network with another implementation's outputs"
     ),
     Verb(("bench", "loop"), "gr00t_bringup.bench.loop", "LoopConfig", "rates and latencies of the running stack"),

@@ -12,6 +12,7 @@ from gr00t_policy.runtime.config import (
     DTYPES,
     ENGINE_HELP,
     ENGINES,
+    EXPORTED_HELP,
     FALLBACK_HELP,
     PRECISION_HELP,
     PRECISIONS,
@@ -39,6 +40,7 @@ class PlannerConfig(LoopSettings):
     threads: int = setting(0, THREADS_HELP, "", 0, 256)
     precision: str = setting("fp32", PRECISION_HELP)
     engine_fallback: bool = setting(False, FALLBACK_HELP)
+    exported: str = setting("", EXPORTED_HELP)
     cache_folder: str = setting(
         "", "where compiled networks are kept between starts; empty: in the user's cache folder"
     )

@@ -76,7 +76,7 @@ def observations(checkpoint: Checkpoint, tasks: tuple[str, ...], longest_s: floa
     from gr00t_sim.rollout import PolicyDriver, rollout
     from gr00t_sim.simulation import TabletopSim
 
-    watched = _Watched(Gr00tPolicy(checkpoint, load_backend(checkpoint, "torch"), noise_scale=0.0))
+    watched = _Watched(Gr00tPolicy(checkpoint, load_backend(checkpoint, "torch", threads=1), noise_scale=0.0))
     for task in tasks:
         sim = TabletopSim(task)
         try:

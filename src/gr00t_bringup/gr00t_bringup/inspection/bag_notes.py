@@ -7,8 +7,8 @@ from pathlib import Path
 import yaml
 from mcap.reader import make_reader
 
+from gr00t_policy.data.bag_damage import BROKEN_FILE
 from gr00t_policy.data.bag_metadata import METADATA_FILE, ROSBAG2_RECORD
-from gr00t_policy.data.bag_reading import UNREADABLE_FILE
 
 _VERSION = "version."
 _LOST = "lost."
@@ -65,7 +65,7 @@ def _of_file(file: Path) -> dict[str, str]:
         with file.open("rb") as stream:
             copies = [record for record in make_reader(stream).iter_metadata() if record.name == ROSBAG2_RECORD]
         return _custom_data(yaml.safe_load(copies[-1].metadata["serialized_metadata"])) if copies else {}
-    except (*UNREADABLE_FILE, StopIteration, yaml.YAMLError):
+    except (*BROKEN_FILE, StopIteration, yaml.YAMLError):
         return {}
 
 

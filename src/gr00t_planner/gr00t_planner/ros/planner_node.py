@@ -62,6 +62,7 @@ class PlannerNode(SuiteNode[PlannerConfig]):
             device=settings.device,
             threads=settings.threads or shared_threads(),
             fallback=settings.engine_fallback,
+            exported=settings.exported,
         )
         loaded_s = time.monotonic() - began_s
         backend = TimedBackend(engine, time.monotonic_ns)

@@ -76,6 +76,7 @@ class ControllerNode(SuiteNode[ControllerConfig]):
             device=settings.device,
             threads=settings.threads or shared_threads(),
             fallback=settings.engine_fallback,
+            exported=settings.exported,
         )
         loaded_s = time.monotonic() - began_s
         policy = Gr00tPolicy(checkpoint, backend, settings.seed, settings.noise_scale)

@@ -46,21 +46,26 @@ def load_backend(
     device: str = "auto",
     threads: int = 0,
     fallback: bool = False,
+    exported: Path | str | None = None,
 ) -> ReportingBackend:
     """Backend of a checkpoint.
 
-    engine: 'openvino', 'torch', or 'auto': torch for GR00T N1 as published and fine-tunes of it, else openvino. part:
+    engine: 'openvino', 'onnx', 'torch', or 'auto': torch for GR00T N1 as published and fine-tunes of it, else openvino. part:
     'encoder' or 'head' when only that will be used; None = both. For openvino: precision of that part; with both it is the
     head's, and the encoder, which has time to spare, takes float32. cache: folder for built graphs; none: not kept. For
-    torch: dtype, device, threads; see ``TorchBackend``. fallback: an engine that does not pass its start check is replaced by
-    plain torch in float32, and the report says so. Raises ConfigError on unknown names, CheckpointError when the weights do
-    not fit, EngineRefusedError when the engine fails its start check and there is no fallback.
+    onnx: the folder ``exported``, in float32. For torch: dtype, device, threads; see ``TorchBackend``. fallback: an engine
+    that does not pass its start check is replaced by plain torch in float32, and the report says so. Raises ConfigError on
+    unknown names, CheckpointError when the weights do not fit, EngineRefusedError when the engine fails its start check and
+    there is no fallback.
     """
     if engine == "auto":
         engine = "torch" if checkpoint.config.published else "openvino"
-    if engine == "openvino":
+    if engine in ("openvino", "onnx"):
+        if engine == "onnx" and not exported:
+            raise ConfigError("engine 'onnx' needs parameter 'exported': the folder that `gr00t export` wrote")
+        folder = Path(exported) if exported and engine == "onnx" else None
         try:
-            return _openvino(checkpoint, precision, Path(cache) if cache else None, part)
+            return _openvino(checkpoint, precision, Path(cache) if cache else None, part, folder)
         except EngineRefusedError as error:
             if not fallback:
                 raise
@@ -71,11 +76,15 @@ def load_backend(
     raise ConfigError(f"engine '{engine}' is unknown; choose one of: {', '.join(ENGINES)}")
 
 
-def _openvino(checkpoint: Checkpoint, precision: str, cache: Path | None, part: str | None) -> ReportingBackend:
+def _openvino(
+    checkpoint: Checkpoint, precision: str, cache: Path | None, part: str | None, exported: Path | None
+) -> ReportingBackend:
     from gr00t_policy.runtime.engine import EngineBackend, EngineConfig
 
-    encoder_precision = precision if part == "encoder" else "fp32"
     parts = PARTS if part is None else (part,)
+    if exported is not None:
+        return EngineBackend(checkpoint, EngineConfig("fp32", "fp32", exported=exported, parts=parts))
+    encoder_precision = precision if part == "encoder" else "fp32"
     return EngineBackend(checkpoint, EngineConfig(precision, encoder_precision, cache, parts=parts))
 
 

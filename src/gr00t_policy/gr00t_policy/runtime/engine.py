@@ -19,6 +19,7 @@ from gr00t_policy.model.config import HeadConfig, ModelConfig
 from gr00t_policy.runtime.config import PARTS, PRECISIONS
 from gr00t_policy.runtime.engine_cache import BuiltPart, built_part
 from gr00t_policy.runtime.engine_report import EngineReport
+from gr00t_policy.runtime.exported_folder import exported_part
 from gr00t_policy.runtime.known_actions import KnownActions
 from gr00t_policy.runtime.start_check import EngineRefusedError, PartCheck, check_part
 
@@ -35,12 +36,14 @@ class EngineConfig:
     """precision, encoder_precision: of System 1 and System 2, 'int8', 'bf16' or 'fp32'. The encoder of small networks has
     time to spare, so it keeps float32. cache: folder for built graphs, None = build each time. threads: of each graph.
 
+    exported: folder of ``gr00t export`` whose graphs are used instead of the checkpoint's weights; they are float32.
     parts: what will be used and is therefore compiled: 'encoder' (System 2), 'head' (System 1).
     """
 
     precision: str = "int8"
     encoder_precision: str = "fp32"
     cache: Path | None = None
+    exported: Path | None = None
     threads: int = 1
     parts: tuple[str, ...] = ("encoder", "head")
 
@@ -48,6 +51,8 @@ class EngineConfig:
         for precision in (self.precision, self.encoder_precision):
             if precision not in PRECISIONS:
                 raise ConfigError(f"precision '{precision}' is unknown; choose one of: {', '.join(PRECISIONS)}")
+        if self.exported is not None and "int8" in (self.precision, self.encoder_precision):
+            raise ConfigError("exported graphs are float32; precision 'int8' is for the openvino engine")
         if self.threads < 1:
             raise ConfigError(f"threads must be at least 1, got {self.threads}")
         if unknown := [part for part in self.parts if part not in PARTS]:
@@ -74,13 +79,17 @@ class EngineBackend:
         EngineRefusedError when the answers are not those of the plain network.
         """
         core = ov.Core()
+        self._name, self._remedy = ("openvino", "delete") if config.exported is None else ("onnx", "export")
         self._requests: dict[str, ov.InferRequest] = {}
         self._loaded: EngineContext | None = None
         checks = []
         for part in config.parts:
             precision = config.encoder_precision if part == "encoder" else config.precision
             require_support(core, precision)
-            built = built_part(checkpoint, part, _WEIGHTS[precision], config.cache)
+            if config.exported is None:
+                built = built_part(checkpoint, part, _WEIGHTS[precision], config.cache)
+            else:
+                built = exported_part(checkpoint, part, config.exported)
             for name, graph in built.graphs.items():
                 # The context stays float32 in every precision: it runs once per tokens message.
                 properties = _properties(checkpoint.config, "fp32" if name == "context" else precision, config.threads)
@@ -88,7 +97,7 @@ class EngineBackend:
             if part == "head":
                 self._bind(checkpoint.config.head)
             checks.append(self._check(checkpoint, part, precision, built))
-        self.report = EngineReport("openvino", config.precision, tuple(checks))
+        self.report = EngineReport(self._name, config.precision, tuple(checks))
 
     def _bind(self, sizes: HeadConfig) -> None:
         """The head's inputs and output in arrays of ours, made once: a tick writes and reads there."""
@@ -102,15 +111,15 @@ class EngineBackend:
         request.set_output_tensor(0, ov.Tensor(self._actions, shared_memory=True))
 
     def _check(self, checkpoint: Checkpoint, part: str, precision: str, built: BuiltPart) -> PartCheck:
-        remedy = f"delete {built.folder}, so that it is built again, or" if built.folder else "instead"
+        remedy = f"{self._remedy} {built.folder}, so that it is made again, or" if built.folder else "instead"
         try:
             check = check_part(self, part, precision, checkpoint, built.reference)
         except RuntimeError as error:  # OpenVINO's own: shapes that do not fit
             raise EngineRefusedError(
-                f"engine 'openvino' is refused: its {part} does not run: {error}; {remedy} use engine 'torch'"
+                f"engine '{self._name}' is refused: its {part} does not run: {error}; {remedy} use engine 'torch'"
             ) from error
         if not check.passed:
-            raise EngineRefusedError(f"engine 'openvino' is refused: its {check}; {remedy} use engine 'torch'")
+            raise EngineRefusedError(f"engine '{self._name}' is refused: its {check}; {remedy} use engine 'torch'")
         _log.info("start check: the %s", check)
         return check
 

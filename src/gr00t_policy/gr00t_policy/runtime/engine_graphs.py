@@ -22,19 +22,19 @@ _EXACT = (r".*state_in.*", r".*state_out.*", r".*action_in.*", r".*decode_out.*"
 
 def build_encoder(checkpoint: Checkpoint, precision: str) -> dict[str, ov.Model]:
     """pixel_values (1, V, 3, H, W), input_ids and mask (1, S) -> features (1, S, D); 'fp32' or 'int8'."""
-    model = _frozen(checkpoint)
+    model = frozen(checkpoint)
     views, side = len(checkpoint.embodiment.cameras), checkpoint.config.vision.image_size
     prompt = checkpoint.prompt.encode("a", views)
     pixels = torch.zeros(1, views, 3, side, side)
     ids, mask = torch.from_numpy(prompt.input_ids)[None], torch.from_numpy(prompt.attention_mask)[None]
     length = _length(checkpoint)
-    graph = _convert(_Encoder(model), (pixels, ids, mask), [list(pixels.shape), [1, length], [1, length]])
+    graph = _convert(Encoder(model), (pixels, ids, mask), [list(pixels.shape), [1, length], [1, length]])
     return {ENCODER: _compressed(graph) if precision == "int8" else graph}
 
 
 def build_head(checkpoint: Checkpoint, precision: str) -> dict[str, ov.Model]:
     """See FoldedContext (always float32: it runs once per tokens message) and FoldedHead; 'fp32' or 'int8'."""
-    model, sizes = _frozen(checkpoint), checkpoint.config.head
+    model, sizes = frozen(checkpoint), checkpoint.config.head
     context, head = FoldedContext(model.head), FoldedHead(model.head, checkpoint.slot)
     features, mask = torch.zeros(1, 8, sizes.cross_dim), torch.ones(1, 8)
     state, noise = torch.zeros(1, 1, sizes.state_dim), torch.zeros(1, sizes.horizon, sizes.action_dim)
@@ -50,7 +50,8 @@ def build_head(checkpoint: Checkpoint, precision: str) -> dict[str, ov.Model]:
     }
 
 
-def _frozen(checkpoint: Checkpoint) -> Vla:
+def frozen(checkpoint: Checkpoint) -> Vla:
+    """The whole network in float32, without gradients."""
     return checkpoint.load_weights().requires_grad_(False)
 
 
@@ -60,7 +61,9 @@ def _length(checkpoint: Checkpoint) -> int:
     return config.prompt_length(len(checkpoint.embodiment.cameras)) if config.instruction_tokens else -1
 
 
-class _Encoder(nn.Module):
+class Encoder(nn.Module):
+    """System 2 as a module of its own."""
+
     def __init__(self, model: Vla) -> None:
         super().__init__()
         self.model = model

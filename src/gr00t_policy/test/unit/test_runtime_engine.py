@@ -206,7 +206,7 @@ def test_damaged_graphs_are_built_again(checkpoint: Checkpoint, tmp_path: Path) 
 def test_unknown_names_are_refused_with_the_known_ones(checkpoint: Checkpoint) -> None:
     with pytest.raises(ConfigError, match="int8, bf16, fp32"):
         EngineConfig(precision="int4")
-    with pytest.raises(ConfigError, match="openvino, torch"):
-        load_backend(checkpoint, "onnx")
+    with pytest.raises(ConfigError, match="openvino, onnx, torch"):
+        load_backend(checkpoint, "tensorrt")
     with pytest.raises(ConfigError, match="known: encoder, head"):
         load_backend(checkpoint, part="tail")

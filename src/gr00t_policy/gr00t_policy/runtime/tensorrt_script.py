@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The shell script that turns exported graphs into TensorRT engines on the machine that will run them."""
+
+from collections.abc import Sequence
+
+_SCRIPT = """#!/usr/bin/env bash
+# Builds TensorRT engines from the ONNX graphs beside this file. Run it on the machine that will run them (a Jetson, a GPU):
+# an engine fits one GPU and one version of TensorRT. Shapes are static, so there is nothing to tune.
+#
+#   ./build_tensorrt.sh [OUT]        OUT: folder of the engines, default: tensorrt/ beside this file
+#   PRECISION=fp32|fp16|bf16         default bf16; fp16 cannot hold the bias that hides padded tokens: check what it gives
+#   TRTEXEC=PATH                     default: trtexec of the PATH, else JetPack's
+set -euo pipefail
+here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
+out="${1:-$here/tensorrt}"
+precision="${PRECISION:-bf16}"
+trtexec="${TRTEXEC:-$(command -v trtexec || echo /usr/src/tensorrt/bin/trtexec)}"
+
+case "$precision" in
+    fp32) options=() ;;
+    fp16 | bf16) options=("--$precision") ;;
+    *) echo "PRECISION is '$precision'; choose fp32, fp16 or bf16" >&2; exit 2 ;;
+esac
+if [[ ! -x "$trtexec" ]]; then
+    echo "no trtexec at '$trtexec'; install TensorRT (JetPack has it) or set TRTEXEC" >&2
+    exit 2
+fi
+
+mkdir -p "$out"
+for part in @PARTS@; do
+    echo "building $part in $precision"
+    "$trtexec" --onnx="$here/$part.onnx" --saveEngine="$out/$part.$precision.plan" ${options[@]+"${options[@]}"} \\
+        --builderOptimizationLevel=4 --useCudaGraph --warmUp=500 --iterations=200 | tee "$out/$part.$precision.log"
+done
+grep -H "GPU Compute Time" "$out"/*."$precision".log || true
+"""
+
+
+def tensorrt_script(parts: Sequence[str]) -> str:
+    """parts: names of the graphs, without '.onnx'."""
+    return _SCRIPT.replace("@PARTS@", " ".join(parts))
