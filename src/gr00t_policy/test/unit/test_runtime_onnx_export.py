@@ -56,7 +56,7 @@ def test_the_description_agrees_with_the_files_and_names_what_a_stranger_needs(
             assert [value["name"] for value in part[kind]] == [value.get_any_name() for value in values]
             assert [tuple(value["shape"]) for value in part[kind]] == [tuple(value.shape) for value in values]
     names = {part["name"]: part for part in said["parts"]}
-    assert [v["name"] for v in names["context"]["outputs"]] == [v["name"] for v in names["head"]["inputs"]][2:]
+    assert [v["name"] for v in names["context"]["outputs"]] == [v["name"] for v in names["head"]["inputs"]][4:]
     assert said["checkpoint_hash"] == checkpoint.hash
     assert said["joints"] == list(checkpoint.embodiment.policy_joint_names)
     group = next(iter(said["groups"]))
