@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from gr00t_policy.core.embodiment import Embodiment
 from gr00t_policy.core.errors import DatasetError
 from gr00t_policy.data.bag import BagTopic
-from gr00t_policy.data.convert_recording import Recording, read_recording, recorded_topics
-from gr00t_policy.data.convert_source import TopicNames, episode_notes, has_commands
+from gr00t_policy.data.convert_recording import Recording, messages_of_topic, read_recording, recorded_topics
+from gr00t_policy.data.convert_source import TopicNames, episode_notes, has_commands, in_namespace
 from gr00t_policy.data.convert_timing import audit, faults
 
 COMMANDS, POSITIONS = "commands", "joint positions"
@@ -47,13 +47,17 @@ class Done:
 
 @dataclass(frozen=True)
 class RecordedRun:
-    """One bag. instruction: in force until the bag says a sentence. clock_faults: what is wrong with its times."""
+    """One bag. instruction: in force until the bag says a sentence. clock_faults: what is wrong with its times.
+
+    planner_tick_ns: a tick of the planner that ran while this was recorded; None when none did.
+    """
 
     recording: Recording
     done: Done
     instruction: str
     topics: dict[str, BagTopic]
     clock_faults: tuple[str, ...] = ()
+    planner_tick_ns: int | None = None
 
     @property
     def name(self) -> str:
@@ -105,9 +109,20 @@ def open_run(bag: Path, robot: Embodiment, names: TopicNames, sentence: str = ""
         instruction=instruction,
         topics=topics,
         clock_faults=tuple(faults(recording, audit(recording))),
+        planner_tick_ns=_planner_tick_ns(recording, topics, names),
     )
     if (run.stop_ns - run.start_ns) * _NS < _LEAST_S:
         raise DatasetError(
             f"{bag}: cameras and joint states overlap by less than {_LEAST_S:g} s; nothing can be compared"
         )
     return run
+
+
+def _planner_tick_ns(recording: Recording, topics: dict[str, BagTopic], names: TopicNames) -> int | None:
+    """When the first recorded tokens were begun."""
+    tokens = in_namespace(topics, names, "conditioning_tokens")
+    first = next(messages_of_topic(recording, tokens), None) if tokens is not None else None
+    if first is None:
+        return None
+    sent_ns, message = first
+    return sent_ns - round((float(message.preprocess_s) + float(message.encode_s)) / _NS)

@@ -173,7 +173,11 @@ class _Player:
             "head": settings.head_hz or 0.0,
             "control": settings.controller.rate_hz,
         }
-        due = {name: self._run.start_ns for name, rate_hz in loops.items() if rate_hz}
+        begun_ns = {name: self._run.start_ns for name, rate_hz in loops.items() if rate_hz}
+        if self._run.planner_tick_ns is not None:  # in step with the one that ran: it then looks at the same pictures
+            period_ns = round(_S_NS / settings.planner.rate_hz)
+            begun_ns["plan"] += (self._run.planner_tick_ns - self._run.start_ns) % period_ns
+        due = dict(begun_ns)
         ticks = dict.fromkeys(due, 0)
         while True:
             options = [(at_ns, 2 + place, name) for place, (name, at_ns) in enumerate(due.items())]
@@ -189,7 +193,7 @@ class _Player:
                 message = next(messages, None)
             elif kind in due:
                 ticks[kind] += 1
-                due[kind] = self._run.start_ns + round(ticks[kind] * _S_NS / loops[kind])
+                due[kind] = begun_ns[kind] + round(ticks[kind] * _S_NS / loops[kind])
 
     def _offer(self, event: Event | None) -> None:
         assert event is not None

@@ -2,15 +2,25 @@
 """What a run leaves behind: a bag of every topic, from which the figures come. The bag must be closed to be read."""
 
 import time
+from pathlib import Path
 
+import numpy as np
 import pytest
 
+from gr00t_bringup.bag_evaluation.recorded_run import open_run
+from gr00t_bringup.bag_evaluation.replay import replay
+from gr00t_bringup.bag_evaluation.token_latency import token_latency
 from gr00t_bringup.measure import measure, read_streams
 from gr00t_bringup.nodes import nodes_for
 from gr00t_bringup.ros.stack import StackOptions, running_stack
 from gr00t_bringup.tracing.trace import Nominal, Trace, trace_bag
 from gr00t_policy.data.bag import BagWriter, bag_topics
+from gr00t_policy.data.convert_source import TopicNames
+from gr00t_policy.model.checkpoint import load_checkpoint
+from gr00t_policy.runtime.backends import load_backend
+from gr00t_policy.runtime.policy import Gr00tPolicy
 
+_SAME_RAD = 0.01  # a busy machine drops pictures and ticks that the replay has
 _BUSY_MACHINE = 0.3  # rates are judged by the benchmark; here a loaded machine may lose most
 
 
@@ -42,6 +52,19 @@ def test_the_bag_holds_every_topic_of_the_interface_and_gives_the_figures(checkp
     assert exact.p50 == pytest.approx(ours.p50, rel=0.2), (
         "two ways to the same figure, the one without its first second"
     )
+    assert mean_difference_of_replay(tmp_path / "bag", checkpoint) < _SAME_RAD
+
+
+def mean_difference_of_replay(bag: Path, folder: Path) -> float:
+    """Between the commands that the live policy sent and those that it would have sent by ``gr00t eval --bag`` [rad]."""
+    checkpoint = load_checkpoint(folder)
+    names = TopicNames(action="policy/joint_trajectory")
+    run = open_run(bag, checkpoint.embodiment, names)
+    policy = Gr00tPolicy(checkpoint, load_backend(checkpoint), noise_scale=0.0)
+    replayed = replay(run, policy, token_latency("measured", [run], names))
+    sent, known = run.done.at(replayed.command_ns)
+    assert known.mean() > 0.5
+    return float(np.abs(sent - replayed.commands)[known].mean())
 
 
 def _agrees_with_what_the_controller_says_of_itself(trace: Trace) -> None:
