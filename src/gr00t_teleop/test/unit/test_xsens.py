@@ -80,13 +80,15 @@ def suit(request):
 def test_head_wrists_and_fingers_arrive_in_our_axes_however_a_sample_is_split(suit, parts, swaps):
     suit.mvn.has_gloves, suit.mvn.props, suit.mvn.parts, suit.mvn.swaps = True, 2, parts, swaps
     state = suit.wait_for(lambda state: tracked(state.left_hand).all() and tracked(state.right_hand).all())
-    t = state.stamp_ns / 1e9
+    # Its time, but for what the fastest datagram waited: the truth of that millisecond must fit in all parts.
+    times = np.arange(0.0, 0.5, 0.001)
+    t = min(state.stamp_ns / 1e9 - times, key=lambda t: np.abs(state.head[:3] - sample(t).head[:3]).max())
     truth = sample(t)
     for name in ("head", "left_wrist", "right_wrist"):
-        assert np.allclose(getattr(state, name)[:3], getattr(truth, name)[:3], atol=0.01), name
-        assert abs(getattr(state, name)[3:] @ getattr(truth, name)[3:]) > 0.9995, name
+        assert np.allclose(getattr(state, name)[:3], getattr(truth, name)[:3], atol=2e-3), name
+        assert abs(getattr(state, name)[3:] @ getattr(truth, name)[3:]) > 0.9999, name
     for side, points in (("left", state.left_hand), ("right", state.right_hand)):
-        assert np.allclose(points[:, :3], true_hand(side, t)[:, :3], atol=0.015), side
+        assert np.allclose(points[:, :3], true_hand(side, t)[:, :3], atol=4e-3), side
     assert state.source == "xsens" and suit.device.counters()["incomplete"] <= 1
 
 
@@ -255,6 +257,15 @@ def test_any_order_of_parts_makes_the_sample_once_and_counters_wrap():
         made += [sample.sample for part in order if (sample := assembly.add(parts[part])) is not None]
     assert made == [n % 2**32 for n in range(2**32 - 20, 2**32 + 20)]
     assert assembly.restarts == 0 and assembly.counts["incomplete"] == 0
+
+
+def test_a_part_that_was_overtaken_neither_disturbs_the_next_sample_nor_begins_anew():
+    assembly = SampleAssembly()
+    old, new = ([read_datagram(data) for data in datagrams(body_segments(0.1), n, 1, parts=2)] for n in (500, 501))
+    assert [assembly.add(part) is not None for part in (old[0], new[0], old[1], new[1])] == [False, False, False, True]
+    assert assembly.restarts == 0 and assembly.counts == {"incomplete": 1, "outrun": 1}
+    begun_anew = [read_datagram(data) for data in datagrams(body_segments(0.1), 1, 1, parts=2)]
+    assert [assembly.add(part) is not None for part in begun_anew] == [False, True] and assembly.restarts == 1
 
 
 @pytest.mark.parametrize(
