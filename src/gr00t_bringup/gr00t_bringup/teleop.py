@@ -70,6 +70,8 @@ class TeleopConfig:
     """who drives; stored with each episode"""
     checkpoint: Path | None = None
     """a policy that drives first, and that you take over from and hand back to; default: none, you drive"""
+    clutch_takes_over: bool = False
+    """closing the clutch takes over from the policy, as the key t does: for a person who wears a headset alone"""
     headless: bool = False
     """no keys and no table, also where there is a terminal: episodes by the recorder's services (docs/recording.md)"""
     viewer: bool = False
@@ -84,6 +86,8 @@ class TeleopConfig:
     def __post_init__(self) -> None:
         if self.episodes < 0 or self.seed < 0:
             raise ConfigError(f"episodes and seed must not be negative, got {self.episodes} and {self.seed}")
+        if self.clutch_takes_over and self.checkpoint is None:
+            raise ConfigError("--clutch-takes-over needs a policy to take over from; give one with --checkpoint")
 
 
 def run(config: TeleopConfig) -> int:
@@ -177,6 +181,7 @@ def _drive(config: TeleopConfig, options: "StackOptions", keys: TerminalKeys, pa
         config.out.absolute(),
         config.episodes,
         has_policy=config.checkpoint is not None,
+        clutch_takes_over=config.clutch_takes_over,
     )
     logs = config.out / "logs"
     print(f"starting the nodes (logs in {logs}) ...", flush=True)

@@ -47,7 +47,7 @@ def rows(status: TeleopStatus) -> list[Row]:
         ("sentence", status.sentence or "-", ""),
         ("device", f"{status.device or '-'} {hertz(status.device_rate_hz)}", age),
         ("the person", status.following, status.following_why),
-        ("inverse kinematics", f"{milliseconds(status.tick_p50_ms)} p50", f"{milliseconds(status.tick_p99_ms)} p99"),
+        ("computing a command", f"{milliseconds(status.tick_p50_ms)} p50", f"{milliseconds(status.tick_p99_ms)} p99"),
         ("who drives", driver_words(status), remark(status.gate, status.gate_reason)),
         ("gate", hertz(status.gate_rate_hz), ""),
         ("task", bar(status.progress), "SOLVED" if status.success else status.task_detail),

