@@ -25,7 +25,7 @@ Steps = Iterator[str]
 _LOOK_S = 0.35  # until the robot has come to rest and the eyes have seen it
 _BEND_S = 0.7
 _TOUCH_S = 1.1  # the gesture counts after 0.7 s; people wait for the colour around them to change
-_ABOVE_M, _CARRY_M, _HOME_M = 0.12, 0.16, 0.22
+_ABOVE_M, _CARRY_M, _AWAY_M = 0.12, 0.16, 0.08
 _DEEPEST_M = 0.045  # below a thing's top the palm would meet it before the fingers reach around
 _LIFTED_M = 0.03
 _TRIES, _CORRECTIONS, _GESTURES = 3, 5, 6
@@ -92,7 +92,7 @@ class ScriptedOperator:
         yield from self._lift(side, _ABOVE_M, "rise")
 
     def _leave(self, side: str) -> Steps:
-        yield from self._lift(side, 0.0, "leave")
+        yield from self._lift(side, _AWAY_M, "leave")
         yield from self._bend(side, RELAXED, "leave")
 
     def _has(self, side: str) -> bool:
