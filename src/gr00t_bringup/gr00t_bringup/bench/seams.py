@@ -6,7 +6,8 @@ In the simulator, in simulated time, with the delays of the live stack; the same
 
 import itertools
 import math
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,8 @@ class SeamsConfig:
     """tasks of the simulator, each scene with its own sentence"""
     episodes: int = 20
     """scenes of each task"""
+    minutes: float | None = None
+    """begin no further scene after this time; each scene begun is driven in every way, so that all have the same"""
     seed: int = 10000
     """seed of the first scene; demonstrations use seeds below 10000"""
     head_rate: tuple[float, ...] = (120.0, 10.0)
@@ -68,6 +71,8 @@ class SeamsConfig:
             raise ConfigError(
                 f"ways, tasks, head_rate: at least one; episodes, workers: at least 1; seed: 0 or more: {self}"
             )
+        if self.minutes is not None and self.minutes <= 0:
+            raise ConfigError(f"minutes must be above 0, got {self.minutes}")
         if min(self.head_rate) < 1 or min(self.delay_s, self.encode_s) < 0 or self.max_s < 1 or self.turn_m <= 0:
             raise ConfigError(f"head_rate and max_s must be at least 1, delays not below 0, turn_m above 0: {self}")
         if slow := [rate for rate in self.head_rate if rate < RATE_HZ and self.delay_s > 1 / rate]:
@@ -76,9 +81,10 @@ class SeamsConfig:
             )
 
     def jobs(self, checkpoint: Path) -> list[SeamJob]:
-        """Every episode, way by way."""
+        """Every episode, scene by scene."""
         ways = [Way.parse(text) for text in dict.fromkeys(self.ways)]
-        every = itertools.product(self.head_rate, ways, self.tasks, range(self.seed, self.seed + self.episodes))
+        seeds = range(self.seed, self.seed + self.episodes)
+        every = itertools.product(seeds, self.tasks, self.head_rate, ways)
         return [
             SeamJob(
                 checkpoint,
@@ -90,7 +96,7 @@ class SeamsConfig:
                 self.blend_time_s,
                 self.turn_m,
             )
-            for rate, way, task, seed in every
+            for seed, task, rate, way in every
         ]
 
 
@@ -105,8 +111,8 @@ def run(config: SeamsConfig) -> int:
         found[episode.job] = episode
         print(f"{len(found)} of {len(jobs)}: {_words(episode)}", flush=True)
 
-    run_jobs(jobs, run_episode, config.workers, finished)
-    episodes = [found[job] for job in jobs]
+    run_jobs(_in_time(jobs, config), run_episode, config.workers, finished)
+    episodes = [found[job] for job in jobs if job in found]
     groups = _grouped(episodes)
     rows = [summarise(group) for group in groups]
     _print(rows)
@@ -127,6 +133,17 @@ def run(config: SeamsConfig) -> int:
         draw_seams(rows, [group[0] for group in groups], config.plot)
         print(config.plot)
     return 0
+
+
+def _in_time(jobs: Sequence[SeamJob], config: SeamsConfig) -> Iterator[SeamJob]:
+    """The jobs, until the time is up; then what is left of the scene that was begun. One scene at the least."""
+    began_s, scene = time.monotonic(), (jobs[0].task, jobs[0].seed)
+    for job in jobs:
+        if (job.task, job.seed) != scene:
+            if config.minutes is not None and time.monotonic() - began_s > 60 * config.minutes:
+                return
+            scene = (job.task, job.seed)
+        yield job
 
 
 def summarise(episodes: Sequence[SeamEpisode]) -> dict[str, Any]:

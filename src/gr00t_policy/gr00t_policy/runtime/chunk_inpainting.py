@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from gr00t_policy.core.types import ActionChunk
 from gr00t_policy.runtime.chunk_plan import Guide
 from gr00t_policy.runtime.chunking import ChunkBlender
+from gr00t_policy.runtime.interpolation import at_steps
 
 _PERIOD_NS = 100_000_000
 
@@ -39,7 +40,8 @@ class ChunkInpainter(ChunkBlender):
             if self.exhausted(stamp_ns):
                 return None
             times = stamp_ns + self._step_ns * np.arange(self._steps)
-            positions = np.stack([self.sample(int(time)) for time in times])
+            places = (np.minimum(times, self.end_ns) - self._origin_ns) / self._cell_ns - self._dropped
+            positions = at_steps(self._plan[: self._cells], np.maximum(places, 0.0))
             elapsed = (stamp_ns - self._newest_ns) / _PERIOD_NS
             shared_ns = max(self.end_ns - ready_ns, 1)
         left = np.clip((self.end_ns - times) / shared_ns, 0.0, 1.0)
