@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Publishes what a bag holds: serialized bytes straight through, with the recorded types and the QoS that was offered."""
 
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -26,7 +27,7 @@ from gr00t_policy.ros.transport import init_ros
 
 # Every node has publishers of these.
 _SHARED_TOPICS = {"/rosout", "/parameter_events", "/diagnostics"}
-_NAME = "gr00t_bag_player"
+_UNKNOWN, _NAMELESS = "_NODE_NAME_UNKNOWN_", "a node whose name is not known"
 DISCOVERY_S = 1.5  # until the graph of a machine is known; the same as `gr00t doctor`
 _MATCHING_S = 3.0  # and until our publishers are known to who listens
 _SETTLED_S = 0.5
@@ -70,13 +71,14 @@ class BagPublishers:
         something runs that would move a robot by what is played.
         """
         types = _installed(selection.topics)
-        self._node = Node(_NAME, context=context, start_parameter_services=False, use_global_arguments=False)
+        self._name = f"gr00t_bag_player_{os.getpid()}"  # of its own, so that a second player is noticed
+        self._node = Node(self._name, context=context, start_parameter_services=False, use_global_arguments=False)
         self._selection, self._allow_commands = selection, allow_commands
         self._publishers: dict[str, Publisher] = {}
         self._clock: Publisher | None = None
         self._warn = warn
         self._played = {*selection.names.values(), *([CLOCK_TOPIC] if with_clock else [])}
-        self._unwarned = self._played - _SHARED_TOPICS
+        self._unwarned, self._nameless = self._played - _SHARED_TOPICS, set[str]()
         time.sleep(discovery_s)
         self.watch()
         if with_clock:
@@ -97,7 +99,10 @@ class BagPublishers:
     def watch(self) -> None:
         """Look who is there now. Raises ConfigError when somebody sends commands to a robot and is fed by what is played."""
         for topic in sorted(self._unwarned):
-            if others := self._senders(topic):
+            others = self._senders(topic)
+            if others == [_NAMELESS] and topic not in self._nameless:
+                self._nameless.add(topic)  # discovery tells names a moment later
+            elif others:
                 self._unwarned.remove(topic)
                 self._warn(f"{topic} is published by {', '.join(others)} too: who listens gets both")
         if self._allow_commands:
@@ -120,7 +125,11 @@ class BagPublishers:
 
     def _senders(self, topic: str) -> list[str]:
         found = self._node.get_publishers_info_by_topic(topic)
-        names = {f"{info.node_namespace.rstrip('/')}/{info.node_name}" for info in found if info.node_name != _NAME}
+        names = {
+            _NAMELESS if info.node_name == _UNKNOWN else f"{info.node_namespace.rstrip('/')}/{info.node_name}"
+            for info in found
+            if info.node_name != self._name
+        }
         return sorted(names)
 
     def _require_same_types(self) -> None:
@@ -129,7 +138,7 @@ class BagPublishers:
             ours = [
                 str(info.topic_type_hash)
                 for info in self._node.get_publishers_info_by_topic(self._selection.names[name])
-                if info.node_name == _NAME
+                if info.node_name == self._name
             ]
             if topic.type_hash and ours and ours[0] != topic.type_hash:
                 raise MessageError(
