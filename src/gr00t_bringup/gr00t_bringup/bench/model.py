@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+from gr00t_bringup.bench.roofline import Device, floors, parameters_of, table
 from gr00t_bringup.bench.step_errors import StepErrors, measure_step_errors
 from gr00t_bringup.bench.timed_ways import ENGINES, Stage, WayFigures, WayOptions, measure_way
 from gr00t_bringup.json_file import write_json
@@ -89,6 +90,8 @@ def run(config: ModelBenchConfig) -> int:
         print(f"{way}: loading, then at most {config.seconds:g} s for each kind of call ...", flush=True)
         ways.append(_alone(measure_way, options))
         _print(ways[-1], bandwidth)
+    predicted = floors(_alone(parameters_of, options), Device(f"here ({config.threads} thread(s))", bandwidth))
+    print(table(predicted))
     ratios = {figures.way: _ratios(ways[0], figures) for figures in ways[1:]}
     for way, times in ratios.items():
         print(f"{way} against plain: " + ", ".join(f"{stage} {ratio:.2f} x as fast" for stage, ratio in times.items()))
@@ -108,6 +111,7 @@ def run(config: ModelBenchConfig) -> int:
                 "ways": [_as_data(figures, bandwidth) for figures in ways],
                 "times_as_fast_as_plain": ratios,
                 "steps": config.steps or None,
+                "predicted_floors": [asdict(floor) for floor in predicted],
                 "action_errors": asdict(errors) if errors else None,
                 "machine": asdict(machine) | {"gpu": gpu or None},
             },

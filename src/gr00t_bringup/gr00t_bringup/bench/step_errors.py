@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 from gr00t_policy.core.types import ActionChunk, ConditioningTokens, Observation
 from gr00t_policy.model.checkpoint import Checkpoint, load_checkpoint
 from gr00t_policy.model.config import EULER_STEPS
-from gr00t_policy.runtime.backends import load_backend
+from gr00t_policy.runtime.backends import default_cache, load_backend
 from gr00t_policy.runtime.chunk_plan import Guide
 from gr00t_policy.runtime.policy import Backend, Gr00tPolicy, Policy, PreparedTokens
 
 TASKS = ("pick_named_object", "choose_bin", "stack", "open_drawer", "close_door", "lift_box")
 SEED = 10000
 EVERY = 4  # control periods of 50 ms from one kept observation to the next
-LONGEST_S = 6.0
+LONGEST_S = 3.0
 MOST = EULER_STEPS[-1]
 
 
@@ -48,7 +48,8 @@ def measure_step_errors(folder: Path, precision: str) -> StepErrors:
     """Each number of steps in plain float32 against the most, and the OpenVINO engine in ``precision`` against plain float32 at
     the checkpoint's steps; each with the flow's centre, as on the robot, and with noise. Raises Gr00tError."""
     checkpoint = load_checkpoint(folder)
-    seen = observations(checkpoint, TASKS)
+    working = load_backend(checkpoint, "openvino", cache=default_cache(Path.home()))
+    seen = observations(checkpoint, working, TASKS)
     source = f"rollouts of the checkpoint in the simulator, seed {SEED} of {', '.join(TASKS)}"
     return StepErrors(len(seen), source, step_errors(checkpoint, precision, seen))
 
@@ -57,7 +58,8 @@ def step_errors(checkpoint: Checkpoint, precision: str, seen: Seen) -> tuple[Act
     """See ``measure_step_errors``."""
     own = checkpoint.config.head.steps
     plain = {
-        n: load_backend(checkpoint.with_steps(n), "torch", part="head", dtype="float32") for n in {own, *EULER_STEPS}
+        n: load_backend(checkpoint.with_steps(n), "torch", part="head", dtype="float32", threads=1)
+        for n in {own, *EULER_STEPS}
     }
     engine = load_backend(checkpoint, "openvino", precision, part="head")
     errors = []
@@ -71,12 +73,14 @@ def step_errors(checkpoint: Checkpoint, precision: str, seen: Seen) -> tuple[Act
     return tuple(errors)
 
 
-def observations(checkpoint: Checkpoint, tasks: tuple[str, ...], longest_s: float = LONGEST_S) -> Seen:
-    """Tokens and joint states (J,) [rad] that the checkpoint meets when it does one scene of each task."""
+def observations(
+    checkpoint: Checkpoint, backend: Backend, tasks: tuple[str, ...], longest_s: float = LONGEST_S
+) -> Seen:
+    """Tokens and joint states (J,) [rad] that the checkpoint meets when ``backend`` does one scene of each task with it."""
     from gr00t_sim.rollout import PolicyDriver, rollout
     from gr00t_sim.simulation import TabletopSim
 
-    watched = _Watched(Gr00tPolicy(checkpoint, load_backend(checkpoint, "torch", threads=1), noise_scale=0.0))
+    watched = _Watched(Gr00tPolicy(checkpoint, backend, noise_scale=0.0))
     for task in tasks:
         sim = TabletopSim(task)
         try:

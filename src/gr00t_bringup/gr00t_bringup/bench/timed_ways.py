@@ -116,6 +116,16 @@ def measure_way(options: WayOptions) -> WayFigures:
     )
 
 
+def sizes_of(options: WayOptions) -> "tuple[ModelConfig, int]":
+    """The network's sizes, with the Euler steps asked for, and the tokens of a prompt. Raises Gr00tError."""
+    from gr00t_policy.model.checkpoint import load_checkpoint
+    from gr00t_policy.model.config import preset
+
+    checkpoint = load_checkpoint(options.checkpoint).with_steps(options.steps) if options.checkpoint else None
+    config = checkpoint.config if checkpoint else _with_steps(preset(options.preset), options.steps)
+    return config, _inputs(config, checkpoint).input_ids.shape[1]
+
+
 def _with_steps(config: "ModelConfig", steps: int) -> "ModelConfig":
     return replace(config, head=replace(config.head, steps=steps)) if steps else config
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from small_checkpoint import save_small_checkpoint
 
+from gr00t_bringup.bench.roofline import Device, floors, parameters_of, table
 from gr00t_bringup.bench.timed_ways import WayOptions, measure_way
 from gr00t_bringup.cli import EXIT_ERROR, EXIT_OK, main
 
@@ -29,8 +30,25 @@ def test_random_weights_are_timed_plain_and_cached(tmp_path: Path, capsys: pytes
         expected = stage["bytes_read"] / (written["read_bandwidth_gb_s"] * stage["ms"]["p50"] * 1e6)
         assert stage["bandwidth_share"] == pytest.approx(expected)
     assert plain["memory_peak_mb"] > 100
+    assert "PREDICTIONS" in shown
+    assert {floor["device"] for floor in written["predicted_floors"]} >= {"H200 SXM", "Jetson AGX Orin"}
     ratio = plain["stages"][1]["ms"]["p50"] / cached["stages"][2]["ms"]["p50"]
     assert written["times_as_fast_as_plain"]["cached"]["act, chunk"] == pytest.approx(ratio)
+
+
+def test_the_published_network_reads_what_its_shapes_say_and_predictions_follow_from_bandwidth_alone() -> None:
+    """By hand: 16 blocks of width 1536 without modulation, time and cross keys and values, 422.7 million a step."""
+    options = WayOptions("cached", None, "n1_2b", "cpu", "bfloat16", "int8", 1, 0.1, 1, 0, steps=4)
+    parameters = parameters_of(options)
+    assert parameters["act, chunk"] == pytest.approx(4 * 422.7e6, rel=0.02)
+    made = floors(parameters, Device("here", 20e9))
+    for floor in made:
+        assert floor.floor_ms * floor.bandwidth_gb_s == pytest.approx(1e3 * floor.gigabytes)
+    chunk = {floor.device: floor.floor_ms for floor in made if (floor.call, floor.weights) == ("act, chunk", "16 bit")}
+    assert chunk["H200 SXM"] == pytest.approx(0.71, abs=0.02)
+    assert chunk["Jetson AGX Orin"] == pytest.approx(16.6, abs=0.4)
+    assert "PREDICTIONS" in table(made)
+    assert len(chunk) == 7
 
 
 @pytest.mark.parametrize("engine", ["openvino", "torch"])

@@ -14,7 +14,7 @@ from gr00t_policy.core.errors import ConfigError
 from gr00t_policy.core.types import ConditioningTokens
 from gr00t_policy.model.checkpoint import Checkpoint, load_checkpoint
 from gr00t_policy.model.config import EULER_STEPS
-from gr00t_policy.runtime.backends import blank_tokens
+from gr00t_policy.runtime.backends import blank_tokens, load_backend
 from gr00t_policy.runtime.config import ControllerConfig
 from gr00t_sim.checkpoint_policy import load_policy
 
@@ -58,7 +58,7 @@ def test_the_error_falls_with_the_number_of_steps_and_the_engine_is_close_to_flo
 
 
 def test_observations_are_pairs_of_what_the_planner_saw_and_the_robots_pose(checkpoint: Checkpoint) -> None:
-    seen = observations(checkpoint, ("pick_named_object",), longest_s=0.4)
+    seen = observations(checkpoint, load_backend(checkpoint, "torch", threads=1), ("pick_named_object",), longest_s=0.4)
     assert len(seen) == 2
     assert all(tokens.checkpoint_hash == checkpoint.hash and state.shape == (29,) for tokens, state in seen)
     assert not np.array_equal(seen[0][0].features, seen[1][0].features)
