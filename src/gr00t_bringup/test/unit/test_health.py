@@ -143,7 +143,9 @@ def test_a_publisher_that_is_not_heard_is_an_error():
 
 def test_the_topics_known_to_the_code_are_those_on_the_page_of_interfaces():
     rows = [
-        line.split("|") for line in _PAGE.read_text().split("## Services")[0].splitlines() if line.startswith("| `")
+        line.split("|")
+        for line in _PAGE.read_text().split("The node `operator` listens")[0].splitlines()
+        if line.startswith("| `")
     ]
     listed = {cells[1].strip().strip("`"): cells[2].split("`")[1].replace("/", "/msg/") for cells in rows}
     assert {topic.name: topic.type_name for topic in topics(_ROBOT)} == listed

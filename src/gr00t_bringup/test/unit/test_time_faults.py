@@ -12,7 +12,7 @@ from gr00t_policy.core.types import ConditioningTokens
 from gr00t_policy.runtime.config import ControllerConfig
 from gr00t_policy.runtime.controller import Controller
 from gr00t_policy.runtime.inputs import Cause
-from gr00t_policy.runtime.policy import ReplayPolicy
+from gr00t_policy.runtime.policy import PreparedTokens, ReplayPolicy
 from gr00t_safety.config import GateConfig
 from gr00t_safety.gate import Gate
 from gr00t_safety.ladder import State
@@ -34,11 +34,14 @@ class Swings(ReplayPolicy):
         super().__init__(GR1, HOME[COLUMNS] + swing * np.ones(len(COLUMNS)))
         self.accepted = 0
 
-    def accept(self, tokens: ConditioningTokens) -> None:
+    def prepare(self, tokens: ConditioningTokens) -> PreparedTokens:
         if tokens.checkpoint_hash:
             raise MessageError(f"tokens come from checkpoint {tokens.checkpoint_hash}")
+        return super().prepare(tokens)
+
+    def use(self, prepared: PreparedTokens) -> None:
         self.accepted += 1
-        super().accept(tokens)
+        super().use(prepared)
 
 
 class Chain:
