@@ -23,17 +23,14 @@ def draw_seams(rows: Sequence[Mapping[str, Any]], shown: Sequence[SeamEpisode], 
     from matplotlib import pyplot
 
     rates = list(dict.fromkeys(row["head_rate_hz"] for row in rows))
-    figure, axes = pyplot.subplots(len(rates), 4, figsize=(20, 4.2 * len(rates)), squeeze=False)
+    figure, axes = pyplot.subplots(len(rates), 4, figsize=(20, 4.2 * len(rates)), squeeze=False, layout="constrained")
     for line, rate in zip(axes, rates, strict=True):
         here = [row for row in rows if row["head_rate_hz"] == rate]
         _draw_velocity(line[0], [one for one in shown if one.job.timing.head_rate_hz == rate])
-        line[0].set_title(
-            f"head {rate:g} times a second: speed commanded, fastest joint [rad/s]", fontsize=9, loc="left"
-        )
+        line[0].set_title(f"head at {rate:g} Hz: speed commanded, one joint [rad/s]", fontsize=9, loc="left")
         _draw_seams(line[1], here)
         _draw_success(line[2], here)
         _draw_reaction(line[3], here)
-    figure.tight_layout()
     with written_aside(picture) as aside:
         figure.savefig(aside, dpi=90, format="png")
     pyplot.close(figure)
@@ -53,7 +50,7 @@ def _draw_velocity(axis: Any, episodes: Sequence[SeamEpisode]) -> None:
         if len(seams) < len(speed) / 2:
             axis.plot(times[seams], speed[seams] - 2.0 * place, "k.", markersize=3)
     axis.set_xlabel("s; each way 2 rad/s below the last; dots: a new chunk")
-    axis.legend(fontsize=7)
+    axis.legend(fontsize=7, ncols=2, framealpha=0.5)
     axis.grid(alpha=0.3)
 
 
@@ -64,7 +61,8 @@ def _draw_seams(axis: Any, rows: Sequence[Mapping[str, Any]]) -> None:
     axis.barh(places + 0.2, [1e3 * (entry["inside_p95"] or 0.0) for entry in third], 0.38, label="inside chunks")
     axis.set_yticks(places, [row["way"] for row in rows])
     axis.invert_yaxis()
-    axis.set_xlabel("third difference of commands, p95 [mrad per tick$^3$]")
+    axis.set_xscale("log")  # the worst is hundreds of times the best
+    axis.set_xlabel("third difference, p95 [mrad per tick$^3$]")
     axis.legend(fontsize=7)
     axis.grid(axis="x", alpha=0.3)
 
@@ -90,5 +88,5 @@ def _draw_reaction(axis: Any, rows: Sequence[Mapping[str, Any]]) -> None:
     axis.set_yticks(range(len(rows)), [f"{row['way']}, {len(row['reactions_s'])} of {row['moved']}" for row in rows])
     axis.invert_yaxis()
     axis.set_xlim(left=0)
-    axis.set_xlabel("time until the commanded hand turns to the moved object [ms]; bar: median")
+    axis.set_xlabel("hand turned after [ms]; bar: median")
     axis.grid(axis="x", alpha=0.3)
