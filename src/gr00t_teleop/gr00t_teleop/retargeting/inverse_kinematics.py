@@ -29,6 +29,7 @@ _LOOK_M = 0.15  # pairs further apart cannot meet within the time the rows look 
 _MAX_ROWS = 24
 _CLOSING_RATE_HZ = 10.0  # a gap closes by at most this share of itself per second
 _ELBOW_UPPER_RAD = 0.0  # the URDF lets the elbow bend backwards, the arm does not
+_ELBOW_LOWER_RAD = -2.08  # it allows -2.27, but at -2.12 the wrist's hull meets the upper arm and the arm is stuck
 _LIMIT_MARGIN_RAD = 0.005
 # A radian of the wrist weighs like 0.2 m: the hand is about that long, so its tips matter as much as its root.
 _ROTATION_WEIGHT = 0.2**2
@@ -68,6 +69,7 @@ class InverseKinematics:
         for index, joint in enumerate(joints):
             if "elbow" in joint.name:
                 self._limits.upper[index] = min(self._limits.upper[index], _ELBOW_UPPER_RAD)
+                self._limits.lower[index] = max(self._limits.lower[index], _ELBOW_LOWER_RAD)
         self._use_waist = use_waist
         self._weights = np.full(len(joints), _POSTURE_WEIGHT)
         self._weights[self.columns["waist"]] = _WAIST_WEIGHT

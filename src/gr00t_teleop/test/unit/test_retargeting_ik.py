@@ -134,3 +134,16 @@ def test_a_robot_whose_hanging_hands_touch_its_thighs_can_leave_and_never_goes_d
 def test_positions_of_other_joints_are_refused() -> None:
     with pytest.raises(EmbodimentError, match="expected 17 positions"):
         made().reset(np.zeros(14))
+
+
+def test_a_hand_pulled_to_the_shoulder_bends_no_elbow_so_far_that_the_wrist_meets_the_upper_arm() -> None:
+    solver = made()
+    goals = {
+        side: WristTarget(Pose(pose.position + [-0.3, 0.0, 0.2], pose.rotation))
+        for side in SIDES
+        for pose in [solver.wrist(side)]
+    }
+    elbows = [solver.names.index(f"{side}_elbow_pitch_joint") for side in SIDES]
+    path = np.array([solver.step(goals)[elbows] for _ in range(360)])
+    assert path.min() > -2.1  # MuJoCo finds their hulls in contact from 2.12 rad on
+    assert path.min() < -2.0
