@@ -212,4 +212,4 @@ def test_settings_that_make_no_sense_are_refused_with_the_choices():
     with pytest.raises(ConfigError, match="choose one of: float32, bfloat16, float16"):
         PlannerConfig(token_dtype="int8")
     with pytest.raises(ConfigError, match="openvino, torch"):
-        PlannerConfig(engine="onnx")
+        PlannerConfig(engine="tensorrt")

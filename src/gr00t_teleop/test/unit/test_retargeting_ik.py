@@ -138,11 +138,9 @@ def test_positions_of_other_joints_are_refused() -> None:
 
 def test_a_hand_pulled_to_the_shoulder_bends_no_elbow_so_far_that_the_wrist_meets_the_upper_arm() -> None:
     solver = made()
-    goals = {
-        side: WristTarget(Pose(pose.position + [-0.3, 0.0, 0.2], pose.rotation))
-        for side in SIDES
-        for pose in [solver.wrist(side)]
-    }
+    back = np.array([-0.3, 0.0, 0.2])
+    rest = {side: solver.wrist(side) for side in SIDES}
+    goals = {side: WristTarget(Pose(pose.position + back, pose.rotation)) for side, pose in rest.items()}
     elbows = [solver.names.index(f"{side}_elbow_pitch_joint") for side in SIDES]
     path = np.array([solver.step(goals)[elbows] for _ in range(360)])
     assert path.min() > -2.1  # MuJoCo finds their hulls in contact from 2.12 rad on
