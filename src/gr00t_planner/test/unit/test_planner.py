@@ -211,5 +211,5 @@ def test_a_sentence_said_before_activation_is_in_force_after_it():
 def test_settings_that_make_no_sense_are_refused_with_the_choices():
     with pytest.raises(ConfigError, match="choose one of: float32, bfloat16, float16"):
         PlannerConfig(token_dtype="int8")
-    with pytest.raises(ConfigError, match="openvino, torch"):
+    with pytest.raises(ConfigError, match="openvino, onnx, torch"):
         PlannerConfig(engine="tensorrt")
