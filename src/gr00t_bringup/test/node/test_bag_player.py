@@ -198,7 +198,9 @@ def test_ctrl_c_ends_a_loop_at_once_with_its_figures_and_others_on_the_topic_are
     other = peers.create_publisher(String, "mode", qos.LATCHED)
     heard: list[str] = []
     peers.create_subscription(JointState, "joint_states", lambda m: heard.append(m.position[0]), qos.SENSOR)
-    command, said = [*PLAY, str(bag), "--loop", "--rate", "3"], tmp_path / "stderr.txt"
+    # What a shell without job control starts in the background is deaf to Ctrl-C, and hands that down.
+    command = ["env", "--default-signal=INT", *PLAY, str(bag), "--loop", "--rate", "3"]
+    said = tmp_path / "stderr.txt"
     with (
         spinning(context, peers),
         said.open("w") as stderr,

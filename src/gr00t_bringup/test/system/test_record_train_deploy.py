@@ -76,3 +76,12 @@ def test_its_chunks_are_compared_with_what_the_person_did(place: Path, dataset: 
     assert main(words.split()) == 0
     groups = json.loads((place / "open_loop" / "open_loop.json").read_text())["groups"]
     assert {"left_arm", "right_arm", "left_hand", "right_hand"} <= set(groups)
+
+
+def test_it_is_judged_by_the_bags_themselves(place: Path, scenes: list[dict], checkpoint: Path) -> None:
+    number = next(number for number, scene in enumerate(scenes, start=1) if scene["solved"])
+    bag = place / "episodes" / f"episode_{number:04d}"
+    main(f"eval --bag {bag} --checkpoint {checkpoint} --out {place}/by_bag --no-film".split())
+    found = json.loads((place / "by_bag" / "evaluation.json").read_text())
+    assert found["verdicts"], "a checkpoint of two training steps is not fit, and this says how"
+    assert "What was played" in (place / "by_bag" / "report.html").read_text()

@@ -85,7 +85,7 @@ def test_an_unknown_suite_names_the_known_ones():
 
 
 def test_an_unknown_precision_names_the_known_ones_before_anything_starts():
-    with pytest.raises(ConfigError, match="precision 'float32' is unknown; choose one of: int8, fp32"):
+    with pytest.raises(ConfigError, match="precision 'float32' is unknown; choose one of: int8, bf16, fp32"):
         EvalConfig(precision="float32")
 
 

@@ -76,7 +76,7 @@ def test_a_clutch_that_was_held_at_the_start_or_over_a_gap_does_not_drive(tmp_pa
 
 
 def test_a_folder_that_is_no_bag_and_a_bag_without_a_person_are_named(tmp_path):
-    with pytest.raises(ConfigError, match="is not a bag"):
+    with pytest.raises(ConfigError, match="there is no bag"):
         Replay(tmp_path / "nothing", time.time_ns).start(print)
     folder = write(tmp_path / "bag", [], "/joint_states")
     with pytest.raises(ConfigError, match="0 topics operator_state, expected one; it has: /joint_states"):
