@@ -29,10 +29,11 @@ from gr00t_safety.checks import Refusal
 from gr00t_safety.config import SOURCES, GateConfig
 from gr00t_safety.gate import Gate, GateReport
 from gr00t_safety.ladder import State
+from gr00t_safety.publisher_count import PublisherCount
 from gr00t_safety.ros.conversion import CommandReader, report_to_message, report_to_statuses
 from gr00t_safety.ros.services import GateServices
 
-_STATE_PERIOD_S, _WATCH_PERIOD_S, _WARN_PERIOD_S = 0.5, 0.1, 1.0
+_STATE_PERIOD_S, _WATCH_PERIOD_S, _WARN_PERIOD_S, _RECOUNT_PERIOD_S = 0.5, 0.1, 1.0, 1.0
 
 
 class CommandGateNode(SuiteNode[GateConfig]):
@@ -61,6 +62,7 @@ class CommandGateNode(SuiteNode[GateConfig]):
         self._robot = self.keep_publisher(JointTrajectory, "joint_trajectory", qos.COMMAND)
         self._state = self.keep_publisher(GateState, "command_gate/state", qos.LATCHED)
         self.keep_subscription(JointState, "joint_states", self._on_joint_state, qos.SENSOR)
+        self._commanders = {source: PublisherCount() for source in SOURCES}
         for source in SOURCES:
             self._listen_to(source, CommandReader(embodiment))
         self.keep(GateServices.destroy, GateServices(self, self._gate, self._lock, self._tell_state))
@@ -68,6 +70,7 @@ class CommandGateNode(SuiteNode[GateConfig]):
             (_STATE_PERIOD_S, self._tell_state),
             (PERIOD_S, self._tell_diagnostics),
             (_WATCH_PERIOD_S, self._watch_loop),
+            (_RECOUNT_PERIOD_S, self._recount),
         ):
             self.keep_timer(period_s, callback)
         if settings.process_priority > 0:
@@ -156,8 +159,16 @@ class CommandGateNode(SuiteNode[GateConfig]):
 
     def _on_matched(self, source: str, status: Any) -> None:
         if self._gate is not None:  # an event may still come after cleanup
+            self._commanders[source].event(status.current_count)
             with self._lock:
                 self._gate.publishers(source, status.current_count)
+
+    def _recount(self) -> None:
+        for source, publishers in self._commanders.items():
+            if publishers.graph(self.count_publishers(f"{source}/joint_trajectory")):
+                self.get_logger().warning(f"'{source}': a publisher left without a word; {publishers.count} now")
+                with self._lock:
+                    self.gate.publishers(source, publishers.count)
 
     def _lower_speed(self, changes: list[Parameter]) -> SetParametersResult:
         try:

@@ -21,6 +21,13 @@ class OperatorConfig:
     device: str = setting("webxr", f"what the person holds or wears: {', '.join(DEVICES)}")
     max_age_s: float = setting(0.15, "age from which a sample is not published", "s", 0.02, 1.0)
     restart_s: float = setting(1.0, "how long a broken device rests before it is started again", "s", 0.1, 60.0)
+    process_priority: int = setting(
+        5,
+        "SCHED_FIFO priority of the process where allowed, below all loops: samples pass other programs; 0: none",
+        "",
+        0,
+        40,
+    )
     host: str = setting(
         "127.0.0.1", "webxr, xsens: address to listen on; '0.0.0.0' opens it to the network, which a headset needs"
     )

@@ -53,3 +53,8 @@ class RetargeterConfig(LoopSettings):
             raise ConfigError(
                 f"operator_hold_s {self.operator_hold_s} must not be above operator_disengage_s {self.operator_disengage_s}"
             )
+
+    @property
+    def process_priority(self) -> int:
+        """SCHED_FIFO priority of all threads but the loop: a loop waits for what holds the interpreter; 0: none."""
+        return max(self.thread_priority - 10, 0)

@@ -12,6 +12,7 @@ from gr00t_policy.ros import qos
 from gr00t_policy.ros.diagnostics import PERIOD_S, Diagnostics, Level, Status
 from gr00t_policy.ros.lifecycle import SuiteNode, run
 from gr00t_policy.runtime.latency import RateMeter
+from gr00t_policy.runtime.process_priority import lower_all_threads, raise_all_threads
 from gr00t_teleop.devices.catalogue import Surroundings, make_device
 from gr00t_teleop.devices.config import OperatorConfig
 from gr00t_teleop.devices.device import Device
@@ -31,11 +32,11 @@ class OperatorNode(SuiteNode[OperatorConfig]):
         self._device: Device | None = None
         self._supervisor: Supervisor | None = None
         self._rate = RateMeter()
-        self._silence = ""
+        self._silence, self._priority = "", 0
         self._diagnostics = Diagnostics(self)
 
     def configure(self, settings: OperatorConfig) -> None:
-        log = self.get_logger()
+        log, self._priority = self.get_logger(), settings.process_priority
         data_folder = Path.home() / ".local" / "share" / "gr00t"
         given = Surroundings(lambda: self.now_ns, log.info, data_folder, TopicInbox(self, lambda: self.now_ns))
         self._device = make_device(settings, given)
@@ -47,11 +48,15 @@ class OperatorNode(SuiteNode[OperatorConfig]):
     def activate(self) -> None:
         assert self._supervisor is not None, "configured first"
         self._rate, self._silence = RateMeter(), ""
+        if self._priority > 0:
+            raise_all_threads(self._priority)  # the device's thread inherits it
         self._supervisor.start(self._publish)
 
     def deactivate(self) -> None:
         if self._supervisor is not None:
             self._supervisor.stop()
+            if self._priority > 0:
+                lower_all_threads()
 
     def cleanup(self) -> None:
         self._device = self._supervisor = None

@@ -26,6 +26,7 @@ from gr00t_policy.ros.messages import (
     ns_from_stamp,
 )
 from gr00t_policy.runtime.pacing import PacedLoop
+from gr00t_policy.runtime.process_priority import lower_all_threads, raise_all_threads
 from gr00t_policy.runtime.quiet_process import QuietProcess
 from gr00t_teleop.operator_message import state_from_message
 from gr00t_teleop.retargeting.config import RetargeterConfig
@@ -86,12 +87,16 @@ class RetargeterNode(SuiteNode[RetargeterConfig]):
             phase_ns=_PHASE_NS,
         )
         self._process.begin(lock_memory=config.lock_memory)
+        if config.process_priority > 0:
+            raise_all_threads(config.process_priority)
         self._loop.start()
 
     def deactivate(self) -> None:
         if self._loop is not None:
             self._loop.stop()
             self._loop = None
+            if self.retargeter.config.process_priority > 0:
+                lower_all_threads()
         self._process.end()
         if self._made is not None:
             with self._lock:
