@@ -9,16 +9,14 @@ import asyncio
 import contextlib
 import json
 import signal
-import ssl
 import sys
 import time
 from pathlib import Path
 
-import aiohttp
 import numpy as np
 from numpy.typing import NDArray
 
-from gr00t_policy.core.errors import ConfigError
+from gr00t_teleop.devices.webxr_client import WebXrClient
 from gr00t_teleop.devices.webxr_frame import FORMAT, FRAME_FLOATS, HEADER
 
 RATE_HZ = 90.0  # of a Quest 3's hands, and of most displays
@@ -39,17 +37,10 @@ def frame(at_s: float, sequence: int, *, clutch: bool) -> bytes:
 
 
 async def stream(address: str, code: str, certificate: Path, ending: asyncio.Event) -> list[int]:
-    """Send until ``ending``; when each frame was taken [ns]. Raises ConfigError when the page refuses the headset."""
-    tls = ssl.create_default_context(cafile=str(certificate))
+    """Send until ``ending``; when each frame was taken [ns]. Raises HeadsetRefusedError when the page refuses the headset."""
     taken_ns: list[int] = []
-    async with (
-        aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=tls)) as client,
-        client.ws_connect(f"{address}/connection", headers={"Origin": address}) as socket,
-    ):
-        await socket.send_str(json.dumps({"type": "hello", "protocol": FORMAT, "code": code}))
-        answer = await socket.receive_json(timeout=5.0)
-        if answer["type"] != "accepted":
-            raise ConfigError(f"the operator's page refused the headset: {answer}")
+    async with WebXrClient(address, code, certificate) as client:
+        client.accepted()
         began_s, began_ns = time.monotonic(), time.time_ns()
         while not ending.is_set():
             due_s = began_s + len(taken_ns) / RATE_HZ
@@ -57,7 +48,7 @@ async def stream(address: str, code: str, certificate: Path, ending: asyncio.Eve
             at_s = time.monotonic() - began_s
             taken_ns.append(began_ns + round(at_s * 1e9))
             with contextlib.suppress(ConnectionError):  # the page ends before the headset
-                await socket.send_bytes(frame(at_s, len(taken_ns), clutch=at_s > _OPEN_S))
+                await client.send(frame(at_s, len(taken_ns), clutch=at_s > _OPEN_S))
     return taken_ns
 
 
