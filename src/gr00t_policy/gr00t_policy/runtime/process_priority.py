@@ -2,25 +2,43 @@
 """The scheduling of all threads of this process, so that none of them is preempted while the control thread waits for it.
 
 A real-time thread that needs the interpreter lock or a worker of the inference engine waits for their ordinary priority.
+
+Fast DDS' asynchronous senders (resends, rest of large messages) are the exception. While another thread holds a writer's
+lock they ask for it again and again without sleeping; with real-time priority, one of them for each core keeps a holder
+of the same or a lower priority from ever running (seen: two senders, two cores, the machine at a standstill). So they
+stay ordinary, where the kernel gives everybody a turn.
 """
 
 import logging
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 _log = logging.getLogger(__name__)
+_SPINS = "dds.asyn"  # how the names of Fast DDS' asynchronous senders begin
 
 
 def raise_all_threads(priority: int) -> bool:
-    """SCHED_FIFO for every ordinary thread that exists now; threads made by them later inherit it. False without the right."""
-    return _set_all(os.SCHED_OTHER, os.SCHED_FIFO, priority)
+    """SCHED_FIFO for every ordinary thread that exists now; threads made by them later inherit it. False without the right.
+
+    Fast DDS' asynchronous senders become ordinary, whatever they are: one that was made since then inherited it.
+    """
+    try:
+        for number in _threads():
+            _raise(number, priority)
+    except PermissionError as error:
+        _log.warning(
+            "the process keeps its priority (%s): grant rtprio %d in limits.conf or run as root", error, priority
+        )
+        return False
+    return True
 
 
-def lower_all_threads() -> bool:
+def lower_all_threads() -> None:
     """Ordinary scheduling for every real-time thread: the inverse of ``raise_all_threads``."""
-    return _set_all(os.SCHED_FIFO, os.SCHED_OTHER, 0)
+    for number in _threads():
+        _set(number, os.SCHED_FIFO, os.SCHED_OTHER, 0)
 
 
 @contextmanager
@@ -35,17 +53,19 @@ def raised(priority: int) -> Iterator[None]:
             lower_all_threads()
 
 
-def _set_all(old: int, new: int, priority: int) -> bool:
-    for thread in Path("/proc/self/task").iterdir():
-        number = int(thread.name)
-        try:
-            if os.sched_getscheduler(number) == old:
-                os.sched_setscheduler(number, new, os.sched_param(priority))
-        except ProcessLookupError:
-            continue  # it ended meanwhile
-        except PermissionError as error:
-            _log.warning(
-                "the process keeps its priority (%s): grant rtprio %d in limits.conf or run as root", error, priority
-            )
-            return False
-    return True
+def _threads() -> list[int]:
+    return [int(thread.name) for thread in Path("/proc/self/task").iterdir()]
+
+
+def _raise(number: int, priority: int) -> None:
+    with suppress(FileNotFoundError, ProcessLookupError):  # it ended meanwhile
+        if Path(f"/proc/self/task/{number}/comm").read_text().startswith(_SPINS):
+            _set(number, os.SCHED_FIFO, os.SCHED_OTHER, 0)
+        else:
+            _set(number, os.SCHED_OTHER, os.SCHED_FIFO, priority)
+
+
+def _set(number: int, old: int, new: int, priority: int) -> None:
+    with suppress(ProcessLookupError):  # it ended meanwhile
+        if os.sched_getscheduler(number) == old:
+            os.sched_setscheduler(number, new, os.sched_param(priority))

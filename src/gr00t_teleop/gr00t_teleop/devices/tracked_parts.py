@@ -83,7 +83,7 @@ class TrackedParts:
 
     def _moment(self) -> Moment:
         newest_ns = max(self._tracks[part].stamp_ns for part in self._new if part in _WRISTS)
-        self._last_ns = max(newest_ns, self._last_ns)
+        self._last_ns = max(newest_ns, self._last_ns + 1)  # of two wrists at one time that came apart, too
         self._new.clear()
         poses = {
             part: track.pose if abs(self._last_ns - track.stamp_ns) <= _TOGETHER_NS else untracked()
