@@ -38,8 +38,8 @@ class FakeTrackers:
         self.broken: set[str] = set()
         self.frames: dict[str, str] = {}
         self.pressed: bool | None = False
-        self.holds_back = False
-        self._held: list[tuple[Any, Any]] = []
+        self.delay_s = 0.0
+        self._under_way: list[tuple[float, Any, Any]] = []
         best_effort = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
         self._poses = {topic: self.node.create_publisher(PoseStamped, topic, best_effort) for topic in SIDES}
         self._pedal = self.node.create_publisher(Bool, "clutch", 10)
@@ -76,9 +76,10 @@ class FakeTrackers:
             self._ending.wait(max(0.0, due - time.monotonic()))
 
     def _send(self, publisher: Any, message: PoseStamped) -> None:
-        self._held.append((publisher, message))
-        while self._held and not self.holds_back:
-            sender, oldest = self._held.pop(0)
+        now = time.monotonic()
+        self._under_way.append((now, publisher, message))
+        while self._under_way and self._under_way[0][0] <= now - self.delay_s:
+            _, sender, oldest = self._under_way.pop(0)
             sender.publish(oldest)
 
     def _message(self, topic: str, now: float) -> PoseStamped:

@@ -105,12 +105,14 @@ def test_when_all_trackers_were_silent_the_clutch_must_open_before_it_counts(dri
 
 def test_poses_that_a_network_held_up_are_not_delivered_late(driven):
     driven.until(lambda state: tracked(state.left_wrist))
-    driven.peer.holds_back = True
-    time.sleep(0.6)
     before = driven.device.counters()["late"]
-    driven.peer.holds_back = False
+    driven.peer.delay_s = 0.4
+    assert wait_until(lambda: driven.device.counters()["late"] > before + 10)
+    count = len(driven.scene.heard)
+    time.sleep(0.2)
+    assert len(driven.scene.heard) == count, "what is late is not published"
+    driven.peer.delay_s = 0.0
     driven.newest()
-    assert driven.device.counters()["late"] > before
     stamps = np.array([state_from_message(message).stamp_ns for message in driven.scene.heard])
     assert (np.diff(stamps) > 0).all()
 
