@@ -24,8 +24,8 @@ from gr00t_policy.ros.messages import JointOrder, command_from_message, ns_from_
 from gr00t_policy.runtime.pacing import PacedLoop
 from gr00t_safety.ladder import State
 from gr00t_safety.testing import rig
+from gr00t_teleop.operator_wire import state_to_cdr
 from gr00t_teleop.retargeting.pose import Pose
-from gr00t_teleop.ros.operator_conversion import state_to_message
 from gr00t_teleop.testing import RobotShapedHand, WildMotion, quaternion
 from gr00t_teleop.types import OperatorState
 
@@ -67,7 +67,7 @@ class Person:
             left_hand=self._hands["left"].keypoints(bend, 1.0, poses["left"]),
             right_hand=self._hands["right"].keypoints(bend, 1.0, poses["right"]),
         )
-        self._publisher.publish(state_to_message(state))
+        self._publisher.publish(state_to_cdr(state))
 
 
 class Scene:

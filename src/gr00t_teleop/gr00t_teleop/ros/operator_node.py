@@ -17,7 +17,7 @@ from gr00t_teleop.devices.catalogue import Surroundings, make_device
 from gr00t_teleop.devices.config import OperatorConfig
 from gr00t_teleop.devices.device import Device
 from gr00t_teleop.devices.supervisor import Supervisor
-from gr00t_teleop.ros.operator_conversion import state_to_message
+from gr00t_teleop.operator_wire import state_to_cdr
 from gr00t_teleop.ros.topic_inbox import TopicInbox
 from gr00t_teleop.types import OperatorState
 
@@ -63,7 +63,7 @@ class OperatorNode(SuiteNode[OperatorConfig]):
 
     def _publish(self, state: OperatorState) -> None:
         """In the device's thread."""
-        self._publisher.publish(state_to_message(state))
+        self._publisher.publish(state_to_cdr(state))
         self._rate.add(time.monotonic_ns())
 
     def _watch(self) -> None:

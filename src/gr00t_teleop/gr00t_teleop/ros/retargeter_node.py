@@ -28,7 +28,7 @@ from gr00t_policy.ros.messages import (
 from gr00t_policy.runtime.pacing import PacedLoop
 from gr00t_policy.runtime.process_priority import lower_all_threads, raise_all_threads
 from gr00t_policy.runtime.quiet_process import QuietProcess
-from gr00t_teleop.operator_message import state_from_message
+from gr00t_teleop.operator_wire import state_from_cdr
 from gr00t_teleop.retargeting.config import RetargeterConfig
 from gr00t_teleop.retargeting.retargeter import Retargeter
 from gr00t_teleop.ros.retargeter_report import gate_trouble, report_to_message, report_to_statuses
@@ -63,7 +63,7 @@ class RetargeterNode(SuiteNode[RetargeterConfig]):
         self._order = JointOrder([embodiment.joint(name) for name in self._made.names])
         self._commands = self.keep_publisher(JointTrajectory, "teleop/joint_trajectory", qos.COMMAND)
         self._state = self.keep_publisher(TeleopState, "teleop/state", qos.LATCHED)
-        self.keep_subscription(OperatorStateMsg, "operator_state", self._on_operator, qos.SENSOR)
+        self.keep_subscription(OperatorStateMsg, "operator_state", self._on_operator, qos.SENSOR, raw=True)
         self.keep_subscription(JointState, "joint_states", self._on_joint_state, qos.SENSOR)
         self.keep_subscription(GateState, "command_gate/state", self._on_gate, qos.LATCHED)
         self.keep_subscription(JointTrajectory, "joint_trajectory", self._on_given, qos.COMMAND, raw=True)
@@ -119,10 +119,10 @@ class RetargeterNode(SuiteNode[RetargeterConfig]):
         if self._is_news(news):
             self._tell_state()
 
-    def _on_operator(self, message: OperatorStateMsg) -> None:
+    def _on_operator(self, data: bytes) -> None:
         now_ns = time.monotonic_ns()
         try:
-            state = state_from_message(message)
+            state = state_from_cdr(data)
         except MessageError as error:
             with self._lock:
                 self.retargeter.samples.rejected += 1

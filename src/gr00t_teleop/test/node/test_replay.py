@@ -8,13 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from made_people import sample
-from rclpy.serialization import serialize_message
 
 from gr00t_policy.core.errors import ConfigError
 from gr00t_policy.data.bag import BagMessage, BagTopic, BagWriter
 from gr00t_policy.data.message_definitions import message_definition
 from gr00t_teleop.devices.replay import Replay
-from gr00t_teleop.ros.operator_conversion import state_to_message
+from gr00t_teleop.operator_wire import state_to_cdr
 from gr00t_teleop.types import OperatorState, tracked, untracked
 
 _TYPE = "gr00t_msgs/msg/OperatorState"
@@ -38,7 +37,7 @@ def write(folder: Path, states, topic: str = "/operator_state") -> Path:
         bag.add_topic(BagTopic(topic, _TYPE, message_definition(_TYPE, shares)))
         for state in states:
             log_ns = state.stamp_ns + _AGE_NS
-            cdr = serialize_message(state_to_message(state))
+            cdr = state_to_cdr(state)
             bag.write(BagMessage(topic, cdr, log_ns, state.stamp_ns, state.sequence))
     return folder
 
