@@ -35,14 +35,15 @@ class TokenPlan:
     """Messages of all kinds in turn, each ``messages`` times. warm_up: so many turns before, which are not counted.
 
     loaded: sender and receiver do beside it what planner and controller do. realtime: their threads have the priorities of
-    planner and controller, where that is allowed.
+    planner and controller, where that is allowed. rate_hz: not quite the planner's 10 Hz, of which the controller's 120 Hz are
+    a multiple: so messages come at all phases of a control period, not in each run at another one.
     """
 
     kinds: tuple[MessageKind, ...]
     messages: int
     loaded: bool
     realtime: bool
-    rate_hz: float = 10.0
+    rate_hz: float = 9.97
     warm_up: int = 3
 
     def kind(self, sequence: int) -> MessageKind:
