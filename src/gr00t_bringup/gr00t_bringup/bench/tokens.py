@@ -151,7 +151,7 @@ def _print(runs: list[TokenRun]) -> None:
     console.print(f"{machine.cpu}, {machine.cores} cores; milliseconds, of each step the median")
     for each in runs:
         table = Table(title=f"{each.transport}, load {each.load}", title_justify="left")
-        for column in ("tokens", "MB", "lost", "write", "way", "read", "hand over", "to head", "p95", "p99"):
+        for column in ("tokens", "MB", "lost", "write", "way", "read", "taken", "head", "p95", "p99"):
             table.add_column(column, justify="right", no_wrap=column == "tokens")
         for row in each.figures:
             steps = (row.write_ms, row.way_ms, row.read_ms, row.hand_over_ms, row.to_head_ms)
