@@ -114,7 +114,7 @@ def _measure(plan: TokenPlan, transport: str, load: str, logs: Path) -> TokenRun
             before, began_s = cpu_seconds(), time.monotonic()
             words[1] = str(folder / "sender.json")
             processes.start("sender", _program("token_sender", *words[:2]), environment, essential=False)
-            _wait_for(folder / "sender.json", processes, "sender", _START_S + plan.total / plan.rate_hz)
+            _wait_for(folder / "sender.json", processes, "sender", _START_S + plan.total / plan.rate_hz, ("receiver",))
             elapsed_s, after, pids = time.monotonic() - began_s, cpu_seconds(), processes.pids
             processes.kill("receiver", signal.SIGINT)
             _wait_for(folder / "receiver.json", processes, "receiver", _CLOSE_S)
@@ -134,12 +134,16 @@ def _program(module: str, *words: str) -> list[str]:
     return [sys.executable, "-m", f"gr00t_bringup.ros.{module}", *words, "--ros-args", "-r", f"__ns:=/{_NAMESPACE}"]
 
 
-def _wait_for(file: Path, processes: ProcessGroup, name: str, timeout_s: float) -> None:
-    """Until this process has written its times."""
+def _wait_for(file: Path, processes: ProcessGroup, name: str, timeout_s: float, needed: tuple[str, ...] = ()) -> None:
+    """Until the process ``name`` has written its times. Raises Gr00tError when it, or one it needs, ended or it is late."""
     deadline_s = time.monotonic() + timeout_s
     while not file.is_file():
-        if name not in processes.alive or time.monotonic() > deadline_s:
-            raise Gr00tError(f"the {name} did not say when its messages went:\n{processes.log_tail(name)}")
+        ended = [each for each in (*needed, name) if each not in processes.alive]
+        if (ended or time.monotonic() > deadline_s) and not file.is_file():
+            guilty = ended[0] if ended else name
+            raise Gr00tError(
+                f"the {guilty} did not say when messages went; its log ends:\n{processes.log_tail(guilty)}"
+            )
         time.sleep(_PERIOD_S)
 
 

@@ -11,8 +11,10 @@ from gr00t_bringup.bench.token_figures import token_figures, token_goal
 from gr00t_bringup.bench.token_plan import MessageKind, Times, TokenPlan, kind_of
 from gr00t_bringup.bench.token_transports import TRANSPORTS, transport_environment
 from gr00t_bringup.bench.tokens import TokenBenchConfig
+from gr00t_bringup.bench.tokens import _wait_for as wait_for
+from gr00t_bringup.processes import ProcessGroup
 from gr00t_planner.config import TOKEN_TYPES
-from gr00t_policy.core.errors import ConfigError
+from gr00t_policy.core.errors import ConfigError, Gr00tError
 from gr00t_policy.core.wire import WireType, tokens_to_bytes
 
 MS = 1_000_000
@@ -103,3 +105,13 @@ def test_what_cannot_be_measured_is_refused_with_what_can(tmp_path: Path) -> Non
         TokenBenchConfig(sizes_mb=(0.0,))
     with pytest.raises(ConfigError, match="messages must be at least 1"):
         TokenBenchConfig(messages=0)
+
+
+def test_a_process_that_ends_without_its_times_is_named_with_what_it_said(tmp_path: Path) -> None:
+    with ProcessGroup(tmp_path) as processes:
+        processes.start("sender", ["sleep", "60"])
+        processes.start("receiver", ["sh", "-c", "echo there is no checkpoint; exit 1"])
+        with pytest.raises(Gr00tError, match=r"the receiver did not say(.|\n)*there is no checkpoint"):
+            wait_for(tmp_path / "sender.json", processes, "sender", 30.0, ("receiver",))
+        with pytest.raises(Gr00tError, match="the sender did not say"):
+            wait_for(tmp_path / "sender.json", processes, "sender", 0.2)
