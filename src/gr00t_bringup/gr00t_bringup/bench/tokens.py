@@ -86,7 +86,8 @@ def run(config: TokenBenchConfig) -> int:
     runs = []
     for transport, load in product(config.transports, config.loads):
         plan = TokenPlan(kinds, config.messages, load == "busy", config.realtime)
-        print(f"{transport}, load {load}: {plan.total / plan.rate_hz:.0f} s ...", flush=True)
+        seconds = plan.total / plan.rate_hz
+        print(f"{transport} ({TRANSPORTS[transport]}), load {load} ({LOADS[load]}): {seconds:.0f} s ...", flush=True)
         runs.append(_measure(plan, transport, load, config.out / "logs" / f"{transport}_{load}"))
     result: dict[str, Any] = {
         "runs": [asdict(each) for each in runs],
