@@ -155,6 +155,12 @@ VERBS = (
         "how fast samples of a mixture are read, per core, and in how much memory",
     ),
     Verb(
+        ("bench", "tokens"),
+        "gr00t_bringup.bench.tokens",
+        "TokenBenchConfig",
+        "how long tokens take from planner to head: by size, number format, transport, load",
+    ),
+    Verb(
         ("bench", "record"),
         "gr00t_bringup.bench.record",
         "RecordBenchConfig",

@@ -15,6 +15,7 @@ REALTIME_PRIORITY = 60  # the highest that a node of the suite asks for: the con
 _GB = 2**30
 _LEAST_MEMORY_GB, _LEAST_DISK_GB, _LITTLE_DISK_GB = 2.0, 0.5, 5.0
 _LEAST_SHARED_MB = 64
+_SOCKET_BYTES = 4_194_304  # what gr00t_policy/ros/loopback.xml asks for
 _GOVERNORS = "devices/system/cpu/cpu*/cpufreq/scaling_governor"
 _RT_FIX = (
     "as root: echo '@realtime - rtprio 60' >> /etc/security/limits.conf; usermod -aG realtime USER; log in again "
@@ -25,7 +26,16 @@ _CUDA = "import torch; print(torch.cuda.get_device_name(0) if torch.cuda.is_avai
 
 def computer_findings() -> list[Finding]:
     """All of them, in the order of reading."""
-    return [processor(), memory(), disk(Path.cwd()), graphics_card(), real_time(), *leftovers(), shared_memory_room()]
+    return [
+        processor(),
+        memory(),
+        disk(Path.cwd()),
+        graphics_card(),
+        real_time(),
+        *leftovers(),
+        shared_memory_room(),
+        *sockets(),
+    ]
 
 
 def processor(sys_folder: Path = Path("/sys")) -> Finding:
@@ -105,6 +115,19 @@ def leftovers(folder: Path = shared_memory.FOLDER) -> list[Finding]:
     return [
         warning("shared memory left", found, "fastdds shm clean (or delete /dev/shm/fastrtps_* while no node runs)")
     ]
+
+
+def sockets(proc: Path = Path("/proc")) -> list[Finding]:
+    """Room for what has come and was not read yet; nothing is said where it is not told, as in some containers."""
+    file = proc / "sys/net/core/rmem_max"
+    if not file.is_file():
+        return []
+    given = int(file.read_text())
+    found = f"a socket keeps up to {given / 1e6:.1f} MB"
+    if given >= _SOCKET_BYTES:
+        return [ok("socket buffers", found)]
+    found += ": most raw images of 640x480 are lost, tokens of over 0.5 MB come 10 ms late"
+    return [warning("socket buffers", found, f"sudo sysctl -w net.core.rmem_max={_SOCKET_BYTES}")]
 
 
 def _nvidia_cards() -> str:

@@ -10,13 +10,14 @@ import yaml
 
 from gr00t_bringup import shared_memory
 from gr00t_bringup.health.checkpoint import checkpoint_finding
-from gr00t_bringup.health.computer import computer_findings, disk, leftovers, memory, processor
+from gr00t_bringup.health.computer import computer_findings, disk, leftovers, memory, processor, sockets
 from gr00t_bringup.health.live_facts import LiveFacts, StreamFacts
 from gr00t_bringup.health.software import domain, packages
 from gr00t_bringup.health.streams import live_findings
 from gr00t_bringup.interface import camera_topic, topics
 from gr00t_bringup.nodes import DRY_RUN_TOPIC, shipped_checkpoint
 from gr00t_policy.core.embodiment import embodiment_to_dict, load_embodiment
+from gr00t_policy.ros import transport
 
 _ROBOT = load_embodiment("gr1")
 _CAMERA = camera_topic("ego_view")
@@ -65,6 +66,19 @@ def test_a_governor_that_saves_power_is_a_warning(tmp_path):
 def test_little_memory_is_a_warning(tmp_path, free_kb, level):
     (tmp_path / "meminfo").write_text(f"MemTotal: 16000000 kB\nMemAvailable: {free_kb} kB\n")
     assert memory(tmp_path).level == level
+
+
+@pytest.mark.parametrize(("given", "level"), [(212_992, "warning"), (4_194_304, "ok"), (16_777_216, "ok")])
+def test_sockets_that_cannot_keep_what_the_nodes_ask_for_are_a_warning_with_the_line_that_helps(tmp_path, given, level):
+    assert sockets(tmp_path) == [], "a container may not be told"
+    file = tmp_path / "sys/net/core/rmem_max"
+    file.parent.mkdir(parents=True)
+    file.write_text(f"{given}\n")
+    (finding,) = sockets(tmp_path)
+    assert finding.level == level
+    assert (level == "ok") == (finding.fix == "")
+    asked = Path(transport.__file__).with_name("loopback.xml").read_text()
+    assert f"<receiveBufferSize>{4_194_304}<" in asked and (level == "ok" or str(4_194_304) in finding.fix)
 
 
 def test_the_disk_of_the_results_is_measured(tmp_path):

@@ -29,40 +29,47 @@ _STORED: dict[WireType, np.dtype[Any]] = {
     WireType.BFLOAT16: np.dtype("<u2"),
     WireType.FLOAT16: np.dtype("<f2"),
 }
+# What still rounds to a finite number: half a step beyond the largest of the type is a tie, and ties go to infinity there.
+_LARGEST: dict[WireType, np.float32] = {
+    WireType.FLOAT32: np.finfo(np.float32).max,
+    WireType.BFLOAT16: np.uint32(0x7F7F7FFF).view(np.float32),
+    WireType.FLOAT16: np.nextafter(np.float32(65520.0), np.float32(0.0)),
+}
 
 
 def to_bfloat16(values: NDArray[np.float32]) -> NDArray[np.uint16]:
     """Bits of the nearest bfloat16, ties to even; too large becomes infinity, NaN stays NaN."""
-    bits = np.ascontiguousarray(values, np.float32).view(np.uint32)
-    odd = (bits >> np.uint32(16)) & np.uint32(1)
-    rounded = (bits + (np.uint32(0x7FFF) + odd)) >> np.uint32(16)
-    quiet = (bits >> np.uint32(16)) | np.uint32(
-        0x0040
-    )  # a NaN whose payload is in the lower half must not become infinity
-    return np.where(np.isnan(values), quiet, rounded).astype(np.uint16)
+    stored = _nearest_bfloat16(values)
+    odd_ones = np.isnan(values)
+    if odd_ones.any():  # a NaN whose payload is in the lower half must not become infinity
+        stored[odd_ones] = (values[odd_ones].view(np.uint32) >> np.uint32(16)) | np.uint32(0x0040)
+    return stored
 
 
 def from_bfloat16(bits: NDArray[np.uint16]) -> NDArray[np.float32]:
     """Exact values of bfloat16 bits."""
-    return (bits.astype(np.uint32) << np.uint32(16)).view(np.float32)
+    wide = bits.astype(np.uint32)
+    wide <<= np.uint32(16)
+    return wide.view(np.float32)
 
 
-def tokens_to_bytes(features: NDArray[np.float32], dtype: int) -> bytes:
-    """Features (S, D) float32 as bytes. Raises MessageError on NaN, infinity, or values float16 cannot hold."""
+def tokens_to_buffer(features: NDArray[np.float32], dtype: int) -> NDArray[np.uint8]:
+    """Bytes of features (S, D) float32, for a reader: of contiguous float32 on a little-endian machine the array itself, not a
+    copy. Raises MessageError on NaN, infinity, or values that the type cannot hold."""
     kind = _wire_type(dtype)
     if features.ndim != 2 or features.dtype != np.float32:
         raise MessageError(f"tokens: expected (S, D) float32, got {features.shape} {features.dtype}")
-    stored: NDArray[Any]
-    if kind is WireType.BFLOAT16:
-        stored = to_bfloat16(features)
-        decoded = from_bfloat16(stored)
-    else:
-        with np.errstate(over="ignore"):
-            decoded = stored = features.astype(_STORED[kind])
-    if not np.isfinite(decoded).all():
+    largest = _LARGEST[kind]
+    if not (features.min(initial=0.0) >= -largest and features.max(initial=0.0) <= largest):  # NaN is neither
         cause = f"too large for {kind.name}" if np.isfinite(features).all() else "not finite"
         raise MessageError(f"tokens hold values that are {cause}; they must not be sent")
-    return stored.astype(_STORED[kind], copy=False).tobytes()
+    numbers = _nearest_bfloat16(features) if kind is WireType.BFLOAT16 else features
+    return np.ascontiguousarray(numbers, _STORED[kind]).view(np.uint8).reshape(-1)
+
+
+def tokens_to_bytes(features: NDArray[np.float32], dtype: int) -> bytes:
+    """``tokens_to_buffer`` as bytes of their own."""
+    return tokens_to_buffer(features, dtype).tobytes()
 
 
 def tokens_from_bytes(data: Buffer, dtype: int, shape: Sequence[int]) -> NDArray[np.float32]:
@@ -94,6 +101,17 @@ def mask_from_bytes(data: Buffer, tokens: int) -> NDArray[np.bool_]:
     if values.max(initial=0) != 1:
         raise MessageError("attention mask: bytes must be 0 or 1 with at least one real token")
     return values.astype(np.bool_)
+
+
+def _nearest_bfloat16(values: NDArray[np.float32]) -> NDArray[np.uint16]:
+    """Right for all but NaN. One array to work in: fresh ones of a megabyte each cost more than the arithmetic."""
+    bits = np.ascontiguousarray(values, np.float32).view(np.uint32)
+    rounded = bits >> np.uint32(16)
+    rounded &= np.uint32(1)
+    rounded += np.uint32(0x7FFF)
+    rounded += bits
+    rounded >>= np.uint32(16)
+    return rounded.astype(np.uint16)
 
 
 def _wire_type(dtype: int) -> WireType:

@@ -19,7 +19,7 @@ from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 from gr00t_policy.core.errors import MessageError
 from gr00t_policy.core.joint_order import JointOrder
 from gr00t_policy.core.types import ActionChunk, ConditioningTokens, JointCommand
-from gr00t_policy.core.wire import mask_from_bytes, mask_to_bytes, tokens_from_bytes, tokens_to_bytes
+from gr00t_policy.core.wire import mask_from_bytes, mask_to_bytes, tokens_from_bytes, tokens_to_buffer
 
 NS_PER_S = 1_000_000_000
 
@@ -68,6 +68,8 @@ def positions_to_joint_state(
 def tokens_to_message(tokens: ConditioningTokens, dtype: int, frame_id: str) -> ConditioningTokensMsg:
     """Tokens as a buffer of ``dtype`` (a DTYPE_* constant). Raises MessageError when they are not finite."""
     stage_s = tokens.stage_s
+    data = array("B")  # rclpy takes it as it is; an ndarray it looks through number by number, 0.17 s for a megabyte
+    data.frombytes(tokens_to_buffer(tokens.features, dtype).data)
     return ConditioningTokensMsg(
         header=Header(stamp=stamp_from_ns(tokens.stamp_ns), frame_id=frame_id),
         sequence=tokens.sequence,
@@ -77,7 +79,7 @@ def tokens_to_message(tokens: ConditioningTokens, dtype: int, frame_id: str) -> 
         embodiment=tokens.embodiment,
         dtype=dtype,
         shape=list(tokens.features.shape),
-        data=array("B", tokens_to_bytes(tokens.features, dtype)),
+        data=data,
         attention_mask=array("B", mask_to_bytes(tokens.mask)),
         preprocess_s=stage_s.get("preprocess", 0.0),
         encode_s=stage_s.get("encode", 0.0),

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tokens as bytes: exact round trips, rounding as torch does it, refusals with numbers in them."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -15,6 +17,7 @@ from gr00t_policy.core.wire import (
     mask_to_bytes,
     to_bfloat16,
     tokens_from_bytes,
+    tokens_to_buffer,
     tokens_to_bytes,
 )
 
@@ -95,6 +98,45 @@ def test_tokens_that_are_not_finite_are_neither_sent_nor_taken(dtype, bad):
 def test_a_value_float16_cannot_hold_is_named_as_such():
     with pytest.raises(MessageError, match="too large for FLOAT16"):
         tokens_to_bytes(np.full((1, 1), 1e6, np.float32), WireType.FLOAT16)
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+@pytest.mark.parametrize(
+    ("dtype", "largest"),
+    [(WireType.BFLOAT16, np.uint32(0x7F7F7FFF).view(np.float32)), (WireType.FLOAT16, np.float32(65519.996))],
+)
+def test_the_largest_value_that_still_rounds_to_a_number_is_sent_and_the_next_is_not(dtype, largest, sign):
+    ends = np.array([[sign * largest, 0.0]], np.float32)
+    assert np.isfinite(tokens_from_bytes(tokens_to_bytes(ends, dtype), dtype, (1, 2))).all()
+    beyond = np.array([[np.nextafter(np.float32(sign * largest), np.float32(sign * np.inf)), 0.0]], np.float32)
+    with pytest.raises(MessageError, match="too large for"):
+        tokens_to_bytes(beyond, dtype)
+
+
+def test_float32_is_not_copied_before_it_is_read():
+    features = np.ones((3, 4), np.float32)
+    assert np.shares_memory(tokens_to_buffer(features, WireType.FLOAT32), features)
+
+
+@pytest.mark.parametrize("dtype", list(WireType))
+def test_tokens_that_lie_otherwise_in_memory_are_written_row_by_row(dtype):
+    features = np.arange(12, dtype=np.float32).reshape(4, 3).T
+    assert np.array_equal(tokens_from_bytes(tokens_to_bytes(features, dtype), dtype, (3, 4)), features)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "times"), [(WireType.FLOAT32, 0.1), (WireType.BFLOAT16, 3.1), (WireType.FLOAT16, 1.1)]
+)
+def test_writing_a_megabyte_takes_little_memory_beside_it(dtype, times):
+    """In multiples of what is written: nothing, the array bfloat16 is rounded in, float16 itself."""
+    features = np.ones((1000, 500), np.float32)
+    tracemalloc.start()
+    try:
+        written = len(tokens_to_buffer(features, dtype))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak <= times * written
 
 
 def test_a_wrong_length_is_reported_with_both_numbers():
