@@ -88,6 +88,10 @@ class ControllerNode(SuiteNode[ControllerConfig]):
             f"checkpoint {checkpoint.hash[:12]}, engine {backend.report}, loaded in {loaded_s:.1f} s: the head takes "
             f"{1e3 * head.p50_s:.2f} ms, mode {controller.mode.name}{', staggered' * controller.staggers}"
         )
+        if settings.staggered and not controller.staggers:
+            self.get_logger().warning(
+                "not staggered: even one pass does not fit a tick, so the worker evaluates whole chunks"
+            )
         self._config, self._engine = settings, backend.report
         self._order = JointOrder(policy.embodiment.policy_joints)
         self._commands = self.keep_publisher(JointTrajectory, "policy/joint_trajectory", qos.COMMAND)
