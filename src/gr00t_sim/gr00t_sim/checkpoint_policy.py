@@ -34,11 +34,14 @@ def load_policy(
     precision: str = "int8",
     noise_scale: float | None = 1.0,
     steps: int = 0,
+    *,
+    staggered: bool = False,
 ) -> Gr00tPolicy:
     """engine: of all of a GR00T network, of a baseline's head. precision: a baseline has float32 alone.
 
-    noise_scale: None = ``own_noise_scale``. steps: Euler steps of a GR00T network, 0 = the checkpoint's. Raises CheckpointError
-    when the folder holds no usable GR-1 checkpoint, ConfigError for other steps.
+    noise_scale: None = ``own_noise_scale``. steps: Euler steps of a GR00T network, 0 = the checkpoint's. staggered: a GR00T
+    network's chunks may also be in flight, see ``runtime/staggering.py``. Raises CheckpointError when the folder holds no usable
+    GR-1 checkpoint, ConfigError for other steps.
     """
     checkpoint = read_checkpoint(folder)
     scale = own_noise_scale(checkpoint) if noise_scale is None else noise_scale
@@ -51,5 +54,5 @@ def load_policy(
         baseline = DiffusionBackend(checkpoint, "openvino" if engine == "auto" else engine)
         return Gr00tPolicy(checkpoint, baseline, noise_scale=scale)
     checkpoint = checkpoint.with_steps(steps)
-    backend = load_backend(checkpoint, engine, precision, default_cache(Path.home()))
+    backend = load_backend(checkpoint, engine, precision, default_cache(Path.home()), staggered=staggered)
     return Gr00tPolicy(checkpoint, backend, noise_scale=scale)

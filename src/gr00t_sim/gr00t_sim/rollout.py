@@ -2,7 +2,8 @@
 """One closed-loop episode of a policy in the simulator, with the two rates and the delays it has on the robot.
 
 The head is evaluated every control period (20 Hz here, 120 Hz live) on the newest joint state; the planner sees a picture
-every second period and its tokens arrive one period later, so pictures are 50 to 150 ms old when acted upon.
+every second period and its tokens arrive one period later, so pictures are 50 to 150 ms old when acted upon. Staggered, a chunk
+is begun in each of the last ticks (of 120 Hz) of a period, and the one that is finished at its end is as old as on the robot.
 """
 
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from gr00t_policy.core.types import ConditioningTokens, Observation
 from gr00t_policy.runtime.chunk_modes import make_plan
 from gr00t_policy.runtime.policy import Policy
+from gr00t_policy.runtime.staggering import StaggeredChunks, WholeChunks
 from gr00t_sim.robot import HEAD_CAMERA
 from gr00t_sim.simulation import TabletopSim
 
@@ -22,6 +24,7 @@ DEFAULT_BLEND_TIME_S = 0.10
 _PERIODS_PER_PICTURE = 2
 _TOKEN_DELAY_PERIODS = 1
 _NS = 1_000_000_000
+_TICK_S = 1 / 120  # of the controller on the robot
 
 Watcher = Callable[[TabletopSim, int], object]
 """Called with the simulator and the number of the control period that has just ended."""
@@ -49,7 +52,7 @@ class PolicyDriver:
     """A policy in the loop: asked once per control period, gives joint targets (32,) for its end.
 
     head_every: control periods from one evaluation of the head to the next; between them the plan is followed. chunk_mode,
-    interpolation: as in the controller.
+    interpolation, staggered: as in the controller. Raises ConfigError for a policy that cannot be staggered.
     """
 
     def __init__(
@@ -60,8 +63,12 @@ class PolicyDriver:
         head_every: int = 1,
         chunk_mode: str = "blend",
         interpolation: str = "linear",
+        *,
+        staggered: bool = False,
     ) -> None:
         self._sim, self._policy, self._head_every = sim, policy, head_every
+        self._chunks = StaggeredChunks[None](policy) if staggered else WholeChunks[None](policy)
+        self.looks_before_s = tuple(_TICK_S * ticks for ticks in range(self._chunks.steps - 1, 0, -1))
         names = sim.embodiment.joint_names
         self._index = np.array([names.index(name) for name in policy.embodiment.policy_joint_names])
         self._plan = make_plan(chunk_mode, len(self._index), blend_time_s, interpolation)
@@ -70,6 +77,7 @@ class PolicyDriver:
     def start(self, seed: int, sentence: str) -> None:
         """Forget everything and obey ``sentence``; the flow's noise comes from ``seed``."""
         self._policy.start_episode(seed)
+        self._chunks.flush()
         self._plan.reset()
         self._sentence = sentence
         self._waiting: ConditioningTokens | None = None
@@ -88,11 +96,18 @@ class PolicyDriver:
             self._policy.accept(self._waiting)
         if period % self._head_every == 0:
             guide = self._plan.guide(now_ns + round(PERIOD_S * _NS), now_ns)  # here chunks are there at once
-            chunk = self._policy.act(state, now_ns) if guide is None else self._policy.act(state, now_ns, guide)
-            self._plan.update(chunk)
+            made = self._chunks.evaluate(state, now_ns, None, guide)
+            if made is not None:
+                self._plan.update(made[0])
         targets = self._sim.joint_targets()
         targets[self._index] = self._plan.sample(now_ns + round(PERIOD_S * _NS))
         return targets
+
+    def look(self, before_s: float) -> None:
+        """Begin a chunk so long before the end of the period: what is finished by that is of a tick that commands nothing."""
+        if self._periods % self._head_every == 0:
+            stamp_ns = round((self._periods * PERIOD_S - before_s) * _NS)
+            self._chunks.evaluate(self._sim.joint_positions()[self._index], stamp_ns, None)
 
 
 def rollout(
@@ -112,7 +127,13 @@ def rollout(
     step, best = 0, sim.task_state()
     for step in range(round(max_s / PERIOD_S)):
         sim.set_targets(driver.targets(), PERIOD_S)
-        sim.step_physics(steps_per_period)
+        done = 0
+        for before_s in driver.looks_before_s:
+            wanted = round((PERIOD_S - before_s) / sim.timestep_s)
+            sim.step_physics(wanted - done)
+            driver.look(before_s)
+            done = wanted
+        sim.step_physics(steps_per_period - done)
         if on_step is not None:
             on_step(step)
         status = sim.task_state()

@@ -42,6 +42,8 @@ class ModelBenchConfig:
     """number format of the head in the openvino engine; its encoder has float32"""
     steps: int = 0
     """Euler steps of a chunk: 1, 2, 4, 8 or 16; 0: the checkpoint's"""
+    staggered: bool = False
+    """also: a tick of staggered denoising, one pass for as many chunks in flight as Euler steps (docs/chunk_execution.md)"""
     error_vs_16: bool = False
     """also: what fewer steps and fewer bits change in the actions, in rad, on rollouts of the checkpoint in the simulator"""
     threads: int = 1
@@ -86,6 +88,7 @@ def run(config: ModelBenchConfig) -> int:
         options = WayOptions(
             way, folder, config.preset or "", config.device, config.number_format, config.precision,
             config.threads, config.seconds, config.evaluations, config.realtime_priority, config.steps,
+            config.staggered,
         )  # fmt: skip
         print(f"{way}: loading, then at most {config.seconds:g} s for each kind of call ...", flush=True)
         ways.append(_alone(measure_way, options))

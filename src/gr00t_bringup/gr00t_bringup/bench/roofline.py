@@ -67,12 +67,13 @@ def floors(parameters: dict[str, int], here: Device) -> list[Floor]:
 
 def parameters_of(options: "WayOptions") -> dict[str, int]:
     """Call -> parameters read, with what is constant computed once. For a process of its own: it imports torch."""
-    from gr00t_bringup.bench.timed_ways import sizes_of
+    from gr00t_bringup.bench.timed_ways import STAGGERED_TICK, sizes_of
     from gr00t_policy.model.timed_paths import parameters_read
 
     config, tokens = sizes_of(options)
     read = parameters_read(config, tokens, cached=True)
-    return {call: read[call] for call in ("encode", "act, chunk")}
+    calls = ("encode", "act, chunk", STAGGERED_TICK) if options.staggered else ("encode", "act, chunk")
+    return {call: read[call] for call in calls}
 
 
 def table(made: list[Floor]) -> str:
@@ -82,10 +83,19 @@ def table(made: list[Floor]) -> str:
     lines = [
         "least time to read the weights, ms: PREDICTIONS from memory bandwidth alone, not measurements; * = within 8.33 ms"
     ]
-    lines.append(f"{'':<22} {'GB/s':>7}" + "".join(f"{f'{call}, {weights}':>22}" for call, weights in columns))
-    lines.append(f"{'bytes read, GB':<22} {'':>7}" + "".join(f"{size[column]:22.3f}" for column in columns))
+    lines.append(
+        f"{'':<22} {'GB/s':>7}" + "".join(f"{f'{call}, {weights}':>{_width(call)}}" for call, weights in columns)
+    )
+    lines.append(
+        f"{'bytes read, GB':<22} {'':>7}" + "".join(f"{size[column]:{_width(column[0])}.3f}" for column in columns)
+    )
     for device in dict.fromkeys(floor.device for floor in made):
         own = {(floor.call, floor.weights): floor for floor in made if floor.device == device}
-        cells = "".join(f"{own[c].floor_ms:21.2f}{'*' if own[c].fits_a_tick else ' '}" for c in columns)
+        cells = "".join(f"{own[c].floor_ms:{_width(c[0]) - 1}.2f}{'*' if own[c].fits_a_tick else ' '}" for c in columns)
         lines.append(f"{device:<22} {own[columns[0]].bandwidth_gb_s:7.0f}{cells}")
     return "\n".join(lines)
+
+
+def _width(call: str) -> int:
+    """Of a column with one of its two sizes of weights in the heading."""
+    return max(22, len(call) + 11)

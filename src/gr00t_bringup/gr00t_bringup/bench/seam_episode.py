@@ -22,29 +22,34 @@ _APART_M = 0.12  # from its new place to any other thing
 _AFTER_S = 1.5  # watched after it was moved
 _STILL_M = 0.005
 _JUDGE_EVERY = 6  # ticks
+_MORE = ("smooth", "compensated", "staggered")  # what may be added to a mode
 
 
 @dataclass(frozen=True)
 class Way:
-    """How chunks are executed: mode, 'smooth' curve between steps, latency 'compensated'; written mode+smooth+compensated."""
+    """How chunks are executed: mode, 'smooth' curve between steps, latency 'compensated', 'staggered' Euler steps; written
+    mode+smooth+compensated+staggered."""
 
     mode: str
     smooth: bool = False
     compensated: bool = False
+    staggered: bool = False
 
     def __str__(self) -> str:
-        return self.mode + "+smooth" * self.smooth + "+compensated" * self.compensated
+        return self.mode + "".join(f"+{name}" for name in _MORE if getattr(self, name))
 
     @staticmethod
     def parse(text: str) -> "Way":
         """Raises ConfigError."""
         mode, *more = text.split("+")
         check_choice("ways", mode, CHUNK_MODES)
-        if unknown := set(more) - {"smooth", "compensated"}:
+        if unknown := set(more) - set(_MORE):
             raise ConfigError(
-                f"way '{text}': '{'+'.join(sorted(unknown))}' is unknown; add +smooth, +compensated or nothing"
+                f"way '{text}': '{'+'.join(sorted(unknown))}' is unknown; add +{', +'.join(_MORE)} or nothing"
             )
-        return Way(mode, "smooth" in more, "compensated" in more)
+        way = Way(mode, **{name: name in more for name in _MORE})
+        ControllerConfig(chunk_mode=mode, staggered=way.staggered)  # refuses what does not go together
+        return way
 
 
 @dataclass(frozen=True)
@@ -202,6 +207,7 @@ def _config(job: SeamJob) -> ControllerConfig:
         chunk_mode=job.way.mode,
         interpolation="smooth" if job.way.smooth else "linear",
         compensate_latency=job.way.compensated,
+        staggered=job.way.staggered,
         blend_time_s=job.blend_time_s,
         chunk_max_age_s=max(0.25, 2 * longest_s),
         token_hold_s=max(0.3, 0.2 + job.timing.encode_s),
@@ -221,7 +227,7 @@ _simulators: dict[str, TabletopSim] = {}
 def _policy(checkpoint: Path) -> Gr00tPolicy:
     if checkpoint not in _policies:
         _policies.clear()
-        _policies[checkpoint] = load_policy(checkpoint, noise_scale=None)
+        _policies[checkpoint] = load_policy(checkpoint, noise_scale=None, staggered=True)
     return _policies[checkpoint]
 
 

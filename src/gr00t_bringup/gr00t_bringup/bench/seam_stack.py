@@ -70,7 +70,7 @@ class StackInTime:
         self._on_tick: Callable[[int], bool] = lambda _: False
         self._over = False
         slow = _Slow(policy, self._pass_delay)
-        self._controller = Controller(slow, config, lambda: self._now_ns)
+        self._controller = Controller(policy if timing.every_tick else slow, config, lambda: self._now_ns)
         self._controller.warm_up(self._look())
         self._controller.activate()
         slow.late = not timing.every_tick

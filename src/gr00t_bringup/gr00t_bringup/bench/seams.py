@@ -36,7 +36,7 @@ class SeamsConfig:
     """checkpoint folder; default: the one shipped in models/"""
     ways: tuple[str, ...] = ("switch", "blend", "blend+smooth", "ensemble", "rtc", "rtc+smooth", "rtc+compensated")
     """modes blend, switch, ensemble, rtc; +smooth: a curve between steps; +compensated: the head is asked about the pose at
-    which its chunk will be there"""
+    which its chunk will be there; +staggered: one pass per tick for chunks in flight, with the head in every tick"""
     tasks: tuple[str, ...] = ("pick_named_object",)
     """tasks of the simulator, each scene with its own sentence"""
     episodes: int = 20
@@ -78,6 +78,11 @@ class SeamsConfig:
         if slow := [rate for rate in self.head_rate if rate < RATE_HZ and self.delay_s > 1 / rate]:
             raise ConfigError(
                 f"a head with a delay of {self.delay_s:g} s cannot be evaluated {slow[0]:g} times a second"
+            )
+        staggered = [text for text in self.ways if Way.parse(text).staggered]
+        if staggered and min(self.head_rate) < RATE_HZ:
+            raise ConfigError(
+                f"way '{staggered[0]}' advances with the ticks; give --head-rate {RATE_HZ:g}, not {min(self.head_rate):g}"
             )
 
     def jobs(self, checkpoint: Path) -> list[SeamJob]:

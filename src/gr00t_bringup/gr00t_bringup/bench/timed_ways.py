@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from gr00t_policy.model.timed_paths import TimedInputs
 
 ENGINES = ("openvino", "torch")
+STAGGERED_TICK = "act, staggered tick"  # one pass that finishes a chunk
 SENTENCE = "pick the pear from the counter and place it in the plate"
 _TEXT_TOKENS = 35  # of the published prompt with this sentence, beside the image tokens
 _BYTES = {"float32": 4, "fp32": 4, "bfloat16": 2, "bf16": 2, "int8": 1}
@@ -36,7 +37,7 @@ Calls = dict[str, Callable[[], Any]]
 class WayOptions:
     """way: 'plain' or 'cached' in torch, or an engine of the nodes, which needs a checkpoint. checkpoint: folder, None =
     random weights of ``preset``. seconds, evaluations: each call is repeated until one of them is reached. steps: Euler
-    steps, 0 = the network's own."""
+    steps, 0 = the network's own. staggered: also a tick of staggered denoising, where constants are computed once."""
 
     way: str
     checkpoint: Path | None
@@ -49,6 +50,7 @@ class WayOptions:
     evaluations: int
     realtime_priority: int
     steps: int = 0
+    staggered: bool = False
 
 
 @dataclass(frozen=True)
@@ -142,16 +144,25 @@ def _torch_calls(options: WayOptions, checkpoint: "Checkpoint | None", inputs: "
         head = checkpoint.load_head(options.dtype, options.device, every_slot=True)
     path = TimedPath(backbone, head, inputs, cached=options.way != "plain")
     context: Calls = {} if options.way == "plain" else {"context": path.context}
-    return {"encode": path.encode, **context, "act, chunk": path.act, "both": path.both}
+    passes: Calls = {STAGGERED_TICK: path.staggered_tick} if options.staggered and options.way != "plain" else {}
+    return {"encode": path.encode, **context, "act, chunk": path.act, **passes, "both": path.both}
 
 
 def _engine_calls(options: WayOptions, checkpoint: "Checkpoint", inputs: "TimedInputs") -> Calls:
     """The network alone, and as a node uses it: with its pictures prepared and its actions turned into joint angles."""
     from gr00t_policy.core.types import Observation
     from gr00t_policy.runtime.backends import load_backend
-    from gr00t_policy.runtime.policy import Gr00tPolicy
+    from gr00t_policy.runtime.policy import Gr00tPolicy, SteppingBackend
 
-    backend = load_backend(checkpoint, options.way, options.precision, "", dtype=options.dtype, device=options.device)
+    backend = load_backend(
+        checkpoint,
+        options.way,
+        options.precision,
+        "",
+        dtype=options.dtype,
+        device=options.device,
+        staggered=options.staggered,
+    )
     seen, real = (inputs.pixel_values, inputs.input_ids, inputs.mask), inputs.mask[0].astype(np.bool_)
     features = backend.encode(*seen)
     context = backend.context(features, real)
@@ -164,10 +175,17 @@ def _engine_calls(options: WayOptions, checkpoint: "Checkpoint", inputs: "TimedI
     joints = home[[robot.joint_names.index(name) for name in robot.policy_joint_names]].astype(np.float32)
     observation = Observation(images, joints, SENTENCE)
     policy.accept(policy.encode(observation))
+    passes: Calls = {}
+    if options.staggered:
+        assert isinstance(backend, SteppingBackend), "loaded to be staggered"
+        rows = backend.steps
+        flight = [context] * rows, np.stack([inputs.state] * rows), np.stack([inputs.noise] * rows)
+        passes[STAGGERED_TICK] = lambda: backend.advance(*flight)
     return {
         "encode": lambda: backend.encode(*seen),
         "context": lambda: backend.context(features, real),
         "act, chunk": lambda: backend.act(context, inputs.state, inputs.noise),
+        **passes,
         "both": lambda: backend.act(backend.context(backend.encode(*seen), real), inputs.state, inputs.noise),
         "encode, with pictures": lambda: policy.encode(observation),
         "act, to joint angles": lambda: policy.act(joints, 0),

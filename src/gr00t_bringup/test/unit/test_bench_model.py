@@ -9,7 +9,8 @@ from small_checkpoint import save_small_checkpoint
 
 from gr00t_bringup.bench.roofline import Device, floors, parameters_of, table
 from gr00t_bringup.bench.timed_ways import WayOptions, measure_way
-from gr00t_bringup.cli import EXIT_ERROR, EXIT_OK, main
+from gr00t_bringup.cli import EXIT_ERROR, EXIT_OK, main, options_of
+from gr00t_policy.runtime.config import ControllerConfig
 
 _QUICK = ("--seconds", "0.02", "--evaluations", "4")
 _CALLS = ["encode", "act, chunk", "act, step", "both"]
@@ -54,9 +55,9 @@ def test_the_published_network_reads_what_its_shapes_say_and_predictions_follow_
 @pytest.mark.parametrize("engine", ["openvino", "torch"])
 def test_the_engines_of_the_nodes_are_timed_with_and_without_what_the_nodes_add(tmp_path: Path, engine: str) -> None:
     folder = save_small_checkpoint(tmp_path / "checkpoint")
-    options = WayOptions(engine, folder, "", "cpu", "float32", "int8", 1, 0.02, 4, 0)
+    options = WayOptions(engine, folder, "", "cpu", "float32", "int8", 1, 0.02, 4, 0, staggered=True)
     figures = measure_way(options)
-    assert [stage.name for stage in figures.stages] == _ENGINE_CALLS
+    assert [stage.name for stage in figures.stages] == [*_ENGINE_CALLS[:4], "act, staggered tick", *_ENGINE_CALLS[4:]]
     assert all(stage.ms.p50 > 0 and 3 <= stage.calls <= 4 for stage in figures.stages)
     head = figures.stages[2]
     assert head.bytes_read == (head.parameters_read or 0) * (1 if engine == "openvino" else 4)
@@ -73,3 +74,26 @@ def test_the_engines_of_the_nodes_are_timed_with_and_without_what_the_nodes_add(
 def test_wrong_use_is_named(words: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bench", "model", *words, *_QUICK]) == EXIT_ERROR
     assert message in capsys.readouterr().err
+
+
+def test_a_staggered_tick_of_random_weights_is_timed_and_reads_the_weights_once() -> None:
+    options = WayOptions("cached", None, "tiny", "cpu", "float32", "int8", 1, 0.02, 4, 0, staggered=True)
+    stages = {stage.name: stage for stage in measure_way(options).stages}
+    tick, step, chunk = (stages[f"act, {name}"].parameters_read or 0 for name in ("staggered tick", "step", "chunk"))
+    assert stages["act, staggered tick"].ms.p50 > 0 and chunk - 4 * step == tick - step > 0
+
+
+def test_the_least_time_of_a_staggered_tick_is_predicted_where_it_was_asked_for() -> None:
+    options = WayOptions("cached", None, "n1_2b", "cpu", "bfloat16", "int8", 1, 0.1, 1, 0, steps=4, staggered=True)
+    made = floors(parameters_of(options), Device("here", 20e9))
+    ticks = {f.device: f.floor_ms for f in made if (f.call, f.weights) == ("act, staggered tick", "16 bit")}
+    assert ticks["Jetson AGX Orin"] == pytest.approx(4.2, abs=0.1) and ticks["H200 SXM"] == pytest.approx(
+        0.18, abs=0.01
+    )
+    assert "act, staggered tick, 8 bit" in table(made)
+
+
+def test_the_option_is_called_the_same_in_the_evaluation_the_benchmark_and_the_controller() -> None:
+    assert options_of(["eval", "--task", "stack", "--staggered"]).settings.staggered
+    assert options_of(["bench", "model", "--staggered"]).staggered
+    assert ControllerConfig(staggered=True).staggered and not ControllerConfig().staggered

@@ -15,6 +15,7 @@ from gr00t_bringup.cli import main
 from gr00t_policy.core.errors import ConfigError
 from gr00t_policy.runtime.config import ControllerConfig
 from gr00t_policy.runtime.policy import ReplayPolicy
+from gr00t_sim.checkpoint_policy import load_policy
 from gr00t_sim.demonstration import Demonstrator, Variety
 from gr00t_sim.simulation import TabletopSim
 
@@ -74,9 +75,9 @@ def test_a_hand_has_turned_when_it_is_off_its_path_towards_the_object_for_fifty_
 
 
 def test_ways_are_written_as_they_are_read():
-    for text in ("blend", "rtc+smooth", "switch+compensated", "rtc+smooth+compensated"):
+    for text in ("blend", "rtc+smooth", "switch+compensated", "rtc+smooth+compensated", "blend+compensated+staggered"):
         assert str(Way.parse(text)) == text
-    for text in ("swap", "rtc+quick"):
+    for text in ("swap", "rtc+quick", "rtc+staggered"):
         with pytest.raises(ConfigError, match=text.split("+")[-1]):
             Way.parse(text)
 
@@ -99,6 +100,17 @@ def test_chunks_come_as_often_as_asked_and_as_late(sim, rate, delay_s, every):
     assert set(np.diff(fresh)[1:]) == {every}
     assert stack.number == 120
     assert delay_s - 1e-3 <= min(ages[24:]) <= delay_s + 2 / 120
+
+
+def test_staggered_chunks_come_in_every_tick_and_are_three_ticks_old(sim, folder):
+    sim.reset(3)
+    policy = load_policy(folder, "torch", noise_scale=0.0, staggered=True)
+    config = ControllerConfig(head_mode="every_tick", warm_up_evaluations=1, staggered=True)
+    stack = StackInTime(sim, policy, config, Timing(120.0, 0.0, 0.03))
+    ages: list[float] = []
+    stack.run(24, lambda _: ages.append(stack.plan_age_s) is not None)
+    np.testing.assert_allclose(ages[-10:], 3 / 120, atol=1e-6)
+    assert np.flatnonzero([tick.new_chunk for tick in stack.ticks]).tolist() == [0, *range(4, len(stack.ticks))]
 
 
 def test_a_blind_policy_never_turns_to_the_object_that_was_moved_and_the_runs_are_the_same_until_then(sim):
@@ -166,4 +178,6 @@ def test_what_cannot_be_compared_is_wrong_use(capsys):
     assert main(["bench", "seams", "--tasks", "juggle"]) == 2
     assert main(["bench", "seams", "--head-rate", "30"]) == 2
     assert "cannot be evaluated 30 times a second" in capsys.readouterr().err
+    assert main(["bench", "seams", "--ways", "blend+staggered"]) == 2
+    assert "advances with the ticks" in capsys.readouterr().err
     assert main(["bench", "seams", "--episodes", "0"]) == 2

@@ -132,6 +132,19 @@ class ActionHead(nn.Module):
 
         return euler(velocity, noise, tables.scale.shape[0], corrected)
 
+    def advance(self, context: Context, state: Tensor, embodiment_id: Tensor, x: Tensor, tables: TimeTables) -> Tensor:
+        """One Euler step of N chunks in flight, N = rows of ``tables``: row k of x (N, T, A) goes from the flow time of step k to
+        that of step k + 1. N times in a row, each row one further down, it is ``sample_with_context``.
+
+        context: of B = 1 for all rows, or of B = N. state (N, 1, state_dim). embodiment_id (1,).
+        """
+        modulation = Modulation(
+            tables.scale.transpose(0, 1), tables.shift.transpose(0, 1), tables.out_scale, tables.out_shift
+        )
+        state_token = self.encode_state(state, embodiment_id)
+        velocity = self._velocity(x, state_token, embodiment_id, tables.action[:, 0], modulation, context)
+        return x + velocity / tables.scale.shape[0]
+
     def _velocity(
         self,
         x: Tensor,

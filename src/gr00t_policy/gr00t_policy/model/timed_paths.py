@@ -81,6 +81,15 @@ class TimedPath:
             return self._done(plain_sample(self._head, self._features, self._seen[2], *self._acted))
         return self._done(self._head.sample_with_context(self._context, *self._acted, self._tables))
 
+    @torch.inference_mode()
+    def staggered_tick(self) -> Tensor:
+        """System 1 with as many chunks in flight as Euler steps: one pass (N, T, A) that finishes one. Of the cached way only."""
+        assert self._context is not None, "the plain way keeps nothing"
+        state, slot, noise = self._acted
+        rows = self._head.config.steps
+        states, x = state.expand(rows, -1, -1), noise.expand(rows, -1, -1)
+        return self._done(self._head.advance(self._context, states, slot, x, self._tables))
+
     def both(self) -> Tensor:
         """A chunk from images, sentence and state."""
         self._features = self.encode()
@@ -145,7 +154,10 @@ def parameters_read(config: ModelConfig, tokens: int, *, cached: bool) -> dict[s
         step -= flow_time + sum(_count(part) for part in (*keys_values, *timed))
         read["context"] = sum(_count(part) for part in keys_values)
     read["act, step"] = step
-    read["act, chunk"] = _count(head.state_encoder) // config.head.embodiments + config.head.steps * step
+    state_encoder = _count(head.state_encoder) // config.head.embodiments
+    read["act, chunk"] = state_encoder + config.head.steps * step
+    if cached:
+        read["act, staggered tick"] = state_encoder + step
     return read
 
 

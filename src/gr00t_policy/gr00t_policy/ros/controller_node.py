@@ -77,6 +77,7 @@ class ControllerNode(SuiteNode[ControllerConfig]):
             threads=settings.threads or shared_threads(),
             fallback=settings.engine_fallback,
             exported=settings.exported,
+            staggered=settings.staggered,
         )
         loaded_s = time.monotonic() - began_s
         policy = Gr00tPolicy(checkpoint, backend, settings.seed, settings.noise_scale)
@@ -85,8 +86,12 @@ class ControllerNode(SuiteNode[ControllerConfig]):
             head = controller.warm_up(blank_tokens(checkpoint))
         self.get_logger().info(
             f"checkpoint {checkpoint.hash[:12]}, engine {backend.report}, loaded in {loaded_s:.1f} s: the head takes "
-            f"{1e3 * head.p50_s:.2f} ms, mode {controller.mode.name}"
+            f"{1e3 * head.p50_s:.2f} ms, mode {controller.mode.name}{', staggered' * controller.staggers}"
         )
+        if settings.staggered and not controller.staggers:
+            self.get_logger().warning(
+                "not staggered: even one pass does not fit a tick, so the worker evaluates whole chunks"
+            )
         self._config, self._engine = settings, backend.report
         self._order = JointOrder(policy.embodiment.policy_joints)
         self._commands = self.keep_publisher(JointTrajectory, "policy/joint_trajectory", qos.COMMAND)

@@ -47,6 +47,7 @@ def load_backend(
     threads: int = 0,
     fallback: bool = False,
     exported: Path | str | None = None,
+    staggered: bool = False,
 ) -> ReportingBackend:
     """Backend of a checkpoint.
 
@@ -54,7 +55,8 @@ def load_backend(
     'encoder' or 'head' when only that will be used; None = both. For openvino: precision of that part; with both it is the
     head's, and the encoder, which has time to spare, takes float32. cache: folder for built graphs; none: not kept. For
     onnx: the folder ``exported``, in float32. For torch: dtype, device, threads; see ``TorchBackend``. fallback: an engine
-    that does not pass its start check is replaced by plain torch in float32, and the report says so. Raises ConfigError on
+    that does not pass its start check is replaced by plain torch in float32, and the report says so. staggered: the head is
+    also to make single Euler steps of chunks in flight (``runtime/staggering.py``); not with onnx. Raises ConfigError on
     unknown names, CheckpointError when the weights do not fit, EngineRefusedError when the engine fails its start check and
     there is no fallback.
     """
@@ -65,7 +67,7 @@ def load_backend(
             raise ConfigError("engine 'onnx' needs parameter 'exported': the folder that `gr00t export` wrote")
         folder = Path(exported) if exported and engine == "onnx" else None
         try:
-            return _openvino(checkpoint, precision, Path(cache) if cache else None, part, folder)
+            return _openvino(checkpoint, precision, Path(cache) if cache else None, part, folder, staggered)
         except EngineRefusedError as error:
             if not fallback:
                 raise
@@ -77,11 +79,12 @@ def load_backend(
 
 
 def _openvino(
-    checkpoint: Checkpoint, precision: str, cache: Path | None, part: str | None, exported: Path | None
+    checkpoint: Checkpoint, precision: str, cache: Path | None, part: str | None, exported: Path | None, staggered: bool
 ) -> ReportingBackend:
     from gr00t_policy.runtime.engine import EngineBackend, EngineConfig
 
-    parts = PARTS if part is None else (part,)
+    parts: tuple[str, ...] = PARTS if part is None else (part,)
+    parts += ("staggered",) * (staggered and "head" in parts)
     if exported is not None:
         return EngineBackend(checkpoint, EngineConfig("fp32", "fp32", exported=exported, parts=parts))
     encoder_precision = precision if part == "encoder" else "fp32"

@@ -80,6 +80,11 @@ class ControllerConfig(LoopSettings):
     noise_scale: float = setting(0.0, "size of the noise; 0: the flow's centre, 1: as trained", "", 0.0, 1.0)
     chunk_mode: str = setting("blend", CHUNK_MODE_HELP)
     interpolation: str = setting("linear", INTERPOLATION_HELP)
+    staggered: bool = setting(
+        False,
+        "one pass per tick makes an Euler step of each of several chunks and finishes one: weights are read once, observations "
+        "are steps - 1 ticks old",
+    )
     compensate_latency: bool = setting(
         False, "the head is given the pose in which the robot will be when its chunk is there, by the delay measured"
     )
@@ -120,6 +125,15 @@ class ControllerConfig(LoopSettings):
         check_choice("head_mode", self.head_mode, HEAD_MODES)
         check_choice("chunk_mode", self.chunk_mode, CHUNK_MODES)
         check_choice("interpolation", self.interpolation, INTERPOLATIONS)
+        if self.staggered and self.chunk_mode == "rtc":
+            raise ConfigError(
+                "chunk_mode 'rtc' computes each chunk to continue the last one, which is not there yet when a staggered chunk "
+                "begins; set staggered to false or choose another mode"
+            )
+        if self.staggered and self.head_mode == "worker":
+            raise ConfigError("staggered chunks advance with the ticks; set head_mode to 'every_tick' or 'auto'")
+        if self.staggered and self.engine == "onnx":
+            raise ConfigError("engine 'onnx' has no graph for staggered chunks; use 'openvino' or 'torch'")
         if not self.token_warn_s <= self.token_hold_s <= self.token_max_age_s:
             raise ConfigError(
                 f"token_warn_s {self.token_warn_s}, token_hold_s {self.token_hold_s} and token_max_age_s "

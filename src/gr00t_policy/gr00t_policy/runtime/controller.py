@@ -4,8 +4,8 @@
 Evaluations of the action head are blended into one plan on absolute time, and each tick samples it for the time at which
 its command is to be reached: one tick ahead. A chunk's first target is due a whole step (50 ms) after its joint state;
 until then commands go there in a straight line, as in the demonstrations. When anything is too old or broken nothing is
-commanded (the command gate holds the robot on silence), and the plan is forgotten, so that going on starts from what is
-then true.
+commanded (the command gate holds the robot on silence), and the plan is forgotten with all chunks in flight, so that going on
+starts from what is then true.
 """
 
 from collections import deque
@@ -25,6 +25,7 @@ from gr00t_policy.runtime.hand_over import HandOver
 from gr00t_policy.runtime.inputs import Cause, ControllerInputs, MeasuredState, State, TokensInUse, Verdict
 from gr00t_policy.runtime.latency import DurationRing, Percentiles, RateMeter
 from gr00t_policy.runtime.policy import Policy, PreparedTokens
+from gr00t_policy.runtime.staggering import StaggeredChunks, WholeChunks
 
 _NS = 1_000_000_000
 _RECENT = 2048  # values behind the percentiles: 17 s at 120 Hz
@@ -45,6 +46,15 @@ class Evaluation:
 
     chunk: ActionChunk
     image_stamp_ns: int
+
+
+@dataclass(frozen=True)
+class _Origin:
+    """What a chunk began with: stamps of joint state and image, and when (steady time)."""
+
+    state_stamp_ns: int
+    image_stamp_ns: int
+    began_ns: int
 
 
 @dataclass(frozen=True)
@@ -83,11 +93,20 @@ class Controller:
         self.hand_over = HandOver()
         self.mode = Mode.UNKNOWN
         self.prepares_apart = False
+        self._whole = WholeChunks[_Origin](policy)
+        self._staggered = StaggeredChunks[_Origin](policy) if config.staggered else None
+        self._chunks: WholeChunks[_Origin] | StaggeredChunks[_Origin] = self._staggered or self._whole
         self._begin()
         self.verdict = _INACTIVE
 
+    @property
+    def staggers(self) -> bool:
+        """Whether chunks are in flight from tick to tick: asked for, and the head runs in every tick."""
+        return self._chunks is self._staggered
+
     def _begin(self) -> None:
         config = self._config
+        self._chunks.flush()
         self._plan = make_plan(config.chunk_mode, len(self._names), config.blend_time_s, config.interpolation)
         self._delay = ExpectedDelay(self._period_ns)
         self._head, self._from_image, self._from_state = (DurationRing(_RECENT) for _ in range(3))
@@ -106,20 +125,29 @@ class Controller:
         self.verdict = Verdict(State.WAITING_FOR_TOKENS, Cause.NO_TOKENS, "no tokens came yet")
 
     def warm_up(self, tokens: ConditioningTokens) -> Percentiles:
-        """Evaluate the head on meaningless input and choose the mode by its median. Raises MessageError."""
+        """Evaluate the head on meaningless input and choose the mode by its median. Raises MessageError.
+
+        Staggered chunks are for ticks: where even they do not fit, the worker evaluates whole ones.
+        """
         embodiment, config = self._policy.embodiment, self._config
         state = np.array([embodiment.home.get(name, 0.0) for name in self._names])
         durations = DurationRing(config.warm_up_evaluations)
+        self._chunks = self._staggered or self._whole
         self._policy.accept(tokens)
+        if self.staggers:
+            self._chunks.evaluate(state, 0, _Origin(0, 0, 0))  # whole; those measured are what most ticks do
         for _ in range(config.warm_up_evaluations):
             began_ns = self._clock_ns()
-            self._policy.act(state, 0)
+            self._chunks.evaluate(state, 0, _Origin(0, 0, 0))
             durations.add((self._clock_ns() - began_ns) / _NS)
         self._policy.start_episode(config.seed)
+        self._chunks.flush()
         measured = durations.percentiles()
         fits = measured.p50_s <= config.every_tick_share * self._period_ns / _NS
         chosen = {"every_tick": Mode.EVERY_TICK, "worker": Mode.WORKER}
         self.mode = chosen.get(config.head_mode, Mode.EVERY_TICK if fits else Mode.WORKER)
+        if self.mode is Mode.WORKER:
+            self._chunks = self._whole
         return measured
 
     def activate(self) -> None:
@@ -241,31 +269,35 @@ class Controller:
         measured, in_use = self.inputs.state, self.inputs.in_use
         assert measured is not None
         assert in_use is not None
-        began_ns = self._clock_ns()
+        origin = _Origin(measured.stamp_ns, in_use.tokens.stamp_ns, self._clock_ns())
         try:
-            chunk = self._act(measured, began_ns)
+            made = self._act(measured, origin)
         except MessageError as error:
             self._head_fault = str(error)
             self.inputs.count_chunk()
             return
         ended_ns = self._clock_ns()
-        took_s = (ended_ns - began_ns) / _NS
+        took_s = (ended_ns - origin.began_ns) / _NS
         self._head.add(took_s)
-        self._delay.add(ended_ns - began_ns)
-        self._evaluations.add(ended_ns)
         self._head_fault = ""
-        self._evaluation = Evaluation(replace(chunk, inference_s=took_s), in_use.tokens.stamp_ns)
+        if made is None:
+            return
+        chunk, origin = made
+        self._delay.add(ended_ns - origin.began_ns)
+        self._evaluations.add(ended_ns)
+        told = replace(chunk, state_stamp_ns=origin.state_stamp_ns, inference_s=took_s)
+        self._evaluation = Evaluation(told, origin.image_stamp_ns)
 
-    def _act(self, measured: MeasuredState, now_ns: int) -> ActionChunk:
-        """The head's answer to the pose measured, or to the one expected when the answer is there."""
-        ready_ns = now_ns + self._ros_minus_steady_ns + self._delay.expected_ns
+    def _act(self, measured: MeasuredState, origin: _Origin) -> tuple[ActionChunk, _Origin] | None:
+        """The head's answer to the pose measured, or to the one expected when the answer is there; staggered, the answer to an
+        older one, with where that began, or None."""
+        ready_ns = origin.began_ns + self._ros_minus_steady_ns + self._delay.expected_ns
         pose, stamp_ns = measured.positions, measured.stamp_ns
         if self._config.compensate_latency and not self._plan.empty:
             moved = self._plan.sample(ready_ns) - self._plan.sample(stamp_ns)
             pose, stamp_ns = (pose + moved).astype(pose.dtype), ready_ns
         guide = self._plan.guide(stamp_ns + self._step_ns, ready_ns)
-        chunk = self._policy.act(pose, stamp_ns) if guide is None else self._policy.act(pose, stamp_ns, guide)
-        return replace(chunk, state_stamp_ns=measured.stamp_ns)
+        return self._chunks.evaluate(pose, stamp_ns, origin, guide)
 
     def _judge_plan(self, now_ros_ns: int) -> Verdict | None:
         """None when there is a plan to follow; takes in the newest evaluation."""
@@ -286,6 +318,7 @@ class Controller:
         return self._plan.update(chunk, now_ros_ns + self._period_ns)
 
     def _forget_plan(self) -> None:
+        self._chunks.flush()
         self._plan.reset()
         self._evaluation = self._seen = self._blended = self._in_force = None
 

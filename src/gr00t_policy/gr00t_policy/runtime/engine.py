@@ -6,6 +6,7 @@ imported. Wherever they come from, they must pass the start check before they ar
 """
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,8 +17,8 @@ from numpy.typing import NDArray
 from gr00t_policy.core.errors import ConfigError
 from gr00t_policy.model.checkpoint import Checkpoint
 from gr00t_policy.model.config import HeadConfig, ModelConfig
-from gr00t_policy.runtime.config import PARTS, PRECISIONS
-from gr00t_policy.runtime.engine_cache import BuiltPart, built_part
+from gr00t_policy.runtime.config import PRECISIONS
+from gr00t_policy.runtime.engine_cache import GRAPHS, BuiltPart, built_part
 from gr00t_policy.runtime.engine_report import EngineReport
 from gr00t_policy.runtime.exported_folder import exported_part
 from gr00t_policy.runtime.known_actions import KnownActions
@@ -26,6 +27,7 @@ from gr00t_policy.runtime.start_check import EngineRefusedError, PartCheck, chec
 _WEIGHTS = {"int8": "int8", "fp32": "fp32", "bf16": "fp32"}  # bf16 is made of float32 weights when they are compiled
 _HINTS = {"int8": "f32", "fp32": "f32", "bf16": "bf16"}
 _HEAD_INPUTS = 4  # state, noise, known actions and their weights; then what ``context`` gives
+_PASS_INPUTS = 2  # of a pass through chunks in flight: their states and where their flows stand; then the same
 _SMALLEST_GROUP, _LARGEST_GROUP = 32, 256
 
 _log = logging.getLogger(__name__)
@@ -37,7 +39,8 @@ class EngineConfig:
     time to spare, so it keeps float32. cache: folder for built graphs, None = build each time. threads: of each graph.
 
     exported: folder of ``gr00t export`` whose graphs are used instead of the checkpoint's weights; they are float32.
-    parts: what will be used and is therefore compiled: 'encoder' (System 2), 'head' (System 1).
+    parts: what will be used and is therefore compiled: 'encoder' (System 2), 'head' (System 1), 'staggered' (beside 'head': one
+    Euler step of chunks in flight).
     """
 
     precision: str = "int8"
@@ -55,8 +58,10 @@ class EngineConfig:
             raise ConfigError("exported graphs are float32; precision 'int8' is for the openvino engine")
         if self.threads < 1:
             raise ConfigError(f"threads must be at least 1, got {self.threads}")
-        if unknown := [part for part in self.parts if part not in PARTS]:
-            raise ConfigError(f"engine parts {', '.join(unknown)} are unknown; known: {', '.join(PARTS)}")
+        if unknown := [part for part in self.parts if part not in GRAPHS]:
+            raise ConfigError(f"engine parts {', '.join(unknown)} are unknown; known: {', '.join(GRAPHS)}")
+        if "staggered" in self.parts and self.exported is not None:
+            raise ConfigError("exported graphs have no part 'staggered'; use engine 'openvino' or 'torch'")
 
 
 @dataclass
@@ -82,6 +87,7 @@ class EngineBackend:
         self._name, self._remedy = ("openvino", "delete") if config.exported is None else ("onnx", "export")
         self._requests: dict[str, ov.InferRequest] = {}
         self._loaded: EngineContext | None = None
+        self.steps = 0
         checks = []
         for part in config.parts:
             precision = config.encoder_precision if part == "encoder" else config.precision
@@ -96,6 +102,8 @@ class EngineBackend:
                 self._requests[name] = core.compile_model(graph, "CPU", properties).create_infer_request()
             if part == "head":
                 self._bind(checkpoint.config.head)
+            elif part == "staggered":
+                self._bind_pass(checkpoint.config.head)
             checks.append(self._check(checkpoint, part, precision, built))
         self.report = EngineReport(self._name, config.precision, tuple(checks))
 
@@ -109,6 +117,19 @@ class EngineBackend:
         for index, value in enumerate((self._state, self._noise, self._known, self._known_weights)):
             request.set_input_tensor(index, ov.Tensor(value, shared_memory=True))
         request.set_output_tensor(0, ov.Tensor(self._actions, shared_memory=True))
+
+    def _bind_pass(self, sizes: HeadConfig) -> None:
+        """The same of the graph that makes one step of all chunks in flight."""
+        self.steps = sizes.steps
+        rows = (sizes.steps, sizes.horizon, sizes.action_dim)
+        self._pass_states = np.zeros((sizes.steps, 1, sizes.state_dim), np.float32)
+        self._pass_x, self._pass_moved = np.zeros(rows, np.float32), np.zeros(rows, np.float32)
+        self._pass_loaded: tuple[EngineContext, ...] = ()
+        self._pass_context: list[ov.Tensor] = []
+        request = self._requests["staggered"]
+        for index, value in enumerate((self._pass_states, self._pass_x)):
+            request.set_input_tensor(index, ov.Tensor(value, shared_memory=True))
+        request.set_output_tensor(0, ov.Tensor(self._pass_moved, shared_memory=True))
 
     def _check(self, checkpoint: Checkpoint, part: str, precision: str, built: BuiltPart) -> PartCheck:
         remedy = f"{self._remedy} {built.folder}, so that it is made again, or" if built.folder else "instead"
@@ -152,6 +173,23 @@ class EngineBackend:
             self._known_weights.fill(0.0)
         request.infer()
         return self._actions[0].copy()
+
+    def advance(
+        self, contexts: Sequence[EngineContext], states: NDArray[np.float32], x: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """See ``policy.SteppingBackend``. From the thread of ``act``."""
+        request, wanted = self._requests["staggered"], tuple(contexts)
+        if len(wanted) != len(self._pass_loaded) or any(
+            a is not b for a, b in zip(wanted, self._pass_loaded, strict=True)
+        ):
+            parts = zip(*(context.tensors for context in wanted), strict=True)
+            joined = [ov.Tensor(np.concatenate([row.data for row in rows]), shared_memory=True) for rows in parts]
+            for index, tensor in enumerate(joined, start=_PASS_INPUTS):
+                request.set_input_tensor(index, tensor)
+            self._pass_loaded, self._pass_context = wanted, joined
+        self._pass_states[:], self._pass_x[:] = states, x
+        request.infer()
+        return self._pass_moved.copy()
 
     def _run(self, name: str, *inputs: NDArray) -> list[NDArray[np.float32]]:
         request = self._requests[name]

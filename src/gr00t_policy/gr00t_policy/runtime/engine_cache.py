@@ -17,7 +17,7 @@ from gr00t_policy.core.errors import CheckpointError
 from gr00t_policy.model.checkpoint import Checkpoint
 from gr00t_policy.runtime.start_check import ReferenceAnswers, reference_answers
 
-GRAPHS = {"encoder": ("encoder",), "head": ("context", "head")}
+GRAPHS = {"encoder": ("encoder",), "head": ("context", "head"), "staggered": ("staggered",)}
 _REVISION = 3  # of the graphs and of the start check's inputs; a new one makes old folders unused
 _REFERENCE = "reference.npz"
 
@@ -34,7 +34,7 @@ class BuiltPart:
 
 
 def built_part(checkpoint: Checkpoint, part: str, precision: str, cache: Path | None) -> BuiltPart:
-    """One part ('encoder' or 'head') in 'fp32' or 'int8' weights: from the cache, or built (with torch) and put there."""
+    """One part ('encoder', 'head' or 'staggered') in 'fp32' or 'int8': from the cache, or built (with torch) and put there."""
     if cache is None:
         return BuiltPart(*_build(checkpoint, part, precision), None)
     folder = cache / _folder_name(checkpoint, part, precision)
@@ -51,17 +51,17 @@ def built_part(checkpoint: Checkpoint, part: str, precision: str, cache: Path | 
 
 def _folder_name(checkpoint: Checkpoint, part: str, precision: str) -> str:
     versions = "-".join(importlib.metadata.version(name) for name in ("openvino", "nncf"))
-    steps = f"-{checkpoint.config.head.steps}steps" if part == "head" else ""
+    steps = "" if part == "encoder" else f"-{checkpoint.config.head.steps}steps"
     robot = checkpoint.embodiment.name
     return f"{checkpoint.hash[:16]}-{versions}-r{_REVISION}-{robot}-{part}-{precision}{steps}"
 
 
 def _build(checkpoint: Checkpoint, part: str, precision: str) -> tuple[dict[str, ov.Model], ReferenceAnswers]:
-    from gr00t_policy.runtime.engine_graphs import build_encoder, build_head
+    from gr00t_policy.runtime.engine_graphs import build_encoder, build_head, build_staggered
     from gr00t_policy.runtime.torch_backend import TorchBackend
 
     _log.info("building the %s of checkpoint %s in %s", part, checkpoint.hash[:12], precision)
-    build = build_encoder if part == "encoder" else build_head
+    build = {"encoder": build_encoder, "head": build_head, "staggered": build_staggered}[part]
     reference = reference_answers(checkpoint, TorchBackend(checkpoint, None, "float32", "cpu"))
     return build(checkpoint, precision), reference
 

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 from gr00t_policy.model.checkpoint import Checkpoint
 from gr00t_policy.model.vla import Vla
-from gr00t_policy.runtime.folded_head import FoldedContext, FoldedHead
+from gr00t_policy.runtime.folded_head import FoldedContext, FoldedHead, FoldedPass
 
-ENCODER, CONTEXT, HEAD = "encoder", "context", "head"
+ENCODER, CONTEXT, HEAD, STAGGERED = "encoder", "context", "head", "staggered"
 # What turns joint angles and actions into tokens and back stays float32: it is small, and errors there are motion.
 _EXACT = (r".*state_in.*", r".*state_out.*", r".*action_in.*", r".*decode_out.*")
 
@@ -40,14 +40,32 @@ def build_head(checkpoint: Checkpoint, precision: str) -> dict[str, ov.Model]:
     state, noise = torch.zeros(1, 1, sizes.state_dim), torch.zeros(1, sizes.horizon, sizes.action_dim)
     known, weights = torch.zeros_like(noise), torch.zeros(1, sizes.horizon, 1)
     kept, length = context(features, mask), _length(checkpoint)
-    pairs = [[1, sizes.heads, sizes.head_dim, length], [1, sizes.heads, length, sizes.head_dim]] * (len(kept) // 2)
     ends = [list(tensor.shape) for tensor in (state, noise, known, weights)]
-    shapes = [*ends, [1, 1, 1, length], *pairs]
+    shapes = [*ends, *_context_shapes(checkpoint, 1)]
     graph = _convert(head, (state, noise, known, weights, *kept), shapes)
     return {
         CONTEXT: _convert(context, (features, mask), [[1, length, sizes.cross_dim], [1, length]]),
         HEAD: _compressed(graph) if precision == "int8" else graph,
     }
+
+
+def build_staggered(checkpoint: Checkpoint, precision: str) -> dict[str, ov.Model]:
+    """See FoldedPass: one Euler step of as many chunks in flight as there are steps; 'fp32' or 'int8'."""
+    model, sizes = frozen(checkpoint), checkpoint.config.head
+    rows = sizes.steps
+    states, x = torch.zeros(rows, 1, sizes.state_dim), torch.zeros(rows, sizes.horizon, sizes.action_dim)
+    with torch.no_grad():
+        kept = FoldedContext(model.head)(torch.zeros(rows, 8, sizes.cross_dim), torch.ones(rows, 8))
+    shapes = [list(states.shape), list(x.shape), *_context_shapes(checkpoint, rows)]
+    graph = _convert(FoldedPass(model.head, checkpoint.slot), (states, x, *kept), shapes)
+    return {STAGGERED: _compressed(graph) if precision == "int8" else graph}
+
+
+def _context_shapes(checkpoint: Checkpoint, rows: int) -> list[list[int]]:
+    """Of what ``FoldedContext`` gives: bias, then keys and values of each cross block."""
+    sizes, length = checkpoint.config.head, _length(checkpoint)
+    pair = [[rows, sizes.heads, sizes.head_dim, length], [rows, sizes.heads, length, sizes.head_dim]]
+    return [[rows, 1, 1, length], *pair * ((sizes.layers + 1) // 2)]
 
 
 def frozen(checkpoint: Checkpoint) -> Vla:

@@ -6,13 +6,14 @@ What runs the network is a ``Backend``: plain torch here, the compiled engine in
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from functools import cached_property
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gr00t_policy.core.embodiment import Embodiment
-from gr00t_policy.core.errors import MessageError
+from gr00t_policy.core.errors import ConfigError, MessageError
 from gr00t_policy.core.types import ActionChunk, ConditioningTokens, Observation
 from gr00t_policy.data.camera_views import CameraViews
 from gr00t_policy.data.published_images import picture_transform
@@ -48,12 +49,39 @@ class Backend(Protocol):
         ...
 
 
+@runtime_checkable
+class SteppingBackend(Protocol):
+    """What a backend has besides when it can make single Euler steps of chunks in flight. steps: of a chunk; 0: it was not
+    loaded for this."""
+
+    steps: int
+
+    def advance(
+        self, contexts: Sequence[Any], states: NDArray[np.float32], x: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """One pass: row k of x (N, T, A), at Euler step k of N = ``steps``, with context and state (1, state_dim) of its own,
+        states (N, 1, state_dim) -> x (N, T, A) after that step."""
+        ...
+
+
 @dataclass(frozen=True)
 class PreparedTokens:
     """Tokens that fit the policy, and the constant work done on them."""
 
     tokens: ConditioningTokens
     context: Any = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
+class BegunChunk:
+    """What a chunk is computed from: tokens with their context, joint state (1, state_dim) as the network takes it, of
+    ``stamp_ns``, and noise (T, A)."""
+
+    tokens: ConditioningTokens
+    context: Any = field(repr=False)
+    state: NDArray[np.float32]
+    stamp_ns: int
+    noise: NDArray[np.float32] = field(repr=False)
 
 
 class Policy(Protocol):
@@ -164,26 +192,50 @@ class Gr00tPolicy:
         guide: what the chunk's steps are to agree with. Needs accepted tokens. Raises MessageError when the state or the
         result is not finite.
         """
+        begun = self.begin(state, state_stamp_ns)
+        known = None if guide is None else self._known(guide)
+        return self.finish(begun, self._backend.act(begun.context, begun.state, begun.noise, known))
+
+    @property
+    def flow_steps(self) -> int:
+        """Euler steps of a chunk. Raises ConfigError when the backend cannot make single ones."""
+        return self._stepping.steps
+
+    def begin(self, state: NDArray[np.floating], state_stamp_ns: int) -> BegunChunk:
+        """What the chunk of joint state (J,) [rad] and the tokens in use is computed from. Raises MessageError."""
         assert self._tokens is not None, "act before the first tokens"
         if not np.isfinite(state).all():
             raise MessageError("the joint state holds NaN or infinity")
         encoded = self._transform.encode_state(np.asarray(state, np.float32))
-        known = None if guide is None else self._known(guide)
-        positions = self._transform.decode_actions(self._backend.act(self._context, encoded, self._noise, known))
+        return BegunChunk(self._tokens, self._context, encoded, state_stamp_ns, self._noise)
+
+    def advance(self, begun: Sequence[BegunChunk], x: NDArray[np.float32]) -> NDArray[np.float32]:
+        """One Euler step of x (N, T, A); row k, begun from ``begun[k]``, is at step k."""
+        return self._stepping.advance([row.context for row in begun], np.stack([row.state for row in begun]), x)
+
+    def finish(self, begun: BegunChunk, actions: NDArray[np.float32]) -> ActionChunk:
+        """The chunk of normalised actions (T, A), stamped with what it began from. Raises MessageError if not finite."""
+        positions = self._transform.decode_actions(actions)
         if not np.isfinite(positions).all():
             raise MessageError("the network gave NaN or infinity; the chunk is dropped")
         self._chunks += 1
         return ActionChunk(
-            stamp_ns=state_stamp_ns + round(self._step_dt_s * _NS),
+            stamp_ns=begun.stamp_ns + round(self._step_dt_s * _NS),
             step_dt_s=self._step_dt_s,
             joint_names=self.embodiment.policy_joint_names,
             positions=positions,
             chunk_id=self._chunks,
-            tokens_sequence=self._tokens.sequence,
-            tokens_stamp_ns=self._tokens.stamp_ns,
-            state_stamp_ns=state_stamp_ns,
+            tokens_sequence=begun.tokens.sequence,
+            tokens_stamp_ns=begun.tokens.stamp_ns,
+            state_stamp_ns=begun.stamp_ns,
             seed=self._seed,
         )
+
+    @cached_property
+    def _stepping(self) -> SteppingBackend:
+        if not isinstance(self._backend, SteppingBackend) or self._backend.steps < 1:
+            raise ConfigError("what runs this network cannot stagger its steps; set staggered to false")
+        return self._backend
 
     def _known(self, guide: Guide) -> KnownActions:
         return KnownActions(

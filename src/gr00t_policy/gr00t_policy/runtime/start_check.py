@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from gr00t_policy.core.errors import CheckpointError, Gr00tError
 from gr00t_policy.data.transforms import StateActionTransform
+from gr00t_policy.runtime.policy import SteppingBackend
+from gr00t_policy.runtime.staggering import staggered_actions
 
 if TYPE_CHECKING:
     from gr00t_policy.model.checkpoint import Checkpoint
@@ -27,6 +29,7 @@ TOLERANCES = {
     "encoder": {"fp32": 1e-3, "bf16": 0.4, "int8": 0.8},
     "head": {"fp32": 1e-3, "bf16": 0.15, "int8": 0.25},
 }
+TOLERANCES["staggered"] = TOLERANCES["head"]  # of the same chunks, made one Euler step at a time
 
 
 class EngineRefusedError(Gr00tError):
@@ -104,7 +107,8 @@ def reference_answers(checkpoint: "Checkpoint", plain: "Backend", seed: int = 0)
 def check_part(
     backend: "Backend", part: str, precision: str, checkpoint: "Checkpoint", reference: ReferenceAnswers
 ) -> PartCheck:
-    """part: 'encoder' or 'head', each on the reference's own inputs, so that one's error is not counted for the other."""
+    """part: 'encoder', 'head', or 'staggered', whose inputs are then in flight together; each on the reference's own inputs, so
+    that one's error is not counted for the other."""
     tolerance = TOLERANCES[part][precision]
     if part == "encoder":
         pixels, ids, mask = reference.pixel_values, reference.input_ids, reference.mask
@@ -112,7 +116,11 @@ def check_part(
         size = float(np.sqrt(np.square(reference.features).mean()))
         return PartCheck(part, precision, INPUTS, _largest(got - reference.features) / size, tolerance)
     contexts = [backend.context(reference.features[n], reference.mask[n] > 0) for n in range(INPUTS)]
-    got = np.stack([backend.act(contexts[n], reference.state[n], reference.noise[n]) for n in range(INPUTS)])
+    if part == "staggered":
+        assert isinstance(backend, SteppingBackend), "a part of backends that can make single steps"
+        got = staggered_actions(backend, contexts, reference.state, reference.noise)
+    else:
+        got = np.stack([backend.act(contexts[n], reference.state[n], reference.noise[n]) for n in range(INPUTS)])
     sizes = checkpoint.config.head
     joints = StateActionTransform(checkpoint.embodiment, checkpoint.statistics, sizes.state_dim, sizes.action_dim)
     used = joints.action_mask

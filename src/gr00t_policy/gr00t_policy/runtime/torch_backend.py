@@ -2,6 +2,7 @@
 """The plain network as a policy backend: the reference that the compiled engine is checked against, and what runs the
 published network in bfloat16 or on a GPU."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from gr00t_policy.core.errors import ConfigError
 from gr00t_policy.model.checkpoint import Checkpoint
+from gr00t_policy.model.dit import Context
 from gr00t_policy.model.weights import DTYPES
 from gr00t_policy.runtime.config import DEVICES, PARTS, check_choice
 from gr00t_policy.runtime.engine_report import EngineReport
@@ -45,6 +47,8 @@ class TorchBackend:
             torch.set_num_threads(threads)
         self._backbone = checkpoint.load_backbone(name, self.device) if part in (None, "encoder") else None
         self._head = checkpoint.load_head(name, self.device) if part in (None, "head") else None
+        self.steps = checkpoint.config.head.steps
+        self._joined: tuple[tuple[Context, ...], Context] | None = None
         self._slot = torch.zeros(1, dtype=torch.long, device=self.device)  # the one that was kept
         if self._head is not None:
             with torch.inference_mode():
@@ -85,6 +89,24 @@ class TorchBackend:
             )
         )
 
+    @torch.inference_mode()
+    def advance(
+        self, contexts: Sequence[Any], states: NDArray[np.float32], x: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """See ``staggering.SteppingBackend``; bfloat16 goes through float32 and back without a change."""
+        assert self._head is not None, "this backend has no head"
+        context = self._together(tuple(contexts))
+        moved = self._head.advance(context, self._tensor(states), self._slot, self._tensor(x), self._tables)
+        return moved.float().cpu().numpy()
+
+    def _together(self, contexts: tuple[Context, ...]) -> Context:
+        """One context for all rows: the same one where they share it, else theirs joined, which is kept while they stay."""
+        if all(context is contexts[0] for context in contexts):
+            return contexts[0]
+        if self._joined is None or any(a is not b for a, b in zip(self._joined[0], contexts, strict=True)):
+            self._joined = contexts, _joined(contexts)
+        return self._joined[1]
+
     def _tensor(self, values: NDArray[np.float32]) -> Tensor:
         """A copy in the network's type on its device."""
         return torch.tensor(values, dtype=self.dtype, device=self.device)
@@ -93,6 +115,16 @@ class TorchBackend:
 def _array(rows: Tensor) -> NDArray[np.float32]:
     """(1, ...) -> (...)."""
     return rows[0].float().cpu().numpy()
+
+
+def _joined(contexts: tuple[Context, ...]) -> Context:
+    """B contexts of one -> one of B."""
+    keys, values = (
+        tuple(torch.cat(rows) for rows in zip(*(getattr(context, name) for context in contexts), strict=True))
+        for name in ("keys", "values")
+    )
+    biases = [context.bias for context in contexts if context.bias is not None]
+    return Context(keys, values, torch.cat(biases) if biases else None)
 
 
 def _dtype_name(checkpoint: Checkpoint, dtype: str) -> str:

@@ -79,8 +79,8 @@ def make_node(context: Context, **parameters) -> ControllerNode:
 class Bench:
     """A controller and what surrounds it. ``joints`` and ``tokens`` are sent at 60 and 10 Hz until they are None."""
 
-    def __init__(self, context: Context, folder: Path) -> None:
-        self.node = make_node(context, checkpoint=str(folder), **PATIENT)
+    def __init__(self, context: Context, folder: Path, **parameters) -> None:
+        self.node = make_node(context, checkpoint=str(folder), **PATIENT, **parameters)
         self.peer = Node("peer", context=context)
         self.heard: dict[type, list] = {JointTrajectory: [], ActionChunk: [], ControllerState: [], DiagnosticArray: []}
         for kind, topic, profile in (

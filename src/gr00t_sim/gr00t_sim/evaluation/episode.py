@@ -43,6 +43,7 @@ class EpisodeSettings:
     steps: int = 0
     chunk_mode: str = "blend"
     interpolation: str = "linear"
+    staggered: bool = False
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,12 @@ class EpisodeRunner:
     def __init__(self, checkpoint: Path, settings: EpisodeSettings) -> None:
         self._settings = settings
         self._policy: Gr00tPolicy = load_policy(
-            checkpoint, settings.engine, settings.precision, settings.noise_scale, settings.steps
+            checkpoint,
+            settings.engine,
+            settings.precision,
+            settings.noise_scale,
+            settings.steps,
+            staggered=settings.staggered,
         )
         self._sim: TabletopSim | None = None
         self._task = ""
@@ -94,6 +100,7 @@ class EpisodeRunner:
             settings.head_every,
             settings.chunk_mode,
             settings.interpolation,
+            staggered=settings.staggered,
         )
         seen = None if watch is None else lambda step: watch(sim, step)
         outcome = rollout(sim, driver, key.seed, sentence=sentence, told=told, max_s=self._settings.max_s, on_step=seen)

@@ -77,7 +77,7 @@ def play_commands(checkpoint: Path, settings: EpisodeSettings, result: EpisodeRe
     same += ["--language", key.language, "--checkpoint", str(checkpoint)]
     for name, value in vars(settings).items():
         if value != getattr(usual, name):
-            same += [f"--{name.replace('_', '-')}", str(value)]
+            same += [f"--{name.replace('_', '-')}", *([] if value is True else [str(value)])]
     same += ["--out", "out/replay", "--fresh"]
     if is_diffusion_policy(checkpoint):
         return (shlex.join(same),)

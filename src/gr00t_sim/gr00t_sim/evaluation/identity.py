@@ -87,6 +87,10 @@ def identity_of(checkpoint: Path, settings: EpisodeSettings) -> Identity:
     read = read_checkpoint(checkpoint)
     if settings.chunk_mode == "rtc" and isinstance(read, DiffusionCheckpoint):
         raise ConfigError("--chunk-mode rtc paints into a flow, which a Diffusion Policy does not have; choose another")
+    if settings.staggered and isinstance(read, DiffusionCheckpoint):
+        raise ConfigError(
+            "--staggered advances a flow step by step, which a Diffusion Policy does not have; leave it out"
+        )
     if settings.noise_scale is None:
         settings = replace(settings, noise_scale=own_noise_scale(read))
     return Identity(str(checkpoint), read.hash, settings, code_digest())

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from gr00t_policy.core.errors import ConfigError
 from gr00t_policy.model.config import EULER_STEPS
-from gr00t_policy.runtime.config import CHUNK_MODES, ENGINES, PRECISIONS, check_choice
+from gr00t_policy.runtime.config import CHUNK_MODES, ENGINES, PRECISIONS, ControllerConfig, check_choice
 from gr00t_policy.runtime.interpolation import INTERPOLATIONS
 from gr00t_sim.evaluation.episode import EpisodeKey, EpisodeSettings
 from gr00t_sim.evaluation.sentences import LANGUAGES, languages_of
@@ -39,6 +39,9 @@ class EpisodeOptions:
     """How chunks become one motion: blend, switch, ensemble or rtc; docs/chunk_execution.md compares them."""
     interpolation: str = "linear"
     """Between the steps of a chunk: linear or smooth. Here targets are given at the steps alone, so it matters little."""
+    staggered: bool = False
+    """Euler steps of several chunks in one pass, as with the controller's parameter: a chunk is then of the joint state of
+    steps - 1 ticks (of 120 Hz) ago; docs/chunk_execution.md. Not with chunk mode rtc."""
     noise_scale: float | None = None
     """Scale of the noise that chunks begin as; default: 0 for GR00T, the flow's centre, as on the robot; 1 for a Diffusion
     Policy, as published."""
@@ -73,6 +76,7 @@ class EpisodeOptions:
             )
         check_choice("chunk_mode", self.chunk_mode, CHUNK_MODES)
         check_choice("interpolation", self.interpolation, INTERPOLATIONS)
+        ControllerConfig(chunk_mode=self.chunk_mode, staggered=self.staggered)  # refuses what does not go together
         if self.engine not in ENGINES:
             raise ConfigError(f"engine '{self.engine}' is unknown; choose one of: {', '.join(ENGINES)}")
         if self.precision not in PRECISIONS:
@@ -95,6 +99,7 @@ class EpisodeOptions:
             self.steps,
             self.chunk_mode,
             self.interpolation,
+            self.staggered,
         )
 
     def keys(self) -> list[EpisodeKey]:

@@ -3,11 +3,16 @@
 
 import numpy as np
 import pytest
+from small_checkpoint import save_small_checkpoint
+from small_diffusion import save_random_diffusion_policy
 
+from gr00t_policy.core.embodiment import load_embodiment
 from gr00t_policy.core.errors import ConfigError
 from gr00t_policy.runtime.policy import HoldPolicy, ReplayPolicy
+from gr00t_sim.checkpoint_policy import load_policy
 from gr00t_sim.demonstration import Demonstrator, Variety
 from gr00t_sim.evaluate import EvalConfig
+from gr00t_sim.evaluation.identity import identity_of
 from gr00t_sim.evaluation.sentences import other_sentence
 from gr00t_sim.rollout import PolicyDriver, rollout
 from gr00t_sim.simulation import TabletopSim
@@ -114,3 +119,37 @@ def test_an_unknown_way_to_join_chunks_is_refused():
     with pytest.raises(ConfigError, match=r"chunk_mode.*blend, switch, ensemble, rtc"):
         EvalConfig(chunk_mode="swap")
     assert EvalConfig(chunk_mode="rtc", interpolation="smooth").settings.chunk_mode == "rtc"
+
+
+def test_staggered_a_chunk_is_of_the_joint_state_of_three_ticks_before_its_period(tmp_path):
+    policy = load_policy(save_small_checkpoint(tmp_path / "small"), "torch", noise_scale=0.0, staggered=True)
+    sim = TabletopSim("choose_bin")
+    driver = PolicyDriver(sim, policy, staggered=True)
+    commanded, seen = [], []
+    update, evaluate = driver._plan.update, driver._chunks.evaluate
+
+    def kept(chunk):
+        commanded.append(chunk.state_stamp_ns)
+        return update(chunk)
+
+    def watched(state, stamp_ns, origin, guide=None):
+        seen.append((stamp_ns, sim.data.time))
+        return evaluate(state, stamp_ns, origin, guide)
+
+    driver._plan.update, driver._chunks.evaluate = kept, watched
+    rollout(sim, driver, 3, max_s=0.3)
+    sim.close()
+    periods_ns = 50_000_000 * np.arange(6)
+    np.testing.assert_allclose(commanded, [0, *(periods_ns[1:] - 25_000_000)], atol=1)
+    stamps_s, times_s = np.array(seen).T * [[1e-9], [1.0]]
+    np.testing.assert_allclose(stamps_s, times_s - times_s[0], atol=0.0021)  # a physics step
+    assert len(seen) == 1 + 5 * 4 + 3  # the last period begins chunks, too
+
+
+def test_staggering_is_refused_where_it_cannot_be(tmp_path):
+    with pytest.raises(ConfigError, match="rtc"):
+        EvalConfig(chunk_mode="rtc", staggered=True)
+    with pytest.raises(ConfigError, match="no flow"):
+        PolicyDriver(TabletopSim("choose_bin"), HoldPolicy(load_embodiment("gr1")), staggered=True)
+    with pytest.raises(ConfigError, match="Diffusion Policy"):
+        identity_of(save_random_diffusion_policy(tmp_path / "baseline"), EvalConfig(staggered=True).settings)

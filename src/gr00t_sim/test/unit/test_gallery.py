@@ -33,7 +33,10 @@ def test_every_failure_is_chosen_up_to_the_limit_and_the_rest_is_counted():
     assert all(r.key.language != "empty" for r in chosen.failures), "told nothing, doing nothing is no failure"
 
 
-@pytest.mark.parametrize("settings", [SETTINGS, EpisodeSettings(3.5, 0.25, 1.0, "torch", "fp32")])
+@pytest.mark.parametrize(
+    "settings",
+    [SETTINGS, EpisodeSettings(3.5, 0.25, 1.0, "torch", "fp32"), replace(SETTINGS, staggered=True)],
+)
 def test_the_command_beside_a_strip_asks_for_exactly_that_episode(settings):
     result = made_result(10007, success=False, language="other")
     same, live = (shlex.split(command) for command in play_commands(Path("models/my tiny"), settings, result))
