@@ -62,10 +62,11 @@ def test_executables_name_functions_that_exist(package: str) -> None:
 
 @pytest.mark.parametrize("package", PACKAGES)
 def test_package_xml_names_exactly_the_ros_packages_that_are_used(package: str) -> None:
-    """Used is what is imported, and what is named in a string: the packages of the nodes that bringup starts."""
+    """Used is what is imported, and what is named in a string: the packages of the nodes that bringup
+    starts, and of types of messages."""
     files = [*library_files(package), *(SRC / package).glob("launch/**/*.py")]
     imported = {found.top for path in files for found in imports(path) if is_ros_package(found.top)} - {package}
-    named = {word for path in files for word in re.findall(r'"([a-z][a-z0-9_]*)"', path.read_text())}
+    named = {word for path in files for word in re.findall(r'"([a-z][a-z0-9_]*)(?:/msg/\w+)?"', path.read_text())}
     declared = {element.text or "" for element in manifest(package).iter() if element.tag in ("depend", "exec_depend")}
     declared = {name for name in declared if not name.startswith("python3-")}
     assert imported - declared == set()
