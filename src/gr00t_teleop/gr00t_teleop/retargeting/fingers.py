@@ -26,6 +26,8 @@ TOUCH_M = 0.012  # tips are inside the flesh: pads that touch are this far apart
 _PINCH_WEIGHT = 10.0
 _FADE_M = 0.015  # beyond ``PINCH_M``, over which the weight goes back to 1
 _DAMPING = 1e-6
+_DAMPED = _DAMPING * np.eye(6)
+_NO_ROWS = np.zeros((0, 6))  # of constraints beside the limits
 _ITERATIONS = 2
 _TRUST_RAD = 0.3
 
@@ -41,6 +43,7 @@ _CHAINS = {
     ]
     for finger in FINGERS
 }
+_CHAIN_ROWS = np.array(list(_CHAINS.values()))  # (5, 4)
 _PALM = [KEYPOINTS.index(name) for name in ("wrist", "index_proximal", "little_proximal")]
 NEEDED = sorted({*_PALM, *(index for chain in _CHAINS.values() for index in chain)})
 
@@ -90,18 +93,22 @@ class HandRetargeting:
     def tips(self, positions: Vector) -> Matrix:
         """Finger tips (5, 3) [m] in the palm for joint positions (6,)."""
         self._model.update(positions)
-        return np.array([self._in_palm(self._model.pose(frame).position) for frame in self._tips])
+        return self._tips_in_palm()
+
+    def _tips_in_palm(self) -> Matrix:
+        """(5, 3) for the positions that the model has."""
+        return np.asarray((self._model.origins(self._tips) - self._wrist) @ self._palm)
 
     def _targets(self, points: Matrix) -> _Targets:
         axes = palm_axes(*points[_PALM])
-        tips = np.empty((len(FINGERS), 3))
-        for row, chain in enumerate(_CHAINS.values()):
-            bones = np.diff(points[chain], axis=0)
-            length = np.linalg.norm(bones, axis=1).sum()
-            tips[row] = self._knuckles[row] + axes.T @ bones.sum(axis=0) * (self._lengths[row] / max(length, 1e-3))
-        ends = points[[chain[-1] for chain in _CHAINS.values()]]
+        chains = points[_CHAIN_ROWS]  # (5, 4, 3)
+        bones = chains[:, 1:] - chains[:, :-1]
+        lengths = np.sqrt((bones * bones).sum(axis=2)).sum(axis=1)
+        ends = chains[:, -1]
+        scales = self._lengths / np.maximum(lengths, 1e-3)
+        tips = self._knuckles + (ends - chains[:, 0]) @ axes * scales[:, None]
         ways = (ends[0] - ends[1:]) @ axes
-        apart = np.linalg.norm(ways, axis=1)
+        apart = np.sqrt((ways * ways).sum(axis=1))
         nearest = int(apart.argmin())
         # The thumb shall meet the nearest finger; to the others it keeps its place, so that the rows agree.
         ways = ways + ways[nearest] * (_closed(apart[nearest]) / max(apart[nearest], 1e-6) - 1.0)
@@ -113,8 +120,8 @@ class HandRetargeting:
         import daqp
 
         self._model.update_with_jacobians(self.positions)
-        tips = np.array([self._in_palm(self._model.pose(frame).position) for frame in self._tips])
-        moves = np.array([self._palm.T @ self._model.jacobian(frame)[:3] for frame in self._tips])  # (5, 3, 6)
+        tips = self._tips_in_palm()
+        moves = self._palm.T @ self._model.origin_jacobians(self._tips)  # (5, 3, 6)
         weights = targets.weights[:, None]
         missing = np.concatenate(
             [(targets.tips - tips).ravel(), (weights * (targets.ways - (tips[0] - tips[1:]))).ravel()]
@@ -122,10 +129,9 @@ class HandRetargeting:
         rows = np.concatenate([moves.reshape(-1, 6), (weights[:, :, None] * (moves[0] - moves[1:])).reshape(-1, 6)])
         low = np.maximum(self._lower - self.positions, -_TRUST_RAD)
         high = np.minimum(self._upper - self.positions, _TRUST_RAD)
-        hessian = rows.T @ rows + _DAMPING * np.eye(6)
-        none = np.zeros((0, 6))
-        step, _, exit_flag, _ = daqp.solve(hessian, -rows.T @ missing, none, high, low, np.zeros(6, np.int32))
-        return np.clip(step, low, high) if exit_flag == 1 else np.zeros(6)
+        hessian = rows.T @ rows + _DAMPED
+        step, _, exit_flag, _ = daqp.solve(hessian, -rows.T @ missing, _NO_ROWS, high, low, np.zeros(6, np.int32))
+        return np.minimum(np.maximum(step, low), high) if exit_flag == 1 else np.zeros(6)
 
     def _finger_lengths(self, mark: str) -> Vector:
         """From each knuckle along the bones to the tip."""
@@ -153,11 +159,12 @@ def _closed(apart_m: float) -> float:
 def palm_axes(wrist: Vector, index: Vector, little: Vector) -> Matrix:
     """(3, 3) axes of a palm as columns: to the knuckles, from little to index finger, and their cross product."""
     along = (index + little) / 2 - wrist
-    along = along / np.linalg.norm(along)
+    along = along / np.sqrt(along @ along)
     across = index - little
     across = across - along * (across @ along)
-    across = across / np.linalg.norm(across)
-    return np.stack([along, across, np.cross(along, across)], axis=1)
+    across = across / np.sqrt(across @ across)
+    (a, b, c), (d, e, f) = along.tolist(), across.tolist()
+    return np.array([[a, d, b * f - c * e], [b, e, c * d - a * f], [c, f, a * e - b * d]])
 
 
 def hand_followers(mark: str) -> dict[str, tuple[str, float]]:

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gr00t_policy.data.rotation import to_matrix
-
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
 
@@ -22,7 +20,11 @@ class Pose:
 
 def pose_from_numbers(numbers: Vector) -> Pose:
     """From x y z and the unit quaternion x y z w (7,), as in messages. Not for poses that are not tracked."""
-    return Pose(numbers[:3].copy(), to_matrix(numbers[[6, 3, 4, 5]], "quaternion"))
+    import pinocchio
+
+    turn = pinocchio.Quaternion(numbers[3:7])  # x y z w
+    turn.normalize()
+    return Pose(numbers[:3].copy(), turn.toRotationMatrix())
 
 
 def rotation_vector(rotation: Matrix) -> Vector:

@@ -75,6 +75,17 @@ class RobotModel:
         axes = self._pin.ReferenceFrame.LOCAL_WORLD_ALIGNED
         return np.asarray(self._pin.getFrameJacobian(self._model, self._data, frame, axes) @ self._spread)
 
+    def origins(self, frames: list[int]) -> Matrix:
+        """(N, 3) [m] of links in the base frame."""
+        update, model, data = self._pin.updateFramePlacement, self._model, self._data
+        return np.array([update(model, data, frame).translation for frame in frames])
+
+    def origin_jacobians(self, frames: list[int]) -> Matrix:
+        """(N, 3, J): velocities of links' origins [m/rad] along the axes of the base, after ``origins`` of the same."""
+        get, model, data = self._pin.getFrameJacobian, self._model, self._data
+        axes = self._pin.ReferenceFrame.LOCAL_WORLD_ALIGNED
+        return np.asarray(np.array([get(model, data, frame, axes)[:3] for frame in frames]) @ self._spread)
+
     def spatial_jacobian(self) -> tuple[Matrix, Matrix]:
         """For every joint by itself: (3, J) velocity of the point of its body at the base's origin, (3, J) turn."""
         spatial = self._data.J @ self._spread
