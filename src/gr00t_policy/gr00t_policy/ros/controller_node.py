@@ -36,6 +36,7 @@ from gr00t_policy.runtime.pacing import PacedLoop
 from gr00t_policy.runtime.policy import Gr00tPolicy
 from gr00t_policy.runtime.process_priority import lower_all_threads, raise_all_threads, raised
 from gr00t_policy.runtime.quiet_process import QuietProcess
+from gr00t_policy.runtime.tick_lead import TickLead
 
 _STATE_PERIOD_S = 0.5
 _WARN_PERIOD_S = 1.0
@@ -93,6 +94,7 @@ class ControllerNode(SuiteNode[ControllerConfig]):
                 "not staggered: even one pass does not fit a tick, so the worker evaluates whole chunks"
             )
         self._config, self._engine = settings, backend.report
+        self._head_in_tick_s = head.p50_s if controller.mode is Mode.EVERY_TICK else 0.0
         self._order = JointOrder(policy.embodiment.policy_joints)
         self._commands = self.keep_publisher(JointTrajectory, "policy/joint_trajectory", qos.COMMAND)
         self._chunks = self.keep_publisher(ActionChunkMsg, "action_chunk", qos.NEWEST)
@@ -111,6 +113,7 @@ class ControllerNode(SuiteNode[ControllerConfig]):
         self._controller.activate()
         self._read = self._joints
         config = self._config
+        self._lead = TickLead(config.tick_lead_s, self._head_in_tick_s, round(1e9 / config.rate_hz))
         self._loop = PacedLoop(
             "controller",
             config.rate_hz,
@@ -118,6 +121,7 @@ class ControllerNode(SuiteNode[ControllerConfig]):
             config.thread_priority,
             core=config.cpu_affinity,
             spare=self._process.spare,
+            phase_ns=-self._lead.lead_ns,
         )
         if self._controller.mode is Mode.WORKER:
             self._worker = HeadWorker(self._controller.evaluate_news)
@@ -214,6 +218,8 @@ class ControllerNode(SuiteNode[ControllerConfig]):
         self._state.publish(report_to_message(report, self.now_ns, self._loop))
 
     def _tell_diagnostics(self) -> None:
+        if self._loop is not None:
+            self._lead.follow(self._loop)
         report = self._controller.report(time.monotonic_ns(), self.now_ns)
         loop = loop_status("control loop", self._loop, self._config, self._process)
         statuses = [*report_to_statuses(report), loop, engine_status(self._engine)]

@@ -69,6 +69,9 @@ class ControllerConfig(LoopSettings):
         "", "where compiled networks are kept between starts; empty: in the user's cache folder"
     )
     rate_hz: float = setting(120.0, "rate of commands", "Hz", 10.0, 500.0)
+    tick_lead_s: float = setting(
+        0.0, "a tick begins so long before the command gate's; 0: as the measured head needs it", "s", 0.0, 0.1
+    )
     head_mode: str = setting(
         "auto", "'every_tick', 'worker', or 'auto': every tick when the head is fast enough for it"
     )

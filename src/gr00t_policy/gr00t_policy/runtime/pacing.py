@@ -81,6 +81,7 @@ class PacedLoop:
         self._lateness, self._duration, self._period = DurationRing(kept), DurationRing(kept), DurationRing(kept)
         self._stamps_ns: list[int] = [0, 0]  # first and newest wake-up
         self._ticks_per_second = max(round(rate_hz), 2)
+        self._move_ns = 0
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
@@ -112,6 +113,10 @@ class PacedLoop:
 
     def start(self) -> None:
         self._thread.start()
+
+    def move(self, by_ns: int) -> None:
+        """The next slot and all after it come so much later (or earlier); at most a period, once a period."""
+        self._move_ns = by_ns
 
     def stop(self, timeout_s: float = 2.0) -> None:
         """Let the running tick end and join the thread; harmless when the loop is not running or from inside it."""
@@ -150,6 +155,8 @@ class PacedLoop:
         self._lateness.add((began_ns - slot_ns) / _NS)
         self._duration.add((ended_ns - began_ns) / _NS)
         slot_ns += self.period_ns
+        if self._move_ns:
+            slot_ns, self._move_ns = slot_ns + self._move_ns, 0
         if ended_ns > slot_ns:
             self.deadline_misses += 1
             slot_ns += self._skip((ended_ns - slot_ns) // self.period_ns + 1)

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The simulation as a running machine: it advances with the steady clock, takes commands, and can be looked at.
 
-Other threads command it, reset it and copy its state while the physics loop drives it; all of that goes through one
-lock. Knows no ROS; times come in.
+A command acts from the moment at which it comes, never earlier: physics is brought up to that moment first. Joints are read
+at the very moment asked for, between two steps of physics by their velocities. Other threads command it, reset it and copy
+its state while the physics loop drives it; all of that goes through one lock. Knows no ROS; times come in.
 """
 
 import threading
@@ -95,21 +96,20 @@ class LiveWorld:
             self._stepped_ns = now_ns
             self._progress.clear()
 
-    def advance(self, now_ns: int) -> JointReading:
-        """Step the physics up to ``now_ns`` and read the joints."""
+    def advance(self, until_ns: int) -> JointReading:
+        """Step the physics up to ``until_ns``, which may lie a little ahead of now, and read the joints as they are then."""
         with self._lock:
             assert self._stepped_ns is not None, "resume first"
-            if now_ns - self._stepped_ns > _MAX_CATCH_UP_NS:
-                self._stepped_ns = now_ns - _MAX_CATCH_UP_NS
-            steps = (now_ns - self._stepped_ns) // self._step_ns
-            self._watch_commands(now_ns)
-            self._sim.step_physics(steps)
-            self._stepped_ns += steps * self._step_ns
-            self._steps += steps
-            self._progress.append((now_ns, self._steps))
-            while now_ns - self._progress[0][0] > _FACTOR_WINDOW_NS:
+            if until_ns - self._stepped_ns > _MAX_CATCH_UP_NS:
+                self._stepped_ns = until_ns - _MAX_CATCH_UP_NS
+            self._watch_commands(until_ns)
+            self._step_to(until_ns)
+            self._progress.append((until_ns, self._steps))
+            while until_ns - self._progress[0][0] > _FACTOR_WINDOW_NS:
                 self._progress.popleft()
-            return JointReading(self._sim.joint_positions(), self._sim.joint_velocities())
+            velocities = self._sim.joint_velocities()
+            since_step_s = (until_ns - self._stepped_ns) / 1e9
+            return JointReading(self._sim.joint_positions() + since_step_s * velocities, velocities)
 
     def command(self, now_ns: int, command: JointCommand, answers_ns: int, stamp_now_ns: int) -> None:
         """Ramp to ``command`` so that it is reached at its stamp. Raises MessageError on what is not a command.
@@ -120,6 +120,8 @@ class LiveWorld:
         reach_ns = command.stamp_ns if answers_ns else stamp_now_ns + command.stamp_ns
         with self._lock:
             columns = self._check(command, answers_ns, stamp_now_ns - reach_ns)
+            if self._stepped_ns is not None and now_ns - self._stepped_ns <= _MAX_CATCH_UP_NS:
+                self._step_to(now_ns)
             targets = self._sim.joint_targets()
             targets[columns] = command.positions
             self._sim.set_targets(targets, max((reach_ns - stamp_now_ns) / 1e9, _SHORTEST_RAMP_S))
@@ -180,6 +182,14 @@ class LiveWorld:
 
     def _other(self, task: str) -> TabletopSim:
         return TabletopSim(task, self.embodiment, self._looks)
+
+    def _step_to(self, until_ns: int) -> None:
+        """As many whole steps of physics as fit; none when it is there already."""
+        assert self._stepped_ns is not None
+        steps = max((until_ns - self._stepped_ns) // self._step_ns, 0)
+        self._sim.step_physics(steps)
+        self._stepped_ns += steps * self._step_ns
+        self._steps += steps
 
     def _watch_commands(self, now_ns: int) -> None:
         if self._last_command_ns is not None and now_ns - self._last_command_ns > self._command_timeout_ns:

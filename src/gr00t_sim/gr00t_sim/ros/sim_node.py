@@ -22,7 +22,7 @@ from gr00t_policy.ros.diagnostics import PERIOD_S, Diagnostics
 from gr00t_policy.ros.lifecycle import SuiteNode, run
 from gr00t_policy.ros.loop_diagnostics import loop_status
 from gr00t_policy.ros.messages import JointOrder, positions_to_joint_state, rgb_to_image, stamp_from_ns
-from gr00t_policy.runtime.pacing import PacedLoop
+from gr00t_policy.runtime.pacing import PacedLoop, sleep_until_ns
 from gr00t_policy.runtime.process_priority import lower_all_threads, raise_all_threads
 from gr00t_policy.runtime.quiet_process import QuietProcess
 from gr00t_sim.ros.cameras import CameraThread, Picture
@@ -33,6 +33,9 @@ from gr00t_sim.tasks.task import TaskError
 
 _WARN_PERIOD_S = 1.0
 _WATCH_PERIOD_S = 0.1
+# So long before the moment of a joint state its physics is begun: 4 ms of physics behind the last command take 0.4 ms, 8 ms
+# without one 0.8 (AMD EPYC).
+_AHEAD_NS = 1_000_000
 
 
 class SimNode(SuiteNode[SimConfig]):
@@ -103,6 +106,8 @@ class SimNode(SuiteNode[SimConfig]):
                 )
             )
         self.world.resume(time.monotonic_ns())
+        lead_ns = round(1e9 * settings.joint_state_lead_s)
+        self._phase_ns = -lead_ns - _AHEAD_NS
         self._loop = PacedLoop(
             "physics",
             settings.joint_state_rate_hz,
@@ -110,6 +115,7 @@ class SimNode(SuiteNode[SimConfig]):
             settings.thread_priority,
             core=settings.cpu_affinity,
             spare=self._process.spare,
+            phase_ns=self._phase_ns,
         )
         self._process.begin(lock_memory=settings.lock_memory)
         self._start(self._loop)
@@ -125,9 +131,12 @@ class SimNode(SuiteNode[SimConfig]):
         self._world = None
 
     def _advance(self, now_ns: int) -> None:
-        """One slice of physics, in the paced thread."""
-        reading = self.world.advance(now_ns)
-        stamp_ns = self.stamp_ns
+        """One slice of physics, in the paced thread: computed a little ahead, sent at the moment that it is of."""
+        assert self._loop is not None
+        until_ns = now_ns - (now_ns - self._phase_ns) % self._loop.period_ns + _AHEAD_NS
+        reading = self.world.advance(until_ns)
+        sleep_until_ns(until_ns)
+        stamp_ns = self.stamp_ns - (time.monotonic_ns() - until_ns)
         self._joints.publish(positions_to_joint_state(self._order, reading.positions, stamp_ns, reading.velocities))
         self._slices += 1
         if self._slices % self._settings.slices_per_clock == 0:

@@ -155,7 +155,7 @@ def test_deactivation_stops_the_joint_states_and_activation_goes_on_without_a_le
     ("arguments", "code", "words"),
     [
         (["-p", "tsak:=choose_bin"], 2, ["tsak", "task"]),
-        (["-p", "joint_state_rate_hz:=240"], 2, ["joint_state_rate_hz", "divide"]),
+        (["-p", "joint_state_rate_hz:=200"], 2, ["joint_state_rate_hz", "divide"]),
         (["-p", "task:=juggle", "-p", "autostart:=true"], 1, ["juggle", "pick_named_object"]),
         (["-p", "embodiment:=r2d2", "-p", "autostart:=true"], 1, ["r2d2", "gr1"]),
     ],
