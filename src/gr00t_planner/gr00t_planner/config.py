@@ -45,6 +45,7 @@ class PlannerConfig(LoopSettings):
         "", "where compiled networks are kept between starts; empty: in the user's cache folder"
     )
     rate_hz: float = setting(10.0, "highest rate of tokens", "Hz", 0.1, 60.0)
+    follow_camera: bool = setting(True, "ticks settle shortly after a picture comes; the rate stays to 0.5 %")
     token_dtype: str = setting("bfloat16", "number format of the tokens: 'float32', 'bfloat16' or 'float16'")
     max_image_age_s: float = setting(0.3, "age from which an image is not encoded", "s", 0.02, 5.0)
     max_future_s: float = setting(0.1, "how far a stamp may lie ahead of the clock", "s", 0.0, 1.0)

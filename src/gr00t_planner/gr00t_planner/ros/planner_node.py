@@ -12,6 +12,7 @@ from gr00t_msgs.msg import PlannerState
 from sensor_msgs.msg import Image
 from std_msgs.msg import String
 
+from gr00t_planner.camera_phase import CameraPhase
 from gr00t_planner.config import PlannerConfig
 from gr00t_planner.planner import Planner
 from gr00t_planner.ros.planner_report import report_to_message, report_to_statuses
@@ -75,6 +76,7 @@ class PlannerNode(SuiteNode[PlannerConfig]):
         )
         self._config, self._hash, self._engine = settings, checkpoint.hash, engine.report
         self._frame_id = policy.embodiment.cameras[0].frame_id
+        self._phase = CameraPhase(round(1e9 / settings.rate_hz))
         self._tokens = self.keep_publisher(ConditioningTokensMsg, "conditioning_tokens", qos.NEWEST)
         self._state = self.keep_publisher(PlannerState, "planner/state", qos.LATCHED)
         self._made = planner
@@ -96,6 +98,7 @@ class PlannerNode(SuiteNode[PlannerConfig]):
             config.thread_priority,
             core=config.cpu_affinity,
             spare=self._process.spare,
+            phase_ns=self._phase.first_phase_ns if config.follow_camera else None,
         )
         self._process.begin(lock_memory=config.lock_memory)
         self._loop.start()
@@ -115,6 +118,7 @@ class PlannerNode(SuiteNode[PlannerConfig]):
 
     def _tick(self, now_ns: int) -> None:
         """One tick of the paced thread."""
+        self._phase.ticked(now_ns)
         tokens = self._planner.tick(now_ns, self.now_ns)
         if tokens is not None:
             try:
@@ -131,7 +135,9 @@ class PlannerNode(SuiteNode[PlannerConfig]):
             )
         except MessageError as error:
             refusal = self._planner.refuse_image("unreadable", str(error))
-        if refusal is not None:
+        if refusal is None:
+            self._phase.came(time.monotonic_ns())
+        else:
             self.get_logger().warning(f"image refused: {refusal}", throttle_duration_sec=_WARN_PERIOD_S)
 
     def _on_sentence(self, message: String) -> None:
@@ -154,6 +160,8 @@ class PlannerNode(SuiteNode[PlannerConfig]):
         self._state.publish(report_to_message(report, self.now_ns, self._hash))
 
     def _tell_diagnostics(self) -> None:
+        if self._loop is not None and self._config.follow_camera:
+            self._loop.move(self._phase.move_ns())
         report = self._planner.report(time.monotonic_ns(), self.now_ns)
         loop = loop_status("loop", self._loop, self._config, self._process)
         statuses = [*report_to_statuses(report), loop, engine_status(self._engine)]
