@@ -18,6 +18,7 @@ from gr00t_policy.core.types import ActionChunk, ConditioningTokens, Observation
 from gr00t_policy.data.camera_views import CameraViews
 from gr00t_policy.data.published_images import picture_transform
 from gr00t_policy.data.transforms import StateActionTransform
+from gr00t_policy.model.tokenizer import Prompt
 from gr00t_policy.runtime.chunk_plan import Guide
 from gr00t_policy.runtime.known_actions import KnownActions
 from gr00t_policy.runtime.served_checkpoint import ServedCheckpoint
@@ -127,6 +128,8 @@ class Gr00tPolicy:
         )
         self._noise_scale = noise_scale
         self._step_dt_s = 1.0 / checkpoint.embodiment.rate_hz
+        self._asked: tuple[str, int] | None = None
+        self._ids: Prompt | None = None
         self._context: Any = None
         self._tokens: ConditioningTokens | None = None
         self._chunks = 0
@@ -148,7 +151,7 @@ class Gr00tPolicy:
     def encode(self, observation: Observation, sequence: int = 0, instruction_id: int = 0) -> ConditioningTokens:
         """System 2 on the observation's pictures and sentence; the joint state is not used. Raises MessageError."""
         pixels = self._views(observation.images)[None]
-        prompt = self.checkpoint.prompt.encode(observation.instruction, pixels.shape[1])
+        prompt = self._prompt(observation.instruction, pixels.shape[1])
         features = self._backend.encode(pixels, prompt.input_ids[None], prompt.attention_mask[None])
         return ConditioningTokens(
             features=features,
@@ -160,6 +163,14 @@ class Gr00tPolicy:
             checkpoint_hash=self.checkpoint.hash,
             embodiment=self.embodiment.name,
         )
+
+    def _prompt(self, sentence: str, views: int) -> Prompt:
+        """Ids of the prompt, kept while the sentence stands."""
+        asked = (sentence, views)
+        if self._asked != asked:
+            self._ids, self._asked = self.checkpoint.prompt.encode(sentence, views), asked
+        assert self._ids is not None
+        return self._ids
 
     def prepare(self, tokens: ConditioningTokens) -> PreparedTokens:
         """Keys and values of these tokens; those in use stay as they are. Raises MessageError when they do not fit."""

@@ -65,6 +65,19 @@ def test_encode_then_bytes_then_act_is_the_whole_network(
     np.testing.assert_allclose(chunk.positions, whole_network(checkpoint, seed=3), atol=tolerance)
 
 
+def test_each_sentence_has_its_own_tokens_however_they_follow_each_other(
+    checkpoint: Checkpoint, policy: Gr00tPolicy
+) -> None:
+    """The ids of a prompt are kept while its sentence stands, and no longer."""
+    said = ["put the red can into the bin", "open the drawer", "open the drawer", "put the red can into the bin", ""]
+    for sentence in said:
+        observation = replace(noise_observation(), instruction=sentence)
+        fresh = Gr00tPolicy(checkpoint, load_backend(checkpoint, "torch")).encode(observation)
+        kept = policy.encode(observation)
+        np.testing.assert_array_equal(kept.features, fresh.features)
+        np.testing.assert_array_equal(kept.mask, fresh.mask)
+
+
 def test_the_same_episode_gives_the_same_chunk_and_another_seed_another(policy: Gr00tPolicy) -> None:
     observation = noise_observation()
     tokens = policy.encode(observation)
