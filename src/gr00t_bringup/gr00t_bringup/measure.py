@@ -19,6 +19,9 @@ Stamps = NDArray[np.int64]  # (N,) nanoseconds
 _RUNNING = 3  # ControllerState.RUNNING
 _SAME_CLOCK_NS = 60 * 10**9
 _WARM_UP_NS = 10**9
+_DIAGNOSTICS = "/diagnostics"  # has no namespace
+_CONTROL_LOOP = "controller: control loop"
+_WINDOW_TICKS = 1200  # ten seconds at 120 Hz: those of the start are slower
 # A policy command sent less than this before a tick of the gate counts for the next tick: an error to the slow side.
 _HAND_OVER_NS = 500_000
 
@@ -33,6 +36,15 @@ class Percentiles:
 
 
 @dataclass(frozen=True)
+class WakeUps:
+    """How long after its slot the control loop's ticks begin [ms], from windows of ten seconds; NaN without any."""
+
+    p50: float  # median of the windows
+    p99: float  # median of the windows
+    p99_of_the_worst: float
+
+
+@dataclass(frozen=True)
 class RunFigures:
     """The keys that ``gr00t demo`` and ``gr00t bench loop`` write."""
 
@@ -40,6 +52,10 @@ class RunFigures:
     control_rate_hz: float
     head_rate_hz: float
     deadline_miss_fraction: float
+    deadline_misses: int
+    ticks: int
+    wake_up_lateness_ms: WakeUps
+    encode_ms: Percentiles
     head_ms: Percentiles
     image_to_command_ms: Percentiles
     joint_state_to_command_ms: Percentiles
@@ -54,6 +70,7 @@ class RunStreams:
     joint_sent: Stamps
     tokens_stamp: Stamps
     tokens_sent: Stamps
+    encode_s: NDArray[np.float64]  # pictures and sentence to tokens, what stands before the network included
     chunk_id: NDArray[np.int64]  # counts evaluations; not every one is published
     chunk_sent: Stamps
     chunk_inference_s: NDArray[np.float64]
@@ -62,6 +79,7 @@ class RunStreams:
     command_sent: Stamps
     ticks: NDArray[np.int64]
     misses: NDArray[np.int64]
+    wake_up_us: NDArray[np.float64]  # (N, 2): p50 and p99 of the control loop's last ten seconds, told once a second
     real_time_factors: NDArray[np.float64]
 
 
@@ -87,6 +105,10 @@ def measure(streams: RunStreams) -> RunFigures:
         control_rate_hz=_rate(streams.policy_sent[_within(streams.policy_sent, start, stop)]),
         head_rate_hz=_head_rate(streams.chunk_id[inside], streams.chunk_sent[inside]),
         deadline_miss_fraction=float(misses.sum() / ticks.sum()) if ticks.sum() else 0.0,
+        deadline_misses=int(misses.sum()),
+        ticks=int(ticks.sum()),
+        wake_up_lateness_ms=_wake_ups(streams.wake_up_us),
+        encode_ms=percentiles(1e3 * streams.encode_s[_within(streams.tokens_sent, start, stop)]),
         head_ms=percentiles(1e3 * streams.chunk_inference_s[inside]),
         image_to_command_ms=percentiles(_image_to_command_ms(streams, start, stop)),
         joint_state_to_command_ms=percentiles(_joint_state_to_command_ms(streams, start, stop)),
@@ -117,11 +139,17 @@ def read_streams(folder: Path, namespace: str = "") -> RunStreams:
     )
     names += ("controller/state", "sim/task_state")
     found = {prefix + name: _Columns() for name in names}
+    found[_DIAGNOSTICS] = _Columns()
     for message in read_bag(folder, list(found)):
         columns = found[message.topic]
         if message.topic == prefix + "action_chunk":
             chunk = decoder.decode(message)
             columns.rows.append((chunk.chunk_id, message.publish_ns, chunk.inference_s))
+        elif message.topic == prefix + "conditioning_tokens":
+            tokens = decoder.decode(message)
+            columns.rows.append((message.stamp_ns, message.publish_ns, tokens.preprocess_s + tokens.encode_s))
+        elif message.topic == _DIAGNOSTICS:
+            columns.rows.extend(_wake_ups_told(decoder.decode(message)))
         elif message.topic == prefix + "controller/state":
             state = decoder.decode(message)
             if state.state == _RUNNING:
@@ -130,11 +158,12 @@ def read_streams(folder: Path, namespace: str = "") -> RunStreams:
             columns.rows.append((decoder.decode(message).real_time_factor,))
         else:
             columns.rows.append((message.stamp_ns, message.publish_ns))
+    wake_ups = np.array(found.pop(_DIAGNOSTICS).rows, dtype=np.float64).reshape(-1, 2)
     by_name = {topic.removeprefix(prefix): columns for topic, columns in found.items()}
-    return _streams(by_name)
+    return _streams(by_name, wake_ups)
 
 
-def _streams(found: dict[str, _Columns]) -> RunStreams:
+def _streams(found: dict[str, _Columns], wake_ups_us: NDArray[np.float64]) -> RunStreams:
     joints, tokens, chunks = found["joint_states"], found["conditioning_tokens"], found["action_chunk"]
     policy, state = found["policy/joint_trajectory"], found["controller/state"]
     return RunStreams(
@@ -142,6 +171,7 @@ def _streams(found: dict[str, _Columns]) -> RunStreams:
         joint_sent=joints.column(1),
         tokens_stamp=tokens.column(0),
         tokens_sent=tokens.column(1),
+        encode_s=tokens.column(2, np.float64),
         chunk_id=chunks.column(0),
         chunk_sent=chunks.column(1),
         chunk_inference_s=chunks.column(2, np.float64),
@@ -150,8 +180,26 @@ def _streams(found: dict[str, _Columns]) -> RunStreams:
         command_sent=found["joint_trajectory"].column(1),
         ticks=state.column(0),
         misses=state.column(1),
+        wake_up_us=wake_ups_us,
         real_time_factors=found["sim/task_state"].column(0, np.float64),
     )
+
+
+def _wake_ups_told(message: Any) -> list[tuple[float, float]]:
+    """(p50, p99) [us] of the control loop, once it has run for a window."""
+    told = []
+    for status in message.status:
+        values = {value.key: value.value for value in status.values}
+        if status.name == _CONTROL_LOOP and float(values.get("ticks", 0)) >= _WINDOW_TICKS:
+            told.append((float(values["wake_up_lateness.p50_us"]), float(values["wake_up_lateness.p99_us"])))
+    return told
+
+
+def _wake_ups(told_us: NDArray[np.float64]) -> WakeUps:
+    if not len(told_us):
+        return WakeUps(float("nan"), float("nan"), float("nan"))
+    medians = np.median(told_us, axis=0) / 1e3
+    return WakeUps(float(medians[0]), float(medians[1]), float(told_us[:, 1].max()) / 1e3)
 
 
 def _image_to_command_ms(streams: RunStreams, start: int, stop: int) -> NDArray[np.float64]:

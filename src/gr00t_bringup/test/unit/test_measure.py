@@ -30,6 +30,7 @@ def _run(clock_offset_ns: int = 0, seconds: float = 5.0) -> RunStreams:
         joint_sent=sent,
         tokens_stamp=image - clock_offset_ns,
         tokens_sent=tokens_sent,
+        encode_s=np.full(len(tokens_sent), 0.004),
         chunk_id=evaluation[published],
         chunk_sent=command[driving][published],
         chunk_inference_s=np.full(int(published.sum()), 0.003),
@@ -38,6 +39,7 @@ def _run(clock_offset_ns: int = 0, seconds: float = 5.0) -> RunStreams:
         command_sent=command + _MS,
         ticks=np.array([100, 220, 340]),
         misses=np.array([5, 5, 6]),
+        wake_up_us=np.array([[40.0, 100.0], [42.0, 150.0], [41.0, 900.0]]),
         real_time_factors=np.array([1.0, 1.0, 0.5]),
     )
 
@@ -53,6 +55,10 @@ def test_known_rates_and_delays_are_found(offset_ns):
     assert 60 + 5 <= figures.image_to_command_ms.p50 <= 60 + 5 + 1000 / 120
     assert figures.head_ms.p95 == pytest.approx(3)
     assert figures.deadline_miss_fraction == pytest.approx(1 / 240)
+    assert (figures.deadline_misses, figures.ticks) == (1, 240)
+    assert figures.encode_ms.p50 == pytest.approx(4)
+    wake_ups = figures.wake_up_lateness_ms
+    assert (wake_ups.p50, wake_ups.p99, wake_ups.p99_of_the_worst) == pytest.approx((0.041, 0.15, 0.9))
     assert figures.real_time_factor == 1.0
 
 
