@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from gr00t_policy.core.errors import ConfigError
 from gr00t_policy.core.wire import WireType
 from gr00t_policy.runtime.config import (
+    COMPILED_HELP,
     DEVICE_HELP,
     DEVICES,
     DTYPE_HELP,
@@ -41,6 +42,7 @@ class PlannerConfig(LoopSettings):
     precision: str = setting("fp32", PRECISION_HELP)
     engine_fallback: bool = setting(False, FALLBACK_HELP)
     exported: str = setting("", EXPORTED_HELP)
+    compiled: bool = setting(False, COMPILED_HELP)
     cache_folder: str = setting(
         "", "where compiled networks are kept between starts; empty: in the user's cache folder"
     )

@@ -15,7 +15,7 @@ from typing import Any, Literal, TypeVar
 
 from gr00t_bringup.bench.roofline import Device, floors, parameters_of, table
 from gr00t_bringup.bench.step_errors import StepErrors, measure_step_errors
-from gr00t_bringup.bench.timed_ways import ENGINES, Stage, WayFigures, WayOptions, measure_way
+from gr00t_bringup.bench.timed_ways import Stage, WayFigures, WayOptions, measure_way
 from gr00t_bringup.json_file import write_json
 from gr00t_bringup.machine import this_machine
 from gr00t_bringup.nodes import shipped_checkpoint
@@ -126,7 +126,9 @@ def _ways(config: ModelBenchConfig, checkpoint: Checkpoint | None) -> tuple[str,
     """Plain first, then what nodes may use. The openvino engine is for small networks: it is built in float32 from a copy."""
     if checkpoint is None:
         return ("plain", "cached")
-    return ("plain", "torch") if config.device != "cpu" or checkpoint.config.published else ("plain", *ENGINES)
+    if config.device == "cuda":
+        return "plain", "torch", "cuda_graph", "cuda_graph compiled"
+    return ("plain", "torch") if checkpoint.config.published else ("plain", "openvino", "torch")
 
 
 def _device(device: str, threads: int) -> tuple[str, float]:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from gr00t_policy.model.config import ModelConfig
     from gr00t_policy.model.timed_paths import TimedInputs
 
-ENGINES = ("openvino", "torch")
+ENGINES = ("openvino", "torch", "cuda_graph", "cuda_graph compiled")
 STAGGERED_TICK = "act, staggered tick"  # one pass that finishes a chunk
 SENTENCE = "pick the pear from the counter and place it in the plate"
 _TEXT_TOKENS = 35  # of the published prompt with this sentence, beside the image tokens
@@ -156,12 +156,13 @@ def _engine_calls(options: WayOptions, checkpoint: "Checkpoint", inputs: "TimedI
 
     backend = load_backend(
         checkpoint,
-        options.way,
+        options.way.split()[0],
         options.precision,
         "",
         dtype=options.dtype,
         device=options.device,
         staggered=options.staggered,
+        compiled=options.way.endswith("compiled"),
     )
     seen, real = (inputs.pixel_values, inputs.input_ids, inputs.mask), inputs.mask[0].astype(np.bool_)
     features = backend.encode(*seen)

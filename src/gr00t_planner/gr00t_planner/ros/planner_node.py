@@ -64,6 +64,7 @@ class PlannerNode(SuiteNode[PlannerConfig]):
             threads=settings.threads or shared_threads(),
             fallback=settings.engine_fallback,
             exported=settings.exported,
+            compiled=settings.compiled,
         )
         loaded_s = time.monotonic() - began_s
         backend = TimedBackend(engine, time.monotonic_ns)

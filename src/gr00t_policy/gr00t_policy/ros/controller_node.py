@@ -78,6 +78,7 @@ class ControllerNode(SuiteNode[ControllerConfig]):
             threads=settings.threads or shared_threads(),
             fallback=settings.engine_fallback,
             exported=settings.exported,
+            compiled=settings.compiled,
             staggered=settings.staggered,
         )
         loaded_s = time.monotonic() - began_s

@@ -48,15 +48,17 @@ def load_backend(
     fallback: bool = False,
     exported: Path | str | None = None,
     staggered: bool = False,
+    compiled: bool = False,
 ) -> ReportingBackend:
     """Backend of a checkpoint.
 
-    engine: 'openvino', 'onnx', 'torch', or 'auto': torch for GR00T N1 as published and fine-tunes of it, else openvino. part:
-    'encoder' or 'head' when only that will be used; None = both. For openvino: precision of that part; with both it is the
-    head's, and the encoder, which has time to spare, takes float32. cache: folder for built graphs; none: not kept. For
-    onnx: the folder ``exported``, in float32. For torch: dtype, device, threads; see ``TorchBackend``. fallback: an engine
-    that does not pass its start check is replaced by plain torch in float32, and the report says so. staggered: the head is
-    also to make single Euler steps of chunks in flight (``runtime/staggering.py``); not with onnx. Raises ConfigError on
+    engine: 'openvino', 'onnx', 'torch', 'cuda_graph', or 'auto': torch for GR00T N1 as published and fine-tunes of it, else
+    openvino. part: 'encoder' or 'head' when only that will be used; None = both. For openvino: precision of that part; with
+    both it is the head's, and the encoder, which has time to spare, takes float32. cache: folder for built graphs; none: not
+    kept. For onnx: the folder ``exported``, in float32. For torch: dtype, device, threads; see ``TorchBackend``. For
+    cuda_graph: dtype, and whether it is ``compiled``. fallback: an engine that does not pass its start check is replaced by
+    plain torch, and the report says so. staggered: the head is also to make single Euler steps of chunks in flight
+    (``runtime/staggering.py``); not with onnx. Raises ConfigError on
     unknown names, CheckpointError when the weights do not fit, EngineRefusedError when the engine fails its start check and
     there is no fallback.
     """
@@ -73,6 +75,8 @@ def load_backend(
                 raise
             _log.warning("%s; the plain network takes its place", error)
             return _torch(checkpoint, part, "float32", "cpu", threads, refused=str(error))
+    if engine == "cuda_graph":
+        return _cuda_graph(checkpoint, part, dtype, device, compiled, fallback)
     if engine == "torch":
         return _torch(checkpoint, part, dtype, device, threads)
     raise ConfigError(f"engine '{engine}' is unknown; choose one of: {', '.join(ENGINES)}")
@@ -89,6 +93,21 @@ def _openvino(
         return EngineBackend(checkpoint, EngineConfig("fp32", "fp32", exported=exported, parts=parts))
     encoder_precision = precision if part == "encoder" else "fp32"
     return EngineBackend(checkpoint, EngineConfig(precision, encoder_precision, cache, parts=parts))
+
+
+def _cuda_graph(
+    checkpoint: Checkpoint, part: str | None, dtype: str, device: str, compiled: bool, fallback: bool
+) -> ReportingBackend:
+    from gr00t_policy.runtime.graph_backend import GraphBackend
+
+    on = "cuda" if device == "auto" else device
+    try:
+        return GraphBackend(checkpoint, part, dtype, on, compiler="inductor" if compiled else "")
+    except EngineRefusedError as error:
+        if not fallback:
+            raise
+        _log.warning("%s; the plain network takes its place", error)
+        return _torch(checkpoint, part, dtype, on, 0, refused=str(error))
 
 
 def _torch(

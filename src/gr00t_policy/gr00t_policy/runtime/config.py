@@ -9,15 +9,15 @@ from gr00t_policy.runtime.interpolation import INTERPOLATIONS
 from gr00t_policy.runtime.loop_settings import LoopSettings, time_threshold
 from gr00t_policy.runtime.settings import setting
 
-ENGINES = ("auto", "openvino", "onnx", "torch")
+ENGINES = ("auto", "openvino", "onnx", "torch", "cuda_graph")
 PRECISIONS = ("int8", "bf16", "fp32")  # of the OpenVINO engine
 PARTS = ("encoder", "head")
 DTYPES = ("auto", "float32", "bfloat16")
 DEVICES = ("auto", "cpu", "cuda")
 # The settings that planner and controller share, in the words of both.
 ENGINE_HELP = (
-    "what runs the network: 'openvino' (fast on a CPU), 'onnx' (what `gr00t export` wrote), 'torch' (plain), or 'auto': "
-    "torch for GR00T N1, also fine-tuned"
+    "what runs the network: 'openvino' (fast on a CPU), 'onnx' (what `gr00t export` wrote), 'torch' (plain), 'cuda_graph' "
+    "(torch, replayed on a GPU), or 'auto': torch for GR00T N1, also fine-tuned"
 )
 TOKENIZER_HELP = (
     "folder of the tokenizer, for a released checkpoint that has none; empty: it lies in the checkpoint folder"
@@ -26,10 +26,9 @@ DTYPE_HELP = (
     "number format of the torch engine: 'float32', 'bfloat16', or 'auto': bfloat16 for GR00T N1, also fine-tuned"
 )
 PRECISION_HELP = "number format of the openvino engine: 'int8', 'bf16' (CPUs that have it) or 'fp32'; checked at start"
-FALLBACK_HELP = (
-    "an openvino engine whose answers are not those of the plain network is replaced by plain torch; false: refused"
-)
+FALLBACK_HELP = "an engine whose answers are not those of the plain network is replaced by plain torch; false: refused"
 EXPORTED_HELP = "for engine 'onnx': the folder that `gr00t export` wrote"
+COMPILED_HELP = "engine 'cuda_graph': kernels are fused by torch.compile first, at a start that takes minutes"
 THREADS_HELP = "threads of the torch engine on a CPU; 0: half of the cores, since planner and controller share them"
 DEVICE_HELP = "where the torch engine runs: 'cpu', 'cuda', or 'auto': a GPU, if any, for GR00T N1, also fine-tuned"
 CHUNK_MODES = ("blend", "switch", "ensemble", "rtc")
@@ -64,6 +63,7 @@ class ControllerConfig(LoopSettings):
     precision: str = setting("int8", PRECISION_HELP)
     engine_fallback: bool = setting(False, FALLBACK_HELP)
     exported: str = setting("", EXPORTED_HELP)
+    compiled: bool = setting(False, COMPILED_HELP)
     steps: int = setting(0, "Euler steps of the head: 1, 2, 4, 8 or 16; 0: the checkpoint's", "", 0, 16)
     cache_folder: str = setting(
         "", "where compiled networks are kept between starts; empty: in the user's cache folder"

@@ -2,7 +2,8 @@
 """The plain network as a policy backend: the reference that the compiled engine is checked against, and what runs the
 published network in bfloat16 or on a GPU."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -37,7 +38,8 @@ class TorchBackend:
         dtype: 'float32', 'bfloat16', or 'auto': bfloat16 for a released checkpoint, as it is stored and meant. device:
         'cpu', 'cuda', or 'auto': a GPU where there is one, for released checkpoints (small ones are faster without).
         threads: of the whole process on a CPU; 0 leaves them as they are. refused: why another engine is not used. Raises
-        ConfigError on unknown names or a GPU that is not there, CheckpointError when the weights do not fit.
+        ConfigError on unknown names and a GPU that is not there or has too little memory, CheckpointError when the weights
+        do not fit.
         """
         check_choice("part", part or PARTS[0], PARTS)
         name, self.device = _dtype_name(checkpoint, dtype), _device(checkpoint, device)
@@ -45,8 +47,9 @@ class TorchBackend:
         self.report = EngineReport("torch", name, refused=refused)
         if threads > 0:
             torch.set_num_threads(threads)
-        self._backbone = checkpoint.load_backbone(name, self.device) if part in (None, "encoder") else None
-        self._head = checkpoint.load_head(name, self.device) if part in (None, "head") else None
+        with memory_for(part or "network", self.device):
+            self._backbone = checkpoint.load_backbone(name, self.device) if part in (None, "encoder") else None
+            self._head = checkpoint.load_head(name, self.device) if part in (None, "head") else None
         self.steps = checkpoint.config.head.steps
         self._joined: tuple[tuple[Context, ...], Context] | None = None
         self._slot = torch.zeros(1, dtype=torch.long, device=self.device)  # the one that was kept
@@ -110,6 +113,22 @@ class TorchBackend:
     def _tensor(self, values: NDArray[np.float32]) -> Tensor:
         """A copy in the network's type on its device."""
         return torch.tensor(values, dtype=self.dtype, device=self.device)
+
+
+@contextmanager
+def memory_for(what: str, device: str) -> Iterator[None]:
+    """Raises ConfigError, with what is free, where torch runs out of the device's memory."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        free = ""
+        if torch.cuda.is_available():
+            left, whole = torch.cuda.mem_get_info()
+            free = f" ({left / 1e9:.1f} of {whole / 1e9:.1f} GB are free)"
+        raise ConfigError(
+            f"the {what} does not fit into the memory of device '{device}'{free}; end what else runs there, set dtype to "
+            f"'bfloat16', or device to 'cpu'"
+        ) from error
 
 
 def _array(rows: Tensor) -> NDArray[np.float32]:

@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a GPU would replay is the plain network: on fixed memory, padded and masked, for whatever comes in whatever order."""
+
+import numpy as np
+import pytest
+import torch
+from small_checkpoint import noise_observation, save_small_checkpoint
+
+from gr00t_policy.core.errors import ConfigError
+from gr00t_policy.model.checkpoint import Checkpoint, load_checkpoint
+from gr00t_policy.runtime.backends import load_backend
+from gr00t_policy.runtime.graph_backend import GraphBackend
+from gr00t_policy.runtime.known_actions import KnownActions
+from gr00t_policy.runtime.policy import Gr00tPolicy
+from gr00t_policy.runtime.start_check import EngineRefusedError
+from gr00t_policy.runtime.torch_backend import TorchBackend, memory_for
+
+torch.set_num_threads(1)
+needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU: torch finds none here")
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
+    return load_checkpoint(save_small_checkpoint(tmp_path_factory.mktemp("models") / "small"))
+
+
+@pytest.fixture(scope="module")
+def plain(checkpoint: Checkpoint) -> TorchBackend:
+    return TorchBackend(checkpoint, dtype="float32", device="cpu")
+
+
+@pytest.fixture(scope="module")
+def fixed(checkpoint: Checkpoint) -> GraphBackend:
+    """Everything but the capture, which needs a GPU."""
+    return GraphBackend(checkpoint, dtype="float32", device="cpu", capture=False)
+
+
+def _asked(checkpoint: Checkpoint, tokens: int, seed: int):
+    sizes, rng = checkpoint.config.head, np.random.default_rng(seed)
+    features = rng.normal(size=(tokens, sizes.cross_dim)).astype(np.float32)
+    real = np.arange(tokens) < max(tokens - 5, 1)
+    state = rng.uniform(-1, 1, (1, sizes.state_dim)).astype(np.float32)
+    noise = rng.normal(size=(sizes.horizon, sizes.action_dim)).astype(np.float32)
+    weights = rng.uniform(0, 1, (sizes.horizon, 1)).astype(np.float32)
+    return features, real, state, noise, KnownActions(-noise, weights)
+
+
+def test_chunks_are_the_plain_heads_for_prompts_of_any_length_in_any_order(checkpoint, plain, fixed):
+    for seed, tokens in enumerate((42, 7, 120, 42, 1, 42)):
+        features, real, state, noise, known = _asked(checkpoint, tokens, seed)
+        contexts = [backend.context(features, real) for backend in (plain, fixed)]
+        for painted in (None, known, None):
+            wanted, got = (
+                backend.act(context, state, noise, painted)
+                for backend, context in zip((plain, fixed), contexts, strict=True)
+            )
+            np.testing.assert_allclose(got, wanted, atol=2e-5)
+
+
+def test_an_older_context_may_be_used_again_after_a_newer_one(checkpoint, plain, fixed):
+    one, two = (_asked(checkpoint, tokens, seed) for seed, tokens in enumerate((42, 30)))
+    contexts = [fixed.context(*asked[:2]) for asked in (one, two)]
+    for asked, context in ((one, contexts[0]), (two, contexts[1]), (one, contexts[0])):
+        wanted = plain.act(plain.context(*asked[:2]), *asked[2:4])
+        np.testing.assert_allclose(fixed.act(context, *asked[2:4]), wanted, atol=2e-5)
+
+
+def test_a_prompt_beyond_the_room_is_still_answered(checkpoint, plain, fixed):
+    features, real, state, noise, _ = _asked(checkpoint, 400, 3)
+    wanted = plain.act(plain.context(features, real), state, noise)
+    np.testing.assert_allclose(fixed.act(fixed.context(features, real), state, noise), wanted, atol=2e-5)
+
+
+def test_both_halves_give_the_plain_networks_chunk(checkpoint, plain, fixed):
+    chunks = []
+    for backend in (plain, fixed):
+        policy = Gr00tPolicy(checkpoint, backend, seed=3)
+        for seed in (0, 1):
+            observation = noise_observation(seed)
+            policy.accept(policy.encode(observation))
+            chunks.append(policy.act(observation.state, 5).positions)
+    np.testing.assert_allclose(chunks[:2], chunks[2:], atol=2e-5)
+    assert np.abs(chunks[0] - chunks[1]).max() > 1e-3
+
+
+def test_an_answer_is_not_overwritten_by_the_next_one(checkpoint, fixed):
+    features, real, state, noise, _ = _asked(checkpoint, 42, 0)
+    context = fixed.context(features, real)
+    first = fixed.act(context, state, noise)
+    kept = first.copy()
+    fixed.act(context, -state, -noise)
+    np.testing.assert_array_equal(first, kept)
+
+
+def test_what_is_replayed_stays_in_its_place(checkpoint, fixed):
+    """A graph knows addresses: a tensor that were made anew would not be seen by it."""
+    features, real, state, noise, _ = _asked(checkpoint, 42, 0)
+    tensors = (*fixed._context.keys, *fixed._context.values, fixed._context.bias)
+    before = [tensor.data_ptr() for tensor in tensors]
+    fixed.act(fixed.context(features, real), state, noise)
+    assert [tensor.data_ptr() for tensor in tensors] == before
+
+
+def test_the_head_can_be_traced_whole_as_a_compiler_needs_it(checkpoint, plain):
+    traced = GraphBackend(checkpoint, "head", "float32", "cpu", compiler="eager", capture=False)
+    features, real, state, noise, known = _asked(checkpoint, 42, 5)
+    wanted = plain.act(plain.context(features, real), state, noise, known)
+    np.testing.assert_allclose(traced.act(traced.context(features, real), state, noise, known), wanted, atol=2e-5)
+
+
+def test_a_network_that_is_replayed_wrongly_is_refused(checkpoint, monkeypatch):
+    monkeypatch.setattr(GraphBackend, "_load", lambda self, context: None)  # keys and values never arrive
+    with pytest.raises(EngineRefusedError, match="differs from the plain network"):
+        GraphBackend(checkpoint, "head", "float32", "cpu", capture=False)
+
+
+def test_without_a_gpu_the_engine_is_refused_by_name(checkpoint):
+    with pytest.raises(ConfigError, match="'cuda_graph' needs device 'cuda'"):
+        load_backend(checkpoint, "cuda_graph", device="cpu")
+    if not torch.cuda.is_available():
+        with pytest.raises(ConfigError, match="finds no GPU"):
+            load_backend(checkpoint, "cuda_graph")
+
+
+def test_too_little_memory_is_one_error_that_says_what_to_do():
+    with pytest.raises(ConfigError, match="head does not fit into the memory.*bfloat16"), memory_for("head", "cuda"):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+
+@needs_gpu
+@pytest.mark.parametrize("compiled", [False, True])
+def test_on_a_gpu_the_captured_network_is_the_plain_one(checkpoint, compiled):
+    plain = TorchBackend(checkpoint, dtype="float32", device="cuda")
+    graph = load_backend(checkpoint, "cuda_graph", dtype="float32", compiled=compiled)
+    for seed, tokens in enumerate((42, 7, 120, 42)):
+        features, real, state, noise, known = _asked(checkpoint, tokens, seed)
+        wanted = plain.act(plain.context(features, real), state, noise, known)
+        np.testing.assert_allclose(graph.act(graph.context(features, real), state, noise, known), wanted, atol=1e-3)
