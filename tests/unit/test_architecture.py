@@ -20,7 +20,10 @@ ROS_PREFIXES = (
 )
 LAYERS = {"core": 0, "data": 1, "model": 1, "training": 2, "runtime": 2, "baseline": 2, "ros": 3}
 # The files of the fast loop that evaluate the network; all others of runtime/ work without torch.
-RUNTIME_WITH_NETWORK = {"torch_backend.py", "engine_graphs.py", "folded_head.py", "onnx_graphs.py"}
+RUNTIME_WITH_NETWORK = {
+    *("torch_backend.py", "graph_backend.py", "replay.py", "fp8_head.py"),
+    *("engine_graphs.py", "folded_head.py", "onnx_graphs.py"),
+}
 
 
 def is_ros(module: Import) -> bool:

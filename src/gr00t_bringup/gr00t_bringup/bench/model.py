@@ -36,8 +36,9 @@ class ModelBenchConfig:
     """random weights of this size instead of a checkpoint"""
     device: Literal["cpu", "cuda"] = "cpu"
     """where torch runs"""
-    dtype: Literal["float32", "bfloat16"] | None = None
-    """number format of torch; default: bfloat16 on cuda, float32 on the cpu"""
+    dtype: Literal["float32", "bfloat16", "float8"] | None = None
+    """number format of torch; default: bfloat16 on cuda, float32 on the cpu. float8: of the head's matrices where constants are
+    computed once, all else and the plain way in bfloat16"""
     precision: Literal["int8", "bf16", "fp32"] = "int8"
     """number format of the head in the openvino engine; its encoder has float32"""
     steps: int = 0

@@ -26,7 +26,7 @@ ENGINES = ("openvino", "torch", "cuda_graph", "cuda_graph compiled")
 STAGGERED_TICK = "act, staggered tick"  # one pass that finishes a chunk
 SENTENCE = "pick the pear from the counter and place it in the plate"
 _TEXT_TOKENS = 35  # of the published prompt with this sentence, beside the image tokens
-_BYTES = {"float32": 4, "fp32": 4, "bfloat16": 2, "bf16": 2, "int8": 1}
+_BYTES = {"float32": 4, "fp32": 4, "bfloat16": 2, "bf16": 2, "int8": 1, "float8": 1}
 _WARM_UP, _WARM_UP_SHARE = 20, 0.2
 _FEWEST_CALLS = 3
 
@@ -135,13 +135,17 @@ def _with_steps(config: "ModelConfig", steps: int) -> "ModelConfig":
 def _torch_calls(options: WayOptions, checkpoint: "Checkpoint | None", inputs: "TimedInputs") -> Calls:
     from gr00t_policy.model.config import preset
     from gr00t_policy.model.timed_paths import TimedPath, random_model
+    from gr00t_policy.runtime.fp8_head import matrices_to_fp8
 
+    stored = _stored(options.dtype)
     if checkpoint is None:
-        model = random_model(_with_steps(preset(options.preset), options.steps), options.dtype, options.device)
+        model = random_model(_with_steps(preset(options.preset), options.steps), stored, options.device)
         backbone, head = model.backbone, model.head
+        if stored != options.dtype and options.way != "plain":
+            matrices_to_fp8(head)
     else:
-        backbone = checkpoint.load_backbone(options.dtype, options.device)
-        head = checkpoint.load_head(options.dtype, options.device, every_slot=True)
+        backbone = checkpoint.load_backbone(stored, options.device)
+        head = checkpoint.load_head(stored, options.device, every_slot=True)
     path = TimedPath(backbone, head, inputs, cached=options.way != "plain")
     context: Calls = {} if options.way == "plain" else {"context": path.context}
     passes: Calls = {STAGGERED_TICK: path.staggered_tick} if options.staggered and options.way != "plain" else {}
@@ -217,10 +221,16 @@ def _inputs(config: "ModelConfig", checkpoint: "Checkpoint | None") -> "TimedInp
     )
 
 
+def _stored(dtype: str) -> str:
+    """Float8 is made of weights in bfloat16."""
+    return "bfloat16" if dtype == "float8" else dtype
+
+
 def _bytes_each(options: WayOptions, stage: str) -> int:
     """Bytes of a parameter. Beside the head, the openvino engine keeps float32."""
     if options.way != "openvino":
-        return _BYTES[options.dtype]
+        in_8_bit = options.way != "plain" and stage.startswith("act")
+        return _BYTES[options.dtype if in_8_bit else _stored(options.dtype)]
     return _BYTES[options.precision if stage.startswith("act") else "fp32"]
 
 

@@ -12,7 +12,8 @@ from gr00t_policy.runtime.settings import setting
 ENGINES = ("auto", "openvino", "onnx", "torch", "cuda_graph")
 PRECISIONS = ("int8", "bf16", "fp32")  # of the OpenVINO engine
 PARTS = ("encoder", "head")
-DTYPES = ("auto", "float32", "bfloat16")
+FLOAT8 = "float8"  # of the head's matrices alone
+DTYPES = ("auto", "float32", "bfloat16", FLOAT8)
 DEVICES = ("auto", "cpu", "cuda")
 # The settings that planner and controller share, in the words of both.
 ENGINE_HELP = (
@@ -23,7 +24,8 @@ TOKENIZER_HELP = (
     "folder of the tokenizer, for a released checkpoint that has none; empty: it lies in the checkpoint folder"
 )
 DTYPE_HELP = (
-    "number format of the torch engine: 'float32', 'bfloat16', or 'auto': bfloat16 for GR00T N1, also fine-tuned"
+    "number format of the engines torch and cuda_graph: 'float32', 'bfloat16', 'float8' (of the head's matrices), or 'auto': "
+    "bfloat16 for GR00T N1, also fine-tuned"
 )
 PRECISION_HELP = "number format of the openvino engine: 'int8', 'bf16' (CPUs that have it) or 'fp32'; checked at start"
 FALLBACK_HELP = "an engine whose answers are not those of the plain network is replaced by plain torch; false: refused"

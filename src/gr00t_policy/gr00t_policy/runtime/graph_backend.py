@@ -14,20 +14,18 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gr00t_policy.core.errors import ConfigError
-from gr00t_policy.data.transforms import StateActionTransform
 from gr00t_policy.model.checkpoint import Checkpoint
 from gr00t_policy.model.dit import Context
 from gr00t_policy.runtime.engine_report import EngineReport
 from gr00t_policy.runtime.known_actions import KnownActions, painted_in
 from gr00t_policy.runtime.replay import Replayed
-from gr00t_policy.runtime.start_check import TOLERANCES, EngineRefusedError, PartCheck
+from gr00t_policy.runtime.start_check import EngineRefusedError, PartCheck, check_actions, head_inputs
 from gr00t_policy.runtime.torch_backend import TorchBackend, memory_for
 
 _F = TypeVar("_F", bound=Callable[..., Tensor])
 _TEXT_ROOM = 192  # tokens beyond those of an empty sentence; a longer prompt runs without a graph
 _MULTIPLE = 16  # of the padded length, as matrix kernels like it
 _KEPT_LENGTHS = 4  # graphs of the encoder, one for each length of a prompt
-_CHECKS = 4
 _PRECISIONS = {torch.float32: "fp32", torch.bfloat16: "bf16"}
 
 
@@ -55,7 +53,7 @@ class GraphBackend(TorchBackend):
         self._compiler, self._capture = compiler, capture
         self._encoders: dict[tuple[int, ...], Replayed] = {}
         self._loaded: Context | None = None
-        checks = []
+        checks = list(self.report.checks)
         try:
             if self._head is not None:
                 with memory_for("graph of the head", self.device):
@@ -159,25 +157,13 @@ class GraphBackend(TorchBackend):
 
     def _check_head(self, checkpoint: Checkpoint) -> PartCheck:
         """What is replayed beside the plain head on this device, for two lengths of prompt."""
-        sizes, rng = checkpoint.config.head, np.random.default_rng(0)
-        joints = StateActionTransform(checkpoint.embodiment, checkpoint.statistics, sizes.state_dim, sizes.action_dim)
-        worst = worst_rad = 0.0
-        for number in range(_CHECKS):
-            tokens = self._room - _TEXT_ROOM + 8 * (number % 2)
-            features = rng.normal(size=(tokens, sizes.cross_dim)).astype(np.float32)
-            context = self.context(features, np.ones(tokens, np.bool_))
-            state = rng.uniform(-1, 1, (1, sizes.state_dim)).astype(np.float32)
-            noise = rng.normal(size=(sizes.horizon, sizes.action_dim)).astype(np.float32)
-            got, wanted = self.act(context, state, noise), super().act(context, state, noise)
-            used = joints.action_mask
-            worst = max(worst, _largest(got[..., used] - wanted[..., used]))
-            worst_rad = max(worst_rad, _largest(joints.decode_actions(got) - joints.decode_actions(wanted)))
-        precision = _PRECISIONS[self.dtype]
-        check = PartCheck("head", precision, _CHECKS, worst, TOLERANCES["head"][precision], worst_rad)
+        shortest = self._room - _TEXT_ROOM
+        got, wanted = [], []
+        for features, real, state, noise in head_inputs(checkpoint, (shortest, shortest + 8) * 2):
+            context = self.context(features, real)
+            got.append(self.act(context, state, noise))
+            wanted.append(super().act(context, state, noise))
+        check = check_actions("head", _PRECISIONS[self.dtype], checkpoint, np.stack(got), np.stack(wanted))
         if not check.passed:
             raise EngineRefusedError(f"engine 'cuda_graph' is refused: its {check}; use engine 'torch'")
         return check
-
-
-def _largest(difference: NDArray[np.floating]) -> float:
-    return float(np.abs(difference).max()) if np.isfinite(difference).all() else float("inf")

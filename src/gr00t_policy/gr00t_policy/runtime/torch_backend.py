@@ -15,9 +15,12 @@ from gr00t_policy.core.errors import ConfigError
 from gr00t_policy.model.checkpoint import Checkpoint
 from gr00t_policy.model.dit import Context
 from gr00t_policy.model.weights import DTYPES
-from gr00t_policy.runtime.config import DEVICES, PARTS, check_choice
+from gr00t_policy.runtime.config import DEVICES, FLOAT8, PARTS, check_choice
 from gr00t_policy.runtime.engine_report import EngineReport
 from gr00t_policy.runtime.known_actions import KnownActions, painted_in
+from gr00t_policy.runtime.start_check import INPUTS, EngineRefusedError, PartCheck, check_actions, head_inputs
+
+_CHECK_TOKENS = 64
 
 
 class TorchBackend:
@@ -35,27 +38,32 @@ class TorchBackend:
     ) -> None:
         """part: 'encoder' or 'head', None = both; of the other nothing is loaded.
 
-        dtype: 'float32', 'bfloat16', or 'auto': bfloat16 for a released checkpoint, as it is stored and meant. device:
+        dtype: 'float32', 'bfloat16', 'float8' (``fp8_head``; all else bfloat16), or 'auto': bfloat16 for a released checkpoint,
+        as it is stored and meant. device:
         'cpu', 'cuda', or 'auto': a GPU where there is one, for released checkpoints (small ones are faster without).
         threads: of the whole process on a CPU; 0 leaves them as they are. refused: why another engine is not used. Raises
         ConfigError on unknown names and a GPU that is not there or has too little memory, CheckpointError when the weights
-        do not fit.
+        do not fit, EngineRefusedError when the head in float8 is not the one in bfloat16.
         """
         check_choice("part", part or PARTS[0], PARTS)
         name, self.device = _dtype_name(checkpoint, dtype), _device(checkpoint, device)
-        self.dtype = DTYPES[name]
-        self.report = EngineReport("torch", name, refused=refused)
+        stored = "bfloat16" if name == FLOAT8 else name
+        self.dtype = DTYPES[stored]
         if threads > 0:
             torch.set_num_threads(threads)
         with memory_for(part or "network", self.device):
-            self._backbone = checkpoint.load_backbone(name, self.device) if part in (None, "encoder") else None
-            self._head = checkpoint.load_head(name, self.device) if part in (None, "head") else None
+            self._backbone = checkpoint.load_backbone(stored, self.device) if part in (None, "encoder") else None
+            self._head = checkpoint.load_head(stored, self.device) if part in (None, "head") else None
         self.steps = checkpoint.config.head.steps
         self._joined: tuple[tuple[Context, ...], Context] | None = None
         self._slot = torch.zeros(1, dtype=torch.long, device=self.device)  # the one that was kept
+        checks: tuple[PartCheck, ...] = ()
         if self._head is not None:
             with torch.inference_mode():
                 self._tables = self._head.time_tables(self._slot)
+            if name == FLOAT8:
+                checks = (self._to_fp8(checkpoint),)
+        self.report = EngineReport("torch", name, checks, refused)
 
     @torch.inference_mode()
     def encode(
@@ -102,6 +110,22 @@ class TorchBackend:
         moved = self._head.advance(context, self._tensor(states), self._slot, self._tensor(x), self._tables)
         return moved.float().cpu().numpy()
 
+    def _to_fp8(self, checkpoint: Checkpoint) -> PartCheck:
+        from gr00t_policy.runtime.fp8_head import matrices_to_fp8
+
+        assert self._head is not None, "this backend has no head"
+        asked = [
+            (self.context(features, real), state, noise)
+            for features, real, state, noise in head_inputs(checkpoint, (_CHECK_TOKENS,) * INPUTS)
+        ]
+        wanted = np.stack([TorchBackend.act(self, *one) for one in asked])
+        matrices_to_fp8(self._head)
+        got = np.stack([TorchBackend.act(self, *one) for one in asked])
+        check = check_actions("head", "fp8", checkpoint, got, wanted)
+        if not check.passed:
+            raise EngineRefusedError(f"dtype 'float8' is refused: the {check}; use 'bfloat16'")
+        return check
+
     def _together(self, contexts: tuple[Context, ...]) -> Context:
         """One context for all rows: the same one where they share it, else theirs joined, which is kept while they stay."""
         if all(context is contexts[0] for context in contexts):
@@ -147,7 +171,7 @@ def _joined(contexts: tuple[Context, ...]) -> Context:
 
 
 def _dtype_name(checkpoint: Checkpoint, dtype: str) -> str:
-    check_choice("dtype", dtype, ("auto", *DTYPES))
+    check_choice("dtype", dtype, ("auto", *DTYPES, FLOAT8))
     if dtype != "auto":
         return dtype
     return "bfloat16" if checkpoint.config.published else "float32"
