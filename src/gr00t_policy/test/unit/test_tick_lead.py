@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+"""A loop begins so long before the gate ticks that what it commands is there in time, as measured while it runs."""
+
 import time
 
 import pytest
