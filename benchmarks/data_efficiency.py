@@ -3,8 +3,9 @@
 
     python benchmarks/data_efficiency.py --out out/benchmarks/data_efficiency
 
-Both see demonstrations alone and take the same number of optimiser steps of the same batch; a third line adds the still
-scenes from which the shipped checkpoint learns to find things, which cost no demonstrations.
+Both see demonstrations alone and take the same number of optimiser steps of the same batch. A third line adds the still
+scenes from which the shipped checkpoint learns to find things, which cost no demonstrations. A fourth one also multiplies the
+demonstrations that a smaller share leaves to as many as there are in all.
 """
 
 from dataclasses import dataclass
@@ -32,20 +33,28 @@ def _arms_of_share(config: Config, share: float) -> list[experiment.Arm]:
     count = max(1, round(share * config.demonstrations))
     generate, folders = experiment.demonstrations(config, count)
     data = ("--datasets", *map(str, folders))
-    made = []
-    for name, options in {
-        "ours": ("--recipe", "demonstrations", "--budget", str(config.budget), *config.train_options()),
-        "ours with still scenes": (
-            "--recipe", "tiny", "--budget", str(config.budget), "--data", str(config.out / "data"), *config.train_options(),
-        ),
+    with_scenes = (
+        "--recipe", "tiny", "--budget", str(config.budget), "--data", str(config.out / "data"), *config.train_options(),
+    )  # fmt: skip
+    ways: dict[str, tuple[list[experiment.Command], tuple[str, ...]]] = {
+        "ours": ([], ("--recipe", "demonstrations", "--budget", str(config.budget), *config.train_options(), *data)),
+        "ours with still scenes": ([], (*with_scenes, *data)),
         "Diffusion Policy": (
-            "--recipe", "diffusion_policy", "--steps", str(config.baseline_steps), "--threads", str(config.threads),
-            *(("--mixed-precision",) if config.bf16 else ()),
+            [],
+            (
+                "--recipe", "diffusion_policy", "--steps", str(config.baseline_steps), "--threads", str(config.threads),
+                *(("--mixed-precision",) if config.bf16 else ()), *data,
+            ),
         ),
-    }.items():  # fmt: skip
-        out = config.out / "runs" / f"{name.replace(' ', '_')}_{count}"
-        train = ("train", *options, *data, "--out", str(out))
-        made.append(experiment.Arm(f"{name}, {100 * share:.0f}%", out / "checkpoint", (*generate, train)))
+    }  # fmt: skip
+    if count < config.demonstrations:
+        multiply, more = experiment.multiplied(config, folders, config.demonstrations - count)
+        ways["ours with still scenes, multiplied"] = multiply, (*with_scenes, *data, *map(str, more))
+    made = []
+    for name, (commands, options) in ways.items():
+        out = config.out / "runs" / f"{name.replace(' ', '_').replace(',', '')}_{count}"
+        train = ("train", *options, "--out", str(out))
+        made.append(experiment.Arm(f"{name}, {100 * share:.0f}%", out / "checkpoint", (*generate, *commands, train)))
     return made
 
 
@@ -70,13 +79,19 @@ def main(config: Config) -> None:
 
 
 def reading(results: dict[str, Any]) -> str:
-    """The two figures that the experiment is about."""
-    rates = {row["arm"]: row["average"] for row in results["rows"]}
-    shares = {float(arm.rsplit(", ", 1)[1].rstrip("%")) for arm in rates}
-    most, least = f"{max(shares):.0f}%", f"{min(shares):.0f}%"
-    ahead = 100 * (rates[f"ours, {most}"] - rates[f"Diffusion Policy, {most}"])
-    kept = rates[f"ours, {least}"] / rates[f"ours, {most}"] if rates[f"ours, {most}"] else 0.0
-    return f"ours less Diffusion Policy at {most}: {ahead:+.0f} points; ours at {least} of its own at {most}: {100 * kept:.0f} %"
+    """The two figures that the experiment is about, of each of our lines."""
+    rates = {tuple(row["arm"].rsplit(", ", 1)): row["average"] for row in results["rows"]}
+    shares = sorted({share for _, share in rates}, key=lambda share: float(share.rstrip("%")))
+    least, most = shares[0], shares[-1]
+    lines = []
+    for name in dict.fromkeys(name for name, _ in rates if name.startswith("ours")):
+        whole = rates.get((name, most), rates.get((name.removesuffix(", multiplied"), most), 0.0))
+        ahead = 100 * (whole - rates["Diffusion Policy", most])
+        kept = 100 * rates[name, least] / whole if whole else 0.0
+        lines.append(
+            f"{name} less Diffusion Policy at {most}: {ahead:+.0f} points; at {least} of its own at {most}: {kept:.0f} %"
+        )
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

@@ -65,6 +65,19 @@ def demonstrations(protocol: Protocol, count: int) -> tuple[list[Command], list[
     return commands, folders
 
 
+def multiplied(protocol: Protocol, sources: Sequence[Path], count: int) -> tuple[list[Command], list[Path]]:
+    """Commands that make ``count`` more demonstrations out of those in each of ``sources``, and the folders they leave."""
+    folders = [source.with_name(f"{source.name}_multiplied") for source in sources]
+    commands: list[Command] = [
+        (
+            "sim", "multiply", "--source", str(source), "--count", str(count), "--out", str(folder),
+            "--workers", str(protocol.workers),
+        )
+        for source, folder in zip(sources, folders, strict=True)
+    ]  # fmt: skip
+    return commands, folders
+
+
 def run_arms(protocol: Protocol, arms: Sequence[Arm], languages: Sequence[str] = ("own",)) -> dict[str, Any]:
     """Make and evaluate every arm; ``languages`` includes "own". Writes ``results.json``.
 

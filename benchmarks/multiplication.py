@@ -26,14 +26,7 @@ class Config(experiment.Protocol):
 def arms(config: Config) -> list[experiment.Arm]:
     few, sources = experiment.demonstrations(config, config.sources)
     many, whole = experiment.demonstrations(config, config.demonstrations)
-    multiplied = [config.out / "data" / f"{task}_multiplied" for task in config.tasks]
-    multiply = [
-        (
-            "sim", "multiply", "--source", str(source), "--count", str(config.demonstrations - config.sources),
-            "--out", str(out), "--workers", str(config.workers),
-        )
-        for source, out in zip(sources, multiplied, strict=True)
-    ]  # fmt: skip
+    multiply, multiplied = experiment.multiplied(config, sources, config.demonstrations - config.sources)
     made = []
     for name, commands, folders in (
         (f"{config.sources} demonstrations", few, sources),

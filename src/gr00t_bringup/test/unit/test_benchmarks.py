@@ -86,3 +86,12 @@ def test_the_reading_of_data_efficiency_is_about_the_largest_and_smallest_share(
     rates = {"ours, 10%": 0.6, "Diffusion Policy, 10%": 0.1, "ours, 100%": 0.8, "Diffusion Policy, 100%": 0.5}
     said = module.reading({"rows": [{"arm": arm, "average": rate} for arm, rate in rates.items()]})
     assert "+30 points" in said and "75 %" in said
+
+
+def test_multiplied_demonstrations_are_held_against_all_of_the_same_network():
+    module = importlib.import_module("data_efficiency")
+    rates = {"ours, 10%": 0.1, "ours, multiplied, 10%": 0.4, "Diffusion Policy, 10%": 0.1}
+    rates |= {"ours, 100%": 0.5, "Diffusion Policy, 100%": 0.6}
+    said = module.reading({"rows": [{"arm": arm, "average": rate} for arm, rate in rates.items()]}).splitlines()
+    assert [line.endswith(end) for line, end in zip(said, (": 20 %", ": 80 %"), strict=True)] == [True, True]
+    assert all("-10 points" in line for line in said)
