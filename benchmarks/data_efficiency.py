@@ -37,19 +37,19 @@ def _arms_of_share(config: Config, share: float) -> list[experiment.Arm]:
         "--recipe", "tiny", "--budget", str(config.budget), "--data", str(config.out / "data"), *config.train_options(),
     )  # fmt: skip
     ways: dict[str, tuple[list[experiment.Command], tuple[str, ...]]] = {
-        "ours": ([], ("--recipe", "demonstrations", "--budget", str(config.budget), *config.train_options(), *data)),
         "ours with still scenes": ([], (*with_scenes, *data)),
-        "Diffusion Policy": (
-            [],
-            (
-                "--recipe", "diffusion_policy", "--steps", str(config.baseline_steps), "--threads", str(config.threads),
-                *(("--mixed-precision",) if config.bf16 else ()), *data,
-            ),
-        ),
-    }  # fmt: skip
+    }
     if count < config.demonstrations:
         multiply, more = experiment.multiplied(config, folders, config.demonstrations - count)
         ways["ours with still scenes, multiplied"] = multiply, (*with_scenes, *data, *map(str, more))
+    ways["Diffusion Policy"] = (
+        [],
+        (
+            "--recipe", "diffusion_policy", "--steps", str(config.baseline_steps), "--threads", str(config.threads),
+            *(("--mixed-precision",) if config.bf16 else ()), *data,
+        ),
+    )  # fmt: skip
+    ways["ours"] = [], ("--recipe", "demonstrations", "--budget", str(config.budget), *config.train_options(), *data)
     made = []
     for name, (commands, options) in ways.items():
         out = config.out / "runs" / f"{name.replace(' ', '_').replace(',', '')}_{count}"
