@@ -3,13 +3,16 @@
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import numpy as np
 import pytest
-from headless_browser import MISSING, Browser
+from emulated_headset import MISSING, emulated_headset
 
 from gr00t_teleop.devices.webxr import WebXr, WebXrOptions
 from gr00t_teleop.types import KEYPOINTS, tracked
+from headless_browser import Browser
 
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=MISSING)
 CODE = "271828"
@@ -25,8 +28,15 @@ def served(tmp_path):
     device.stop()
 
 
-def browse(served, inputs: str) -> Browser:
-    return Browser(f"https://localhost:{served[0].port}/", served[2], inputs)
+def address(served) -> str:
+    return f"https://localhost:{served[0].port}/"
+
+
+@asynccontextmanager
+async def browse(served, inputs: str) -> AsyncIterator[Browser]:
+    async with Browser(served[2], emulated_headset(inputs)) as browser:
+        await browser.open(address(served))
+        yield browser
 
 
 async def pair(browser: Browser, code: str = CODE) -> None:
@@ -50,7 +60,8 @@ def test_hands_of_the_headset_arrive_where_they_are_and_a_reload_is_a_break(serv
             await browser.do("document.getElementById('start').click()")
             await arrived(states, 120)
             await browser.until("document.getElementById('driving').textContent.startsWith('not driving')")
-            await browser.open()
+            assert browser.faults == [] and all(url.startswith(address(served)) for url in browser.asked)
+            await browser.open(address(served))
             begun = len(states)
             await pair(browser)
             await browser.until("link.accepted")
