@@ -15,9 +15,9 @@ import aiohttp
 
 PACKAGE = "chromium-headless-shell"
 # Not Debian's start script of it, a shell that would leave its browser behind when killed; setup/browser.sh has the same list.
-_NAMES = (f"/usr/lib/chromium/{PACKAGE}", "chromium", "google-chrome", "google-chrome-stable")
+NAMES = (f"/usr/lib/chromium/{PACKAGE}", "chromium", "google-chrome", "google-chrome-stable")
 _FOUND = [
-    path for path in map(shutil.which, _NAMES) if path and not path.startswith("/snap/")
+    path for path in map(shutil.which, NAMES) if path and not path.startswith("/snap/")
 ]  # a snap sees no profile in /tmp
 CHROMIUM = os.environ.get("GR00T_CHROMIUM") or (_FOUND[0] if _FOUND else "")
 NO_BROWSER = (
