@@ -4,7 +4,7 @@
 # What is done already is skipped: each step leaves a stamp with the hash of what it was made from.
 #
 #   setup/run.sh                    what `make demo` needs
-#   setup/run.sh --dev              the tools for tests and checks too
+#   setup/run.sh --dev              the tools for tests and checks too, among them a browser when root
 #   setup/run.sh --packages-only    all but the build of the workspace
 #
 # GR00T_TORCH=cuda takes torch with CUDA; PYTHON=/path/to/python3.12 chooses the interpreter.
@@ -18,6 +18,8 @@ log="$root/log/setup.log"
 source "$root/setup/system.sh"
 # shellcheck source=setup/python.sh
 source "$root/setup/python.sh"
+# shellcheck source=setup/browser.sh
+source "$root/setup/browser.sh"
 
 say() { printf '\033[2m[%4d s]\033[0m %s\n' "$SECONDS" "$*"; }
 
@@ -105,6 +107,7 @@ main() {
     check_system "$prefix"
     make_venv "$prefix"
     install_python_packages "$prefix" "${sets[@]}"
+    if [ "${1:-}" = --dev ]; then set_up_browser; fi
     if [ "${1:-}" = --packages-only ]; then return; fi
     # shellcheck source=setup/environment.sh
     source "$root/setup/environment.sh"

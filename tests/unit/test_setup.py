@@ -12,6 +12,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
+from headless_browser import NAMES, PACKAGE
 from workspace import ROOT
 
 SCRIPTS = sorted(
@@ -85,3 +86,32 @@ def test_paths_of_the_build_machine_are_replaced_once(tmp_path: Path) -> None:
 def test_colcon_meta_names_packages_that_exist() -> None:
     names = json.loads((ROOT / "colcon.meta").read_text())["names"]
     assert all((ROOT / "src" / name / "package.xml").is_file() for name in names)
+
+
+def test_an_emulated_headset_other_than_the_pinned_one_is_not_used_which_ends_nothing_and_is_not_tried_twice(
+    tmp_path: Path,
+) -> None:
+    tried = tmp_path / "tried"
+    npm = tmp_path / "npm"
+    npm.write_text(f'#!/bin/sh\necho "$@" >>"{tried}"\necho other >"iwer-${{4#iwer@}}.tgz"\n')
+    npm.chmod(0o755)
+    script = f"""
+        set -eo pipefail
+        venv="{tmp_path}/venv" stamps="{tmp_path}/venv/stamps" log=/dev/null GR00T_CHROMIUM=/some/browser
+        mkdir -p "$stamps"
+        say() {{ printf '%s\\n' "$*"; }}
+        quietly() {{ ("$@") >/dev/null 2>&1; }}
+        source "{ROOT}/setup/browser.sh"
+        set_up_browser; set_up_browser; echo the end
+    """
+    bare = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    done = subprocess.run(["bash", "-c", script], env=bare, capture_output=True, text=True, timeout=60, check=True)
+    assert "the tests that need it will be skipped" in done.stdout and done.stdout.endswith("the end\n")
+    assert tried.read_text().count("pack --prefer-offline --fetch-retries=0 iwer@") == 1
+    assert list((tmp_path / "venv").rglob("*.js")) == []
+
+
+def test_set_up_and_tests_look_for_the_same_browsers() -> None:
+    script = (ROOT / "setup" / "browser.sh").read_text()
+    names = script.split("command -v ")[1].split(" >/dev/null")[0].replace('"', "").replace("$browser_package", PACKAGE)
+    assert names.split() == list(NAMES)

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """One episode as one HTML page without other files: pictures over time, and the curves of each joint group."""
 
-import base64
 import io
 from html import escape
 
@@ -11,13 +10,15 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from gr00t_bringup.dataset_check.joint_labels import joint_labels
+from gr00t_bringup.page_plots import finish_joint_panels, joint_panels, plot_html
 from gr00t_policy.core.embodiment import Embodiment
+from gr00t_policy.core.html_page import embedded, html_page
 from gr00t_policy.data.dataset import Episode, LeRobotDataset
 
-_STYLE = (
-    "body{font:14px sans-serif;margin:1.5em;max-width:1200px}figure{display:inline-block;margin:2px}"
-    "figcaption{font-size:11px;color:#555}.curves{max-width:100%}"
-)
+_STYLE = """
+.strip { display: grid; gap: 6px; grid-template-columns: repeat(auto-fill, minmax(150px, 1fr)); }
+figure { margin: 0; } figure img { width: 100%; } figcaption { color: var(--faint); font-size: 12px; }
+"""
 _THUMBNAIL_WIDTH = 176
 _STILL_RAD = 1e-4
 
@@ -32,11 +33,7 @@ def episode_page(dataset: LeRobotDataset, robot: Embodiment, index: int, picture
         *(_strip(dataset, episode, camera, pictures) for camera in dataset.cameras),
         *_curves(dataset, robot, episode),
     ]
-    title = f"{escape(dataset.layout.root.name)} {index}"
-    return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>{_STYLE}</style></head>'
-        f"<body>{''.join(parts)}</body></html>\n"
-    )
+    return html_page(f"{dataset.layout.root.name} {index}", "".join(parts), _STYLE)
 
 
 def _strip(dataset: LeRobotDataset, episode: Episode, camera: str, pictures: int) -> str:
@@ -48,8 +45,10 @@ def _strip(dataset: LeRobotDataset, episode: Episode, camera: str, pictures: int
         file = io.BytesIO()
         image.save(file, "JPEG", quality=85)
         caption = f"{frame / dataset.fps:.2f} s, frame {frame}"
-        figures.append(f"<figure>{embedded(file, 'jpeg', caption)}<figcaption>{caption}</figcaption></figure>")
-    return f"<h2>camera {escape(camera)}</h2>{''.join(figures)}"
+        figures.append(
+            f"<figure>{embedded(file.getvalue(), 'jpeg', caption)}<figcaption>{caption}</figcaption></figure>"
+        )
+    return f"<h2>camera {escape(camera)}</h2><div class='strip'>{''.join(figures)}</div>"
 
 
 def _curves(dataset: LeRobotDataset, robot: Embodiment, episode: Episode) -> list[str]:
@@ -62,10 +61,8 @@ def _curves(dataset: LeRobotDataset, robot: Embodiment, episode: Episode) -> lis
         if max(np.ptp(values, axis=0).max() for values in given.values()) < _STILL_RAD:
             still.append(group)
             continue
-        file = io.BytesIO()
-        _figure(given, group, robot, dataset.fps).savefig(file, dpi=80, format="png")
-        name = f"curves of {group}"
-        parts.append(f"<h2>{escape(group)}</h2>{embedded(file, 'png', name, 'curves')}")
+        picture = plot_html(_figure(given, group, robot, dataset.fps), f"curves of {group}")
+        parts.append(f"<h2>{escape(group)}</h2>{picture}")
     if still:
         parts.append(f"<p>These groups do not move: {escape(', '.join(still))}.</p>")
     return parts
@@ -74,20 +71,13 @@ def _curves(dataset: LeRobotDataset, robot: Embodiment, episode: Episode) -> lis
 def _figure(sides: dict[str, NDArray[np.float32]], group: str, robot: Embodiment, fps: float) -> Figure:
     """One panel a joint over time [s]: state blue, action black."""
     width = max(values.shape[1] for values in sides.values())
-    labels = joint_labels(robot, group, width)
-    figure = Figure(figsize=(13, 1.1 * width + 0.7), layout="constrained")
-    axes = figure.subplots(width, 1, sharex=True, squeeze=False)[:, 0]
+    figure, axes = joint_panels(joint_labels(robot, group, width))
     for joint, axis in enumerate(axes):
         for side, colour in (("state", "tab:blue"), ("action", "black")):
             if side in sides and joint < sides[side].shape[1]:
                 values = sides[side][:, joint]
                 axis.plot(np.arange(len(values)) / fps, values, color=colour, linewidth=1, label=side)
-        axis.set_title(labels[joint], fontsize=8, loc="left", pad=2)
-        axis.tick_params(labelsize=7)
-        axis.grid(alpha=0.3)
-    axes[0].legend(loc="upper right", fontsize=7, ncols=2)
-    axes[-1].set_xlabel("time [s]", fontsize=8)
-    figure.supylabel("value as recorded (arms: rad)", fontsize=8)
+    finish_joint_panels(figure, axes, "value as recorded (arms: rad)")
     return figure
 
 
@@ -96,9 +86,3 @@ def _by_group(values: NDArray[np.float32], groups: dict[str, slice]) -> dict[str
     widths = [part.stop - part.start for part in groups.values()]
     pieces = np.split(values, np.cumsum(widths)[:-1], axis=1)
     return dict(zip(groups, pieces, strict=True))
-
-
-def embedded(file: io.BytesIO, kind: str, name: str, style: str = "") -> str:
-    """A picture as an HTML element that needs no other file. kind: 'png' or 'jpeg'; name: said where it is not shown."""
-    data = base64.b64encode(file.getvalue()).decode()
-    return f'<img class="{style}" alt="{escape(name)}" src="data:image/{kind};base64,{data}">'

@@ -56,15 +56,15 @@ def beside(pictures: Sequence[Picture], height: int) -> Picture:
     return joined[:, : joined.shape[1] // 2 * 2]
 
 
-def with_caption(picture: Picture, lines: Sequence[str]) -> Picture:
-    """The picture with lines of text in a dark strip under it."""
+def with_caption(picture: Picture, lines: Sequence[str], *, above: bool = False) -> Picture:
+    """The picture with lines of text in a dark strip under it, or above it, where a player's controls hide nothing."""
     strip_px = 2 * _MARGIN_PX + _LINE_PX * len(lines)
     strip = Image.new("RGB", (picture.shape[1], strip_px), _PAPER)
     draw = ImageDraw.Draw(strip)
     font = ImageFont.load_default(_FONT_PX)
     for index, text in enumerate(lines):
         draw.text((_MARGIN_PX, _MARGIN_PX + index * _LINE_PX), text, fill=_INK, font=font)
-    return np.concatenate([picture, np.asarray(strip)], axis=0)
+    return np.concatenate([np.asarray(strip), picture] if above else [picture, np.asarray(strip)], axis=0)
 
 
 def _scaled(picture: Picture, height: int) -> Picture:

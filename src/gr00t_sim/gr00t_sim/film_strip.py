@@ -17,6 +17,7 @@ from gr00t_sim.simulation import TabletopSim
 STRIP_EVERY, FILM_EVERY = 8, 2  # control periods between two pictures kept
 _SIZE_PX = 224
 _COLUMNS = 8
+_FONT_PX = 20  # read at two thirds of the strip's width, too
 _CRF = 26  # small files; the eye sees what happened
 _JPEG_QUALITY = 80
 
@@ -52,7 +53,14 @@ def write_strip(recorder: Recorder, path: Path) -> None:
     draw = ImageDraw.Draw(image)
     for column, index in enumerate(chosen):
         place = (column * _SIZE_PX + 4, _SIZE_PX + 3)
-        draw.text(place, f"{recorder.seconds[index]:.1f} s", fill="white", stroke_width=2, stroke_fill="black")
+        draw.text(
+            place,
+            f"{recorder.seconds[index]:.1f} s",
+            fill="white",
+            stroke_width=2,
+            stroke_fill="black",
+            font_size=_FONT_PX,
+        )
     with written_aside(path) as aside:
         image.save(aside, format="PNG" if path.suffix == ".png" else "JPEG", quality=_JPEG_QUALITY)
 

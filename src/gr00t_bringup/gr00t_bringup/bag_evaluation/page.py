@@ -1,29 +1,31 @@
 # SPDX-License-Identifier: Apache-2.0
 """The report: one HTML page without other files. Verdicts first, then what they are made of."""
 
-import base64
-import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
 
-from matplotlib.figure import Figure
-
 from gr00t_bringup.bag_evaluation.judge import Judgement
 from gr00t_bringup.bag_evaluation.plots import attention_figure, error_figure, joint_figures
-from gr00t_bringup.episode_page import embedded
+from gr00t_bringup.page_plots import plot_html
+from gr00t_policy.core.html_page import embedded_film, html_page, scrolling
 
-_STYLE = (
-    "body{font:14px/1.45 sans-serif;margin:1.5em auto;max-width:1150px;padding:0 1em;color:#222}h1{font-size:22px}"
-    "h2{font-size:17px;margin-top:1.8em}table{border-collapse:collapse;font-size:13px}td,th{padding:2px 10px;text-align:right}"
-    "td:first-child,th:first-child{text-align:left}th{color:#666;font-weight:normal;border-bottom:1px solid #ccc}"
-    ".verdict{margin:4px 0;padding:6px 10px;border-left:5px solid}.error{border-color:#c62828;background:#fdecea}"
-    ".warning{border-color:#ef9a00;background:#fff6e0}.good{border-color:#2e7d32;background:#e8f5e9}"
-    ".note{border-color:#9e9e9e;background:#f5f5f5}.severity{display:inline-block;width:5em;font-weight:bold}"
-    ".curves{max-width:100%}video{max-width:100%}p{max-width:62em}.small{color:#666;font-size:12px}"
-)
+_STYLE = """
+td, th { padding: 2px 10px; text-align: right; vertical-align: bottom; } td:first-child, th:first-child { padding-left: 0; }
+td.words, th.words { text-align: left; } td.words { min-width: 6em; white-space: normal; overflow-wrap: normal; }
+th { border-bottom: 1px solid var(--line); }
+.verdict { display: flex; margin: 4px 0; padding: 6px 10px; border-left: 5px solid; }
+.severity { flex: 0 0 5em; font-weight: bold; }
+.error { border-color: var(--bad); background: #c6282822; } .warning { border-color: var(--warn); background: #ef9a0022; }
+.good { border-color: var(--good); background: #2e7d3222; } .note { border-color: #9e9e9e; background: #9e9e9e22; }
+"""
+_UNITS = {
+    "velocity_rad_s": "velocity [rad/s]",
+    "acceleration_rad_s2": "acceleration [rad/s²]",
+    "jerk_rad_s3": "jerk [rad/s³]",
+}
 
 
 def report_page(judgement: Judgement, data: Mapping[str, Any], film: Path | None = None) -> str:
@@ -33,28 +35,30 @@ def report_page(judgement: Judgement, data: Mapping[str, Any], film: Path | None
         f"<h1>{escape(Path(data['checkpoint']).name)} on {len(found.runs)} recording{'s' if len(found.runs) > 1 else ''}</h1>",
         _verdicts(data),
         _about(data),
-        *([_film(film, found.runs[0].name)] if film else []),
+        *([_film(film, _short(data["bags"][0]))] if film else []),
         _errors(data),
         "<h2>Does it look, listen and feel?</h2>",
         "<p>At some moments of the recordings the picture, the sentence or the joint state is replaced by another; this is "
         f"how much the chunk changes. Another sentence: “{escape(found.sensitivity.other_sentence)}”.</p>",
-        _picture(attention_figure(found.sensitivity), "what the policy attends to"),
+        plot_html(attention_figure(found.sensitivity), "what the policy attends to"),
         _timing(data),
     ]
-    for run, bag in list(zip(found.runs, found.aligned, strict=True))[:3]:
+    for bag, about in list(zip(found.aligned, data["bags"], strict=True))[:3]:
         for group, figure in joint_figures(bag).items():
-            parts += [f"<h2>{escape(run.name)}: {escape(group)}</h2>", _picture(figure, f"joints of {group}")]
-    title = f"{escape(Path(data['checkpoint']).name)} on recordings"
-    return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>{_STYLE}</style></head>'
-        f"<body>{''.join(parts)}</body></html>\n"
-    )
+            parts += [f"<h2>{escape(_short(about))}: {escape(group)}</h2>", plot_html(figure, f"joints of {group}")]
+    return html_page(f"{Path(data['checkpoint']).name} on recordings", "".join(parts), _STYLE)
+
+
+def _short(bag: Mapping[str, Any]) -> str:
+    """Bags are often called 'bag': the folder they lie in is said with them."""
+    path = Path(bag["bag"])
+    return f"{path.parent.name}/{path.name}"
 
 
 def _verdicts(data: Mapping[str, Any]) -> str:
     return "".join(
         f'<div class="verdict {each["severity"]}"><span class="severity">{each["severity"]}</span>'
-        f"{escape(each['sentence'])}</div>"
+        f"<span>{escape(each['sentence'])}</span></div>"
         for each in data["verdicts"]
     )
 
@@ -62,7 +66,7 @@ def _verdicts(data: Mapping[str, Any]) -> str:
 def _about(data: Mapping[str, Any]) -> str:
     rows = [
         [
-            Path(bag["bag"]).parent.name + "/" + Path(bag["bag"]).name,
+            _short(bag),
             f"{bag['seconds']:.1f}",
             "; ".join(f"“{text}”" for text in bag["sentences"]),
             bag["compared_with"],
@@ -78,18 +82,18 @@ def _about(data: Mapping[str, Any]) -> str:
         f"{escape(data['checkpoint'])} ({escape(data['checkpoint_hash'][:12])}), robot {escape(data['embodiment'])}"
     )
     return (
-        f"<h2>What was played</h2>{_table(header, rows)}"
+        f"<h2>What was played</h2>{_table(header, rows, words=(0, 2, 3))}"
         f'<p class="small">{checkpoint}; picture to tokens: {escape(data["latency"]["origin"])}. '
         "The robot does what it did in the recording, whatever the policy commands.</p>"
     )
 
 
 def _film(film: Path, name: str) -> str:
-    video = base64.b64encode(film.read_bytes()).decode()
     return (
         f"<h2>{escape(name)}: predicted and done</h2><p>Red: the newest chunk. Green: what was done. Where the camera's "
-        "pose is known, the hands' paths are drawn into its picture; a circle is where a path ends.</p>"
-        f'<video controls muted loop src="data:video/mp4;base64,{video}"></video>'
+        "pose is known, the hands' paths are drawn into its picture; a circle is where a path ends. Beside it, the joints that "
+        "move most, from a second before now (the grey line) to the end of the chunk; blue is the measured state.</p>"
+        f"{embedded_film(film.read_bytes())}"
     )
 
 
@@ -116,7 +120,7 @@ def _errors(data: Mapping[str, Any]) -> str:
         "hold",
     ]
     moved = any("policy" in entry for entry in data["errors"].values())
-    picture = _picture(error_figure(data["errors"], data["step_s"]), "error over the time ahead") if moved else ""
+    picture = plot_html(error_figure(data["errors"], data["step_s"]), "error over the time ahead") if moved else ""
     return (
         "<h2>How far from what was done [rad]</h2><p>Over the joints that were moved. <i>hold</i>: the robot stays where it "
         "is; <i>mean</i>: it stays at the mean of what was done. Normalised: over the deviation of what was done, 1 is as "
@@ -128,7 +132,7 @@ def _errors(data: Mapping[str, Any]) -> str:
 def _timing(data: Mapping[str, Any]) -> str:
     rows = [
         [
-            name.replace("_", " "),
+            _UNITS[name],
             *(f"{entry[key]:.2f}" if math.isfinite(entry[key]) else "-" for key in ("policy", "recorded", "ratio")),
         ]
         for name, entry in data["smoothness"].items()
@@ -153,17 +157,16 @@ def _timing(data: Mapping[str, Any]) -> str:
             ]
             for event in data["hands"]
         ]
-        parts += ["<h2>Hands</h2>", _table(["hand", "", "done at [s]", "policy later by [ms]"], events)]
+        parts += ["<h2>Hands</h2>", _table(["hand", "", "done at [s]", "policy later by [ms]"], events, words=(0, 1))]
     return "".join(parts)
 
 
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    head = "".join(f"<th>{escape(name)}</th>" for name in header)
-    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    return f"<table><tr>{head}</tr>{body}</table>"
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]], words: Collection[int] = (0,)) -> str:
+    """words: the columns that hold words; all others hold numbers."""
 
+    def row(cells: Sequence[str], tag: str) -> str:
+        kinds = [' class="words"' if column in words else "" for column in range(len(cells))]
+        inner = "".join(f"<{tag}{kind}>{escape(cell)}</{tag}>" for kind, cell in zip(kinds, cells, strict=True))
+        return f"<tr>{inner}</tr>"
 
-def _picture(figure: Figure, name: str) -> str:
-    file = io.BytesIO()
-    figure.savefig(file, dpi=85, format="png")
-    return embedded(file, "png", name, "curves")
+    return scrolling(f"<table>{row(header, 'th')}{''.join(row(cells, 'td') for cells in rows)}</table>")

@@ -33,7 +33,8 @@ def film_predictions(run: RecordedRun, aligned: Aligned, file: Path) -> int:
         for chunk, picture in _instants(run, aligned):
             left = _with_paths(picture, paths, aligned, chunk)
             joined = np.concatenate([left, _panel(aligned, chunk, columns)], axis=1)
-            film.add(_even(with_caption(joined, _caption(run, aligned, chunk, paths is not None))))
+            caption = _caption(run, aligned, chunk, paths is not None)
+            film.add(_even(with_caption(joined, caption, above=True)))
             frames += 1
     return frames
 
@@ -96,7 +97,8 @@ def _panel(aligned: Aligned, chunk: int, columns: list[int]) -> Picture:
 
         x_now = 8 + _BEFORE_S / (_BEFORE_S + ahead_s) * (_PANEL_PX - 16)
         draw.line(((x_now, row * height + 18), (x_now, (row + 1) * height - 3)), fill=_FAINT)
-        draw.text((8, row * height + 2), aligned.robot.policy_joint_names[column], fill=_INK, font=font)
+        said = f"{aligned.robot.policy_joint_names[column]}: {low:.2f} to {high:.2f} rad"
+        draw.text((8, row * height + 2), said, fill=_INK, font=font)
         curves = (
             (place(done.times_ns[inside], done.positions[inside, column]), DONE),
             (place(aligned.made_ns[before], aligned.held[before, column]), STATE),

@@ -5,6 +5,7 @@ import base64
 import io
 import json
 import re
+from contextlib import redirect_stdout
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -26,6 +27,8 @@ from gr00t_bringup.bag_evaluation.token_latency import TokenLatency
 from gr00t_bringup.cli import main
 from gr00t_policy.core.embodiment import load_embodiment
 from gr00t_policy.data.convert_source import TopicNames
+from headless_browser import NO_BROWSER
+from page_check import defects
 
 GR1 = load_embodiment("gr1")
 SHORT = Work(seconds=1.6, robot=GR1)
@@ -61,12 +64,24 @@ def asked(capsys, *options: str) -> tuple[int, str]:
     return code, capsys.readouterr().err
 
 
-def test_the_shipped_checkpoint_is_judged_and_the_report_needs_no_other_file(bag, tmp_path, capsys):
-    out = tmp_path / "out"
-    code = main(
-        ["eval", "--bag", str(bag), "--out", str(out), "--control-hz", "60", "--probes", "4", "--latency", "zero"]
-    )
-    said = capsys.readouterr().out
+@pytest.fixture(scope="module")
+def judged(bag, tmp_path_factory) -> tuple[int, Path, str]:
+    """(exit code, folder, what was said) of the command."""
+    out, said = tmp_path_factory.mktemp("judged") / "out", io.StringIO()
+    with redirect_stdout(said):
+        code = main(
+            ["eval", "--bag", str(bag), "--out", str(out), "--control-hz", "60", "--probes", "4", "--latency", "zero"]
+        )
+    return code, out, said.getvalue()
+
+
+@pytest.mark.skipif(bool(NO_BROWSER), reason=NO_BROWSER)
+def test_a_browser_shows_the_report_from_the_disk_and_plays_its_film_on_a_phone_too(judged, tmp_path):
+    assert defects(judged[1] / "report.html", tmp_path / "profile") == []
+
+
+def test_the_shipped_checkpoint_is_judged_and_the_report_needs_no_other_file(judged):
+    code, out, said = judged
     result = json.loads((out / "evaluation.json").read_text())
     assert code == (0 if result["ok"] else 1)
     assert {"units_or_order"} & {each["code"] for each in result["verdicts"]} == set()

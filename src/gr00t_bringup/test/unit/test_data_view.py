@@ -4,6 +4,7 @@
 import base64
 import io
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,11 +15,14 @@ from sample_data import HEIGHT, WIDTH, episode_arrays, moving_square, small_robo
 from gr00t_bringup.cli import main
 from gr00t_policy.core.embodiment import embodiment_to_dict
 from gr00t_policy.data.writer import LeRobotWriter
+from headless_browser import NO_BROWSER
+from page_check import defects
 
 
-@pytest.fixture
-def page(tmp_path) -> str:
-    """Of an episode in which the waist stands."""
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """With a page in view/ of an episode in which the waist stands, and the set it is of."""
+    tmp_path = tmp_path_factory.mktemp("viewed")
     robot = small_robot()
     states, actions = episode_arrays(robot, 30, 0)
     states[:, 5] = actions[:, 5] = 0.5
@@ -28,7 +32,12 @@ def page(tmp_path) -> str:
     (tmp_path / "small.yaml").write_text(yaml.safe_dump(embodiment_to_dict(robot)))
     options = ["--robot", str(tmp_path / "small.yaml"), "--pictures", "4", "--out", str(tmp_path / "view")]
     assert main(["data", "view", str(tmp_path / "set"), *options]) == 0
-    return (tmp_path / "view" / "set_000000.html").read_text()
+    return tmp_path
+
+
+@pytest.fixture
+def page(folder) -> str:
+    return (folder / "view" / "set_000000.html").read_text()
 
 
 def _images(page: str, kind: str) -> list[np.ndarray]:
@@ -56,7 +65,12 @@ def test_it_needs_no_other_file_and_shows_the_sentence_as_text(page):
     assert "<b>" not in page
 
 
-def test_an_episode_that_is_not_there_is_wrong_use(page, tmp_path, capsys):
-    assert main(["data", "view", str(tmp_path / "set"), "--episodes", "7", "--out", str(tmp_path)]) == 2
+@pytest.mark.skipif(bool(NO_BROWSER), reason=NO_BROWSER)
+def test_a_browser_shows_it_from_the_disk_on_a_phone_too(folder, tmp_path):
+    assert defects(folder / "view" / "set_000000.html", tmp_path / "profile") == []
+
+
+def test_an_episode_that_is_not_there_is_wrong_use(folder, tmp_path, capsys):
+    assert main(["data", "view", str(folder / "set"), "--episodes", "7", "--out", str(tmp_path)]) == 2
     assert "has no episode 7" in capsys.readouterr().err
-    assert main(["data", "view", str(tmp_path / "set"), "--pictures", "0"]) == 2
+    assert main(["data", "view", str(folder / "set"), "--pictures", "0"]) == 2

@@ -1,27 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
 """The gallery as one HTML page: strips are embedded, films lie beside it. Knows nothing about how they were made."""
 
-import base64
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from typing import Any
 
+from gr00t_policy.core.html_page import embedded, html_page, scrolling
 from gr00t_sim.evaluation.episode import EpisodeResult
 from gr00t_sim.evaluation.identity import Identity
 from gr00t_sim.rollout import PERIOD_S
 
 _STYLE = """
-:root { color-scheme: light dark; --line: #8884; --bad: #c0392b; --good: #1e8449; }
-body { font: 15px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 1400px; padding: 0 1rem; }
-table { border-collapse: collapse; margin: 1rem 0; } td, th { border-bottom: 1px solid var(--line); padding: .25rem .8rem;
-text-align: left; } .number { text-align: right; font-variant-numeric: tabular-nums; }
+body { max-width: 1400px; } p { margin: .3rem 0; } h3 { margin: .2rem 0; }
+td, th { border-bottom: 1px solid var(--line); padding: .25rem .8rem; text-align: left; } .number { text-align: right; }
 article { border: 1px solid var(--line); border-left: 5px solid var(--bad); border-radius: 6px; margin: 1.2rem 0;
-padding: .6rem 1rem 1rem; } article.success { border-left-color: var(--good); } h3 { margin: .2rem 0; }
-img { width: 100%; height: auto; } video { width: min(100%, 640px); } p { margin: .3rem 0; }
-code { display: block; background: #8882; border-radius: 4px; margin: .2rem 0; overflow-x: auto; padding: .3rem .6rem;
-white-space: pre; } .warn { color: var(--bad); font-weight: 600; } .small { opacity: .75; font-size: 13px; }
+padding: .6rem 1rem 1rem; } article.success { border-left-color: var(--good); }
+.strip { display: block; width: 100%; min-width: 1000px; } video { width: min(100%, 640px); }
+code { display: block; background: #8882; border-radius: 4px; margin: .4rem 0 0; padding: .3rem .6rem; }
+code span { display: inline-block; max-width: 100%; }
+.warn { color: var(--bad); font-weight: 600; }
 """
 
 
@@ -41,20 +40,17 @@ def page(identity: Identity, scores: Mapping[str, Any], entries: Sequence[Shown]
     failures = [entry for entry in entries if not entry.result.outcome.success]
     successes = [entry for entry in entries if entry.result.outcome.success]
     more = f" ({left_out} more are not shown: --gallery sets how many are)" if left_out else ""
-    return "\n".join(
-        [
-            f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{_title(identity)}</title>',
-            f"<style>{_STYLE}</style></head><body><h1>{_title(identity)}</h1>",
-            f'<p class="small">checkpoint {identity.checkpoint_hash}; {_pairs(vars(identity.settings))}</p>',
-            _table(scores),
-            "<p>In a strip, above: what the policy sees; below: the robot from outside. Time runs from left to right.</p>",
-            f"<h2>{_count(len(failures), 'failure')}{more}</h2>",
-            *_articles(failures),
-            f"<h2>{_count(len(successes), 'success', 'successes')}, for comparison</h2>",
-            *_articles(successes),
-            "</body></html>\n",
-        ]
-    )
+    body = [
+        f"<h1>{escape(_title(identity))}</h1>",
+        f'<p class="small">checkpoint {identity.checkpoint_hash}; {_pairs(vars(identity.settings))}</p>',
+        _table(scores),
+        "<p>In a strip, above: what the policy sees; below: the robot from outside. Time runs from left to right.</p>",
+        f"<h2>{_count(len(failures), 'failure')}{more}</h2>",
+        *_articles(failures),
+        f"<h2>{_count(len(successes), 'success', 'successes')}, for comparison</h2>",
+        *_articles(successes),
+    ]
+    return html_page(_title(identity), "\n".join(body), _STYLE)
 
 
 def _articles(entries: Iterable[Shown]) -> Iterable[str]:
@@ -66,12 +62,18 @@ def _articles(entries: Iterable[Shown]) -> Iterable[str]:
         yield f"<p>{_ending(entry.result)}</p>"
         if entry.again != entry.result:
             yield f'<p class="warn">It went differently when it was filmed: {_ending(entry.again)}</p>'
-        data = base64.b64encode(entry.strip.read_bytes()).decode()
-        yield f'<img alt="film strip of {escape(str(key))}" src="data:image/jpeg;base64,{data}">'
+        name = f"film strip of {key.task}, sentence {key.language}, seed {key.seed}"
+        yield scrolling(embedded(entry.strip.read_bytes(), "jpeg", name, "strip"))
         if entry.film is not None:
-            yield f'<video controls preload="metadata" src="{escape(f"{entry.film.parent.name}/{entry.film.name}")}"></video>'
-        yield from (f"<code>{escape(command)}</code>" for command in entry.commands)
+            source = escape(f"{entry.film.parent.name}/{entry.film.name}")
+            yield f'<video controls muted playsinline preload="metadata" src="{source}"></video>'
+        yield from map(_command, entry.commands)
         yield "</article>"
+
+
+def _command(line: str) -> str:
+    """A line to copy; where it is too long for the screen it breaks between words, never inside an option."""
+    return f"<code>{' '.join(f'<span>{escape(word)}</span>' for word in line.split(' '))}</code>"
 
 
 def _ending(result: EpisodeResult) -> str:
@@ -98,7 +100,7 @@ def _table(scores: Mapping[str, Any]) -> str:
     if scores["average_success"] is not None:
         rows.append(_row("average of tasks", "own", scores["average_success"], scores["average95"], ""))
     head = "<tr><th>task<th>sentence<th>success<th>95 % interval<th>episodes</tr>"
-    return f"<table>{head}{''.join(rows)}</table>"
+    return scrolling(f"<table>{head}{''.join(rows)}</table>")
 
 
 def _row(task: str, language: str, rate: float, interval: Sequence[float], episodes: object) -> str:
@@ -108,7 +110,7 @@ def _row(task: str, language: str, rate: float, interval: Sequence[float], episo
 
 
 def _title(identity: Identity) -> str:
-    return f"Evaluation of {escape(Path(identity.checkpoint).name)}"
+    return f"Evaluation of {Path(identity.checkpoint).name}"
 
 
 def _pairs(values: Mapping[str, object]) -> str:

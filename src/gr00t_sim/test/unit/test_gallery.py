@@ -18,7 +18,9 @@ from gr00t_sim.evaluation.episode import EpisodeKey, EpisodeSettings
 from gr00t_sim.evaluation.gallery import choose, forget_pictures, play_commands
 from gr00t_sim.evaluation.gallery_page import Shown, page
 from gr00t_sim.evaluation.scores import summarise
-from gr00t_sim.film_strip import Recorder, write_strip
+from gr00t_sim.film_strip import Recorder, write_film, write_strip
+from headless_browser import NO_BROWSER
+from page_check import defects
 
 _SHIPPED = Path(__file__).resolve().parents[4] / "models" / "gr1_tabletop_tiny"
 
@@ -59,7 +61,7 @@ def test_what_was_said_cannot_break_the_page(tmp_path):
     text = page(
         made_identity(), summarise(["choose_bin"], [result]), [Shown(result, result, strip, None, ("a && b",))], 0
     )
-    assert "<script" not in text and "a &amp;&amp; b" in text
+    assert "<script" not in text and "&amp;&amp;" in text and "&&" not in text
 
 
 def test_an_episode_that_went_differently_when_filmed_says_so(tmp_path):
@@ -70,6 +72,22 @@ def test_an_episode_that_went_differently_when_filmed_says_so(tmp_path):
     warning = "went differently when it was filmed"
     assert warning in page(made_identity(), scores, [Shown(result, again, strip, None, ())], 0)
     assert warning not in page(made_identity(), scores, [Shown(result, result, strip, None, ())], 0)
+
+
+@pytest.mark.skipif(bool(NO_BROWSER), reason=NO_BROWSER)
+def test_a_browser_shows_the_page_from_the_disk_with_strips_and_films_on_a_phone_too(tmp_path):
+    (tmp_path / "gallery").mkdir()
+    strip, film = tmp_path / "gallery" / "one of 2.jpg", tmp_path / "gallery" / "one of 2.mp4"
+    recorder = Recorder(every=2)
+    recorder.heads = recorder.outsides = [np.full((224, 224, 3), 12 * shade, np.uint8) for shade in range(20)]
+    recorder.seconds = [0.1 * step for step in range(20)]
+    write_strip(recorder, strip)
+    write_film(recorder, film)
+    results = [made_result(1, success=False, said="a long sentence of a person " * 8), made_result(2, success=True)]
+    entries = [Shown(one, one, strip, film, play_commands(Path("models/my tiny"), SETTINGS, one)) for one in results]
+    made = tmp_path / "gallery.html"
+    made.write_text(page(made_identity(), summarise(["choose_bin"], results), entries, 0), encoding="utf-8")
+    assert defects(made, tmp_path / "profile") == []
 
 
 def test_an_evaluation_leaves_a_page_with_a_strip_and_a_film_of_each_failure(tmp_path):

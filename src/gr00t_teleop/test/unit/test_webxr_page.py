@@ -3,15 +3,19 @@
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import numpy as np
 import pytest
-from headless_browser import MISSING, Browser
+from emulated_headset import MISSING, emulated_headset
 
 from gr00t_teleop.devices.webxr import WebXr, WebXrOptions
 from gr00t_teleop.types import KEYPOINTS, tracked
+from headless_browser import NO_BROWSER, Browser
 
-pytestmark = pytest.mark.skipif(bool(MISSING), reason=MISSING)
+pytestmark = pytest.mark.skipif(bool(NO_BROWSER), reason=NO_BROWSER)
+needs_headset = pytest.mark.skipif(bool(MISSING), reason=MISSING)
 CODE = "271828"
 _INDEX_TIP = KEYPOINTS.index("index_tip")
 
@@ -25,8 +29,15 @@ def served(tmp_path):
     device.stop()
 
 
-def browse(served, inputs: str) -> Browser:
-    return Browser(f"https://localhost:{served[0].port}/", served[2], inputs)
+def address(served) -> str:
+    return f"https://localhost:{served[0].port}/"
+
+
+@asynccontextmanager
+async def browse(served, inputs: str) -> AsyncIterator[Browser]:
+    async with Browser(served[2], emulated_headset(inputs)) as browser:
+        await browser.open(address(served))
+        yield browser
 
 
 async def pair(browser: Browser, code: str = CODE) -> None:
@@ -40,6 +51,7 @@ async def arrived(states: list, count: int) -> None:
         await asyncio.sleep(0.02)
 
 
+@needs_headset
 def test_hands_of_the_headset_arrive_where_they_are_and_a_reload_is_a_break(served, record_property):
     device, states, _ = served
 
@@ -50,7 +62,8 @@ def test_hands_of_the_headset_arrive_where_they_are_and_a_reload_is_a_break(serv
             await browser.do("document.getElementById('start').click()")
             await arrived(states, 120)
             await browser.until("document.getElementById('driving').textContent.startsWith('not driving')")
-            await browser.open()
+            assert browser.faults == [] and all(url.startswith(address(served)) for url in browser.asked)
+            await browser.open(address(served))
             begun = len(states)
             await pair(browser)
             await browser.until("link.accepted")
@@ -72,6 +85,7 @@ def test_hands_of_the_headset_arrive_where_they_are_and_a_reload_is_a_break(serv
     record_property("page", f"{1000 / between.mean():.1f} Hz, p50 {p50:.1f}, p99 {p99:.1f} ms, {device.counters()}")
 
 
+@needs_headset
 def test_the_grip_button_of_a_controller_is_the_clutch_and_the_page_shows_who_drives(served):
     _, states, _ = served
 
@@ -102,6 +116,7 @@ def test_the_grip_button_of_a_controller_is_the_clutch_and_the_page_shows_who_dr
     assert not any(tracked(state.right_wrist) or tracked(state.right_hand).any() for _, state in states)
 
 
+@needs_headset
 def test_a_wrong_code_is_told_on_the_page_and_nothing_is_sent(served):
     async def session():
         async with browse(served, "hand") as browser:
@@ -112,3 +127,38 @@ def test_a_wrong_code_is_told_on_the_page_and_nothing_is_sent(served):
 
     asyncio.run(session())
     assert served[1] == []
+
+
+def test_a_browser_without_a_headset_says_so_and_goes_on_saying_it(served):
+    async def session():
+        async with Browser(served[2]) as browser:
+            await browser.screen(360, 740, phone=True)
+            await browser.open(address(served))
+            await browser.until("document.getElementById('trouble').textContent")
+            assert await browser.do("document.documentElement.scrollWidth") == 360, "nothing sticks out of a phone"
+            await pair(browser)
+            await browser.until("link.accepted")
+            await browser.do("document.getElementById('start').click()")
+            await asyncio.sleep(1.2)  # two states of the robot arrive, which must not wipe it out
+            assert "browser of a headset" in await browser.text("trouble")
+
+    asyncio.run(session())
+    assert served[1] == []
+
+
+@needs_headset
+def test_a_session_that_the_headset_refuses_is_told_and_can_be_tried_again(served):
+    async def session():
+        async with browse(served, "hand") as browser:
+            await pair(browser)
+            await browser.until("link.accepted")
+            assert await browser.text("trouble") == ""
+            await browser.do("window.real = navigator.xr.requestSession.bind(navigator.xr); 0")
+            await browser.do("navigator.xr.requestSession = () => Promise.reject(new Error('headset is asleep')); 0")
+            await browser.do("document.getElementById('start').click()")
+            await browser.until("document.getElementById('trouble').textContent.includes('headset is asleep')")
+            await browser.do("navigator.xr.requestSession = real; document.getElementById('start').click()")
+            await arrived(served[1], 5)
+            assert await browser.text("trouble") == "" and await browser.text("start") == "Stop"
+
+    asyncio.run(session())

@@ -54,20 +54,38 @@ function closed(event) {
   setTimeout(connect, RECONNECT_MS);
 }
 
+// What the person must change stays in sight until it is changed; the two states above it are overwritten twice a second.
+function trouble(text) { byId("trouble").textContent = text; }
+
+// The kind of session this browser has, the one that shows the room first; null, and said so: it has none.
+async function immersive() {
+  for (const mode of navigator.xr ? ["immersive-ar", "immersive-vr"] : []) {
+    if (await navigator.xr.isSessionSupported(mode)) return mode;
+  }
+  trouble("this browser has no WebXR with a headset: open this page, https:// included, in the browser of a headset");
+  return null;
+}
+
 async function start() {
   if (xr.session) { await xr.session.end(); return; }
-  if (!navigator.xr) { show("connection", "bad", "this browser has no WebXR; use the browser of a headset"); return; }
-  const mode = (await navigator.xr.isSessionSupported("immersive-ar")) ? "immersive-ar" : "immersive-vr";
-  let session;
+  trouble("");
+  const mode = await immersive();
+  if (!mode) return;
+  let session = null;
   try {
     session = await navigator.xr.requestSession(mode, {
       requiredFeatures: ["local-floor"], optionalFeatures: ["hand-tracking"],
     });
+    await begin(session);
   } catch (error) {
-    show("driving", "bad", `the headset does not start a session: ${error.message}`);
-    return;
+    trouble(`the headset does not start a session: ${error.message}`);
+    if (session) await session.end();
   }
-  xr.gl = byId("canvas").getContext("webgl2", { xrCompatible: true }) || byId("canvas").getContext("webgl", { xrCompatible: true });
+}
+
+async function begin(session) {
+  const canvas = byId("canvas");
+  xr.gl = canvas.getContext("webgl2", { xrCompatible: true }) || canvas.getContext("webgl", { xrCompatible: true });
   session.updateRenderState({ baseLayer: new XRWebGLLayer(session, xr.gl) });
   xr.space = await session.requestReferenceSpace("local-floor");
   xr.space.addEventListener("reset", () => { xr.epoch += 1; });
@@ -155,3 +173,4 @@ byId("start").addEventListener("click", start);
 addEventListener("keydown", (event) => key(event, true));
 addEventListener("keyup", (event) => key(event, false));
 addEventListener("blur", () => { keys.held = false; });
+immersive(); // without a headset, say so before the person looks for the code
