@@ -4,6 +4,7 @@
 Every sample is on disk before the next is taken, so that a run that was cut off leaves what it saw.
 """
 
+import json
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -26,6 +27,7 @@ from gr00t_policy.core.errors import ConfigError
 from gr00t_policy.data.durable import append_json_line
 
 _POLL_S = 0.5
+_SAMPLES = "samples.jsonl"
 _NAME_WIDTH = 26
 _FEWEST_SAMPLES = 36  # of which a third may be warm-up
 
@@ -75,7 +77,8 @@ class SoakConfig:
 
 @dataclass
 class _Seen:
-    """What the run left behind. ended: why it ended early, if it did."""
+    """What the run left behind. ended: why it ended early, if it did. samples: read back from the disk at the end, so that who
+    watches does not grow himself."""
 
     samples: list[Sample] = field(default_factory=list)
     scenes: list[SceneResult] = field(default_factory=list)
@@ -85,12 +88,14 @@ class _Seen:
 def run(config: SoakConfig) -> int:
     """Watch, judge, print, draw; 0 when nothing grows, 1 when something does or a node ended. Raises Gr00tError."""
     wish = sentence_for(config.task, "")  # an unknown task is refused before anything starts
-    (config.out / "samples.jsonl").unlink(missing_ok=True)
+    config.out.mkdir(parents=True, exist_ok=True)
+    (config.out / _SAMPLES).write_text("")
     seen = _Seen()
     try:
         _watch(config, wish, seen)
     except ProcessDiedError as error:
         seen.ended = str(error)
+    seen.samples = [json.loads(line) for line in (config.out / _SAMPLES).read_text().splitlines()]
     trends = trends_of(seen.samples, config.limits, config.not_judged_s)
     failures = [*([seen.ended] if seen.ended else []), *growing(trends)]
     _print(trends, seen)
@@ -129,8 +134,7 @@ def _watch(config: SoakConfig, wish: str, seen: _Seen) -> None:
                 status = stack.status()
                 if now_s >= due_s:
                     sample = {TIME: round(now_s - began_s, 3), **signs.sample(status, stack.processes.pids)}
-                    append_json_line(config.out / "samples.jsonl", sample)
-                    seen.samples.append(sample)
+                    append_json_line(config.out / _SAMPLES, sample)
                     due_s = max(due_s + config.period_s, now_s)
                     display(status)
                 if scenes.over(status, now_s):
