@@ -2,6 +2,8 @@
 """Experiment: what multiplied demonstrations are worth. A few of the expert, those multiplied, and as many of the expert.
 
 python benchmarks/multiplication.py --out out/benchmarks/multiplication
+
+All three also see the still scenes from which the shipped checkpoint learns to find things, unless --no-still-scenes.
 """
 
 from dataclasses import dataclass
@@ -21,6 +23,12 @@ class Config(experiment.Protocol):
     tasks: tuple[str, ...] = ("pick_named_object", "choose_plate", "stack", "lift_box")
     sources: int = 10
     """Demonstrations of each task that there are to begin with."""
+    still_scenes: bool = True
+    """Train on still scenes beside the demonstrations, as the shipped checkpoint was."""
+
+    @property
+    def recipe(self) -> experiment.Command:
+        return ("tiny", "--data", str(self.out / "data")) if self.still_scenes else ("demonstrations",)
 
 
 def arms(config: Config) -> list[experiment.Arm]:
@@ -35,7 +43,7 @@ def arms(config: Config) -> list[experiment.Arm]:
     ):
         out = config.out / "runs" / name.replace(" ", "_").replace(",", "")
         train = (
-            "train", "--recipe", "demonstrations", "--budget", str(config.budget), *config.train_options(),
+            "train", "--recipe", *config.recipe, "--budget", str(config.budget), *config.train_options(),
             "--datasets", *map(str, folders), "--out", str(out),
         )  # fmt: skip
         made.append(experiment.Arm(name, out / "checkpoint", (*commands, train)))
