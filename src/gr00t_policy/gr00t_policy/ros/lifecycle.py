@@ -33,7 +33,8 @@ Settings = TypeVar("Settings")
 Made = TypeVar("Made")
 
 # The events executor of the Jazzy wheels spins at 100 % and delivers nothing when it may wait for ever.
-_SPIN_S = 0.2
+_LONGEST_SPIN_S = 3600.0
+_LOOK_S = 0.1
 _SUCCESS, _FAILURE, _ERROR = (
     TransitionCallbackReturn.SUCCESS,
     TransitionCallbackReturn.FAILURE,
@@ -211,8 +212,7 @@ def run(make_node: Callable[[], SuiteNode], args: Sequence[str] | None = None) -
     try:
         if _wants_autostart(node) and not node.start():
             return 1
-        while not asked_to_stop():
-            spin_for(executor, _SPIN_S)
+        _spin_until(asked_to_stop, node, executor)
         return 0
     except Exception:
         node.get_logger().fatal(f"fault in a callback, the node stops:\n{traceback.format_exc()}")
@@ -236,6 +236,22 @@ def make_executor() -> Executor:
 def spin_for(executor: Executor, seconds: float) -> None:
     """Run callbacks for about this long: the only form that all executors of Jazzy do right."""
     executor.spin_until_future_complete(Future(), timeout_sec=seconds)
+
+
+def _spin_until(asked: Callable[[], bool], node: SuiteNode, executor: Executor) -> None:
+    """Run callbacks until ``asked``, which a timer looks at: each call of the events executor leaves 32 bytes behind for good
+    (rclpy 7.1), half a megabyte an hour at five a second, so there are few.
+    """
+    stop = Future()
+
+    def look() -> None:
+        if asked() and not stop.done():
+            stop.set_result(None)
+
+    timer = node.create_steady_timer(_LOOK_S, look)
+    while not stop.done():
+        executor.spin_until_future_complete(stop, timeout_sec=_LONGEST_SPIN_S)
+    node.destroy_timer(timer)
 
 
 def _wants_autostart(node: SuiteNode) -> bool:
