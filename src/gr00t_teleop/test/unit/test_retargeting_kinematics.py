@@ -49,16 +49,16 @@ def test_gradients_of_the_gaps_are_what_finite_differences_say(model: RobotModel
     for _ in range(5):
         pose = 0.4 * random_pose(rng)
         model.update_with_jacobians(pose)
-        near = collision.nearest(24, 0.3)
+        near = collision.nearest(collision.gaps(), 24, 0.3)
         assert len(near.gaps) > 3
-        which = np.argsort(collision.gaps().ravel())[: len(near.gaps)]
+        which = np.argsort(collision.gaps().gaps)[: len(near.gaps)]
         for column in range(len(ARMS)):
             nudge = np.zeros(len(ARMS))
             nudge[column] = small
             model.update(pose + nudge)
-            after = collision.gaps().ravel()[which]
+            after = collision.gaps().gaps[which]
             model.update(pose - nudge)
-            before = collision.gaps().ravel()[which]
+            before = collision.gaps().gaps[which]
             np.testing.assert_allclose(near.gradients[:, column], (after - before) / (2 * small), atol=1e-5)
 
 
