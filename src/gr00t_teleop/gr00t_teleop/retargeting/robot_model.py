@@ -106,7 +106,9 @@ class RobotModel:
         To ask for them is ten times as slow as to read them, so ask once.
         """
         placements = [self._data.oMi[joint] for joint in joints]
-        return [placement.rotation for placement in placements], [placement.translation for placement in placements]
+        rotations, origins = [each.rotation for each in placements], [each.translation for each in placements]
+        assert not any(view.flags.owndata for view in (*rotations, *origins)), "pinocchio shares its memory with numpy"
+        return rotations, origins
 
     def _row(self, name: str) -> int:
         return int(self._model.joints[self._model.getJointId(name)].idx_v)

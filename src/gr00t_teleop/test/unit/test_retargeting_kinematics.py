@@ -44,6 +44,19 @@ def test_a_jacobian_is_what_finite_differences_say(model: RobotModel) -> None:
             np.testing.assert_allclose(jacobian[:, column], [*moved, *turned], atol=1e-6)
 
 
+def test_placements_of_joints_follow_every_update(model: RobotModel) -> None:
+    """Otherwise parts of the robot would be kept apart where they once were."""
+    rng = np.random.default_rng(3)
+    link = "left_end_effector_link"
+    joint, turned, away = model.attachment(link)
+    (rotation,), (origin,) = model.joint_placements([joint])
+    for update in (model.update, model.update_with_jacobians) * 3:
+        update(random_pose(rng))
+        pose = model.pose(model.frame(link))
+        np.testing.assert_allclose(rotation @ turned, pose.rotation, atol=1e-12)
+        np.testing.assert_allclose(rotation @ away + origin, pose.position, atol=1e-12)
+
+
 def test_gradients_of_the_gaps_are_what_finite_differences_say(model: RobotModel) -> None:
     rng, collision, small = np.random.default_rng(1), SelfCollision(model), 1e-6
     for _ in range(5):
