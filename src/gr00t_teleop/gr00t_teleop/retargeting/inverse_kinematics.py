@@ -52,6 +52,15 @@ class WristTarget:
     turn: Vector = field(default_factory=lambda: np.zeros(3))
 
 
+@dataclass(frozen=True)
+class _Standing:
+    """What a pose alone decides: gaps (P,) [m] of all pairs, the nearest of them; of each wrist its pose and Jacobian (6, J)."""
+
+    gaps: Vector
+    near: NearPairs
+    wrists: dict[str, tuple[Pose, Matrix]]
+
+
 class InverseKinematics:
     """Keeps the commanded pose of the joints ``names`` and moves it tick by tick. One owner."""
 
@@ -84,6 +93,7 @@ class InverseKinematics:
             raise EmbodimentError(f"expected {len(self.names)} positions of arms and waist, got {positions.shape}")
         self.positions = positions.copy()
         self.step_taken = np.zeros(len(self.names))
+        self._standing: _Standing | None = None
         self.pin_posture()
 
     def pin_posture(self) -> None:
@@ -100,15 +110,14 @@ class InverseKinematics:
 
         An arm without target brakes and stands still. pace: factor on speed and acceleration, for a gentle start.
         """
-        self.model.update_with_jacobians(self.positions)
+        standing = self._standing or self._look()
         limits = self._limits if pace == 1.0 else self._limits.slower(pace)
         low, high = step_bounds(limits, self.positions, self.step_taken)
         held = self._held(targets)
         brake = braking_step(limits, self.step_taken)
         low[held], high[held] = brake[held], brake[held]
-        hessian, gradient = self._costs(targets)
-        gaps = self.collision.gaps()
-        near = self.collision.nearest(gaps, _MAX_ROWS, _LOOK_M)
+        hessian, gradient = self._costs(targets, standing.wrists)
+        near = standing.near
         wanted = _solve(hessian, gradient, low, high, near, self.dt_s)
         if wanted is None:  # rows against braking: stopping at once is then what is left, and always possible
             wanted = _solve(hessian, gradient, np.minimum(low, 0.0), np.maximum(high, 0.0), near, self.dt_s)
@@ -117,9 +126,21 @@ class InverseKinematics:
             wanted = np.zeros(len(self.names))
         wanted = np.minimum(np.maximum(wanted, np.minimum(low, 0.0)), np.maximum(high, 0.0))
         wanted[held & (brake == 0.0)] = 0.0  # a held arm does not creep by round-off
-        self.step_taken = self._checked(wanted, gaps.gaps)
+        self.step_taken = self._checked(wanted, standing.gaps)
         self.positions = self.positions + self.step_taken
+        self._standing = None
         return self.positions.copy()
+
+    def prepare(self) -> None:
+        """Compute now what the next step needs of the pose alone, half of its work; otherwise ``step`` does it itself."""
+        if self._standing is None:
+            self._standing = self._look()
+
+    def _look(self) -> _Standing:
+        self.model.update_with_jacobians(self.positions)
+        gaps = self.collision.gaps()
+        wrists = {side: (self.model.pose(frame), self.model.jacobian(frame)) for side, frame in self.frames.items()}
+        return _Standing(gaps.gaps, self.collision.nearest(gaps, _MAX_ROWS, _LOOK_M), wrists)
 
     def _held(self, targets: Mapping[str, WristTarget]) -> NDArray[np.bool_]:
         held = np.zeros(len(self.names), bool)
@@ -128,21 +149,22 @@ class InverseKinematics:
         held[self.columns["waist"]] = not (self._use_waist and targets)
         return held
 
-    def _costs(self, targets: Mapping[str, WristTarget]) -> tuple[Matrix, Vector]:
+    def _costs(
+        self, targets: Mapping[str, WristTarget], wrists: Mapping[str, tuple[Pose, Matrix]]
+    ) -> tuple[Matrix, Vector]:
         """Quadratic and linear cost of a step."""
         posture = self._weights * (self.positions - self._rest) * (_POSTURE_RATE_HZ * self.dt_s)
         hessian = np.diag(self._weights + _DAMPING)
         if targets:
-            rows = np.concatenate([self.model.jacobian(self.frames[side]) for side in targets])
-            moves = np.concatenate([self._move(side, target) for side, target in targets.items()])
+            rows = np.concatenate([wrists[side][1] for side in targets])
+            moves = np.concatenate([self._move(wrists[side][0], target) for side, target in targets.items()])
             weighted = rows.T * np.tile(_WRIST_WEIGHTS, len(targets))
             hessian += weighted @ rows
             posture -= weighted @ moves
         return hessian, posture
 
-    def _move(self, side: str, target: WristTarget) -> Vector:
+    def _move(self, now: Pose, target: WristTarget) -> Vector:
         """(6,) what a wrist shall move [m] and turn [rad] in this tick."""
-        now = self.model.pose(self.frames[side])
         error = target.pose.position - target.shift - now.position
         missing = rotation_vector(target.pose.rotation @ now.rotation.T) - target.turn
         shift = target.shift + self._approach(error, _BRAKING_M_S2)

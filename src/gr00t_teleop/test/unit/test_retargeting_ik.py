@@ -58,6 +58,22 @@ def test_wild_people_neither_break_a_limit_nor_make_the_robot_touch_itself(use_w
         assert solver.unsolved == 0
 
 
+def test_what_was_prepared_changes_no_step_whatever_came_in_between() -> None:
+    rng, plain, prepared = np.random.default_rng(8), made(), made()
+    people = {side: WildMotion(plain.wrist(side), rng) for side in SIDES}
+    for tick in range(300):
+        goals = {side: WristTarget(person.at(tick * DT_S)) for side, person in people.items() if tick % 50 < 45}
+        prepared.prepare()
+        if tick % 3 == 0:  # where a wrist would be in another pose
+            prepared.wrist("left", np.zeros(len(prepared.names)))
+        if tick % 70 == 69:
+            pose = 0.9 * plain.positions
+            for solver in (plain, prepared):
+                solver.reset(pose)
+        np.testing.assert_array_equal(prepared.step(goals), plain.step(goals))
+        np.testing.assert_array_equal(prepared.positions, plain.positions)
+
+
 def test_parallel_hands_that_are_pulled_through_each_other_stop_before_they_touch() -> None:
     solver = made()
     rest = {side: solver.wrist(side) for side in SIDES}
