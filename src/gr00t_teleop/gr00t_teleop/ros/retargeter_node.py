@@ -29,7 +29,7 @@ from gr00t_teleop.retargeting.retargeter import Retargeter
 from gr00t_teleop.ros.retargeter_report import gate_trouble, report_to_message, report_to_statuses
 from gr00t_teleop.ros.retargeter_services import RetargeterServices
 
-# Before the gate's tick, whose phase is 0: with this, 0.7 to 0.9 ms of a tick (median), the message and its reading are over
+# Before the gate's tick, whose phase is 0: with this, 0.9 ms of a tick (median), the message and its reading are over
 # by then; 5 in 100 wait for the gate's next tick. 0.7 ms more made the median miss its goal of 8 ms (docs/teleoperation.md).
 _PHASE_NS = -1_500_000
 _STATE_PERIOD_S, _WATCH_PERIOD_S, _WARN_PERIOD_S = 0.5, 0.1, 1.0
