@@ -6,25 +6,22 @@ On SIGINT or SIGTERM it stops sending, waits until what is reliable has arrived,
 
 import json
 import os
-import signal
 import sys
 import time
 from array import array
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
-import rclpy
 from gr00t_msgs.msg import ConditioningTokens
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CompressedImage, JointState
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
+from gr00t_bringup.ros.until_stopped import ros_until_stopped
 from gr00t_policy.ros import qos
 from gr00t_policy.ros.messages import stamp_from_ns
-from gr00t_policy.ros.transport import init_ros
 
 _TICK_HZ = 120
 _JOINTS = 44
@@ -91,24 +88,16 @@ class Load:
 
 def main() -> int:
     """Send until told to stop; write the counts to the file named on the command line."""
-    stopped: list[int] = []
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        stopped.append(number)
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, stop)
-    init_ros(args=sys.argv)
-    load = Load(Node("record_load", start_parameter_services=False))
-    tick, next_s = 0, time.monotonic()
-    while not stopped:
-        load.tick(tick)
-        tick, next_s = tick + 1, next_s + 1 / _TICK_HZ
-        time.sleep(max(next_s - time.monotonic(), 0.0))
-        next_s = max(next_s, time.monotonic() - 1 / _TICK_HZ)  # a late tick is not made up for by a burst
-    time.sleep(_LINGER_S)
-    Path(sys.argv[1]).write_text(json.dumps(load.sent))
-    rclpy.try_shutdown()
+    with ros_until_stopped() as is_stopped:
+        load = Load(Node("record_load", start_parameter_services=False))
+        tick, next_s = 0, time.monotonic()
+        while not is_stopped():
+            load.tick(tick)
+            tick, next_s = tick + 1, next_s + 1 / _TICK_HZ
+            time.sleep(max(next_s - time.monotonic(), 0.0))
+            next_s = max(next_s, time.monotonic() - 1 / _TICK_HZ)  # a late tick is not made up for by a burst
+        time.sleep(_LINGER_S)
+        Path(sys.argv[1]).write_text(json.dumps(load.sent))
     return 0
 
 

@@ -5,23 +5,20 @@
 checkpoint's head is evaluated 120 times a second beside it, as on the robot.
 """
 
-import signal
 import sys
 import time
 from pathlib import Path
-from types import FrameType
 
 import numpy as np
-import rclpy
 from gr00t_msgs.msg import ConditioningTokens as ConditioningTokensMsg
 from rclpy.node import Node
 
 from gr00t_bringup.bench.token_plan import Times, TokenPlan
+from gr00t_bringup.ros.until_stopped import ros_until_stopped
 from gr00t_policy.model.checkpoint import load_checkpoint
 from gr00t_policy.ros import qos
 from gr00t_policy.ros.lifecycle import make_executor, spin_for
 from gr00t_policy.ros.messages import tokens_from_message
-from gr00t_policy.ros.transport import init_ros
 from gr00t_policy.runtime.backends import blank_tokens, default_cache, load_backend
 from gr00t_policy.runtime.config import ControllerConfig
 from gr00t_policy.runtime.head_worker import HeadWorker
@@ -74,13 +71,6 @@ class Head:
 
 def main() -> int:
     """Listen until told to stop; write the times to the file named on the command line."""
-    stopped: list[int] = []
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        stopped.append(number)
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, stop)
     plan, times, checkpoint = TokenPlan.read(Path(sys.argv[1])), Path(sys.argv[2]), Path(sys.argv[3])
     settings, process = ControllerConfig(), QuietProcess()
     priority = settings.thread_priority if plan.realtime else 0
@@ -88,24 +78,23 @@ def main() -> int:
     if plan.loaded:
         head = Head(checkpoint)
         loop = PacedLoop("controller", settings.rate_hz, head.tick, priority, spare=process.spare)
-    init_ros(args=sys.argv)
-    receiver, executor = TokenReceiver(), make_executor()
-    executor.add_node(receiver)
-    worker = HeadWorker(receiver.take, "tokens", receiver.inputs.tokens_came)
-    worker.start()
-    realtime = plan.realtime and raise_all_threads(settings.process_priority)
-    process.begin()
-    if loop is not None:
-        loop.start()
-    while not stopped:
-        spin_for(executor, _SPIN_S)
-    for thread in (loop, worker):
-        if thread is not None:
-            thread.stop()
-            if thread.failure is not None:
-                raise thread.failure
-    Times(receiver.steps, realtime).write(times)
-    rclpy.try_shutdown()
+    with ros_until_stopped() as is_stopped:
+        receiver, executor = TokenReceiver(), make_executor()
+        executor.add_node(receiver)
+        worker = HeadWorker(receiver.take, "tokens", receiver.inputs.tokens_came)
+        worker.start()
+        realtime = plan.realtime and raise_all_threads(settings.process_priority)
+        process.begin()
+        if loop is not None:
+            loop.start()
+        while not is_stopped():
+            spin_for(executor, _SPIN_S)
+        for thread in (loop, worker):
+            if thread is not None:
+                thread.stop()
+                if thread.failure is not None:
+                    raise thread.failure
+        Times(receiver.steps, realtime).write(times)
     return 0
 
 

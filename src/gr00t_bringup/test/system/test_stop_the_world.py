@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from gr00t_bringup.health.computer import real_time
 from gr00t_bringup.ros.stack import StackOptions, running_stack
+from gr00t_planner.config import PlannerConfig
 from gr00t_policy.core.embodiment import load_embodiment
 from gr00t_policy.data.bag import BagWriter, MessageDecoder, bag_topics, read_bag
 from gr00t_safety.config import GateConfig
@@ -31,13 +32,17 @@ _GR1 = load_embodiment("gr1")
 
 @dataclass(frozen=True)
 class Told:
-    """What a run left in its bag; times in seconds of the system clock. positions (N, J) [rad] were sent at robot_s (N,)."""
+    """What a run left in its bag; times in seconds of the system clock. positions (N, J) [rad] were sent at robot_s (N,).
+
+    tokens (M, 2): when they were sent, and how old the picture then was that they are of [s].
+    """
 
     policy_s: NDArray[np.float64]
     robot_s: NDArray[np.float64]
     positions: NDArray[np.float64]
     max_step_rad: NDArray[np.float64]
     states: list[tuple[float, int]]
+    tokens: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -95,19 +100,23 @@ def run(checkpoint, sentence, tmp_path_factory, as_session) -> Run:
 
 def read(bag: Path) -> Told:
     decode = MessageDecoder(bag_topics(bag)).decode
-    policy, robot, states = [], [], []
-    for message in read_bag(bag, ["/policy/joint_trajectory", "/joint_trajectory", "/command_gate/state"]):
+    policy, robot, states, tokens = [], [], [], []
+    topics = ["/policy/joint_trajectory", "/joint_trajectory", "/command_gate/state", "/conditioning_tokens"]
+    for message in read_bag(bag, topics):
         if message.topic == "/policy/joint_trajectory":
             policy.append(message.publish_ns / 1e9)
         elif message.topic == "/joint_trajectory":
             decoded = decode(message)
             names = tuple(decoded.joint_names)
             robot.append((message.publish_ns / 1e9, decoded.points[0].positions))
+        elif message.topic == "/conditioning_tokens":
+            stamp = decode(message).header.stamp
+            tokens.append((message.publish_ns / 1e9, message.publish_ns / 1e9 - stamp.sec - stamp.nanosec / 1e9))
         else:
             states.append((message.publish_ns / 1e9, decode(message).state))
     steps = np.array([_GR1.joint(name).max_velocity_rad_s for name in names]) / GateConfig().tick_rate_hz
     times, positions = np.array([row[0] for row in robot]), np.array([row[1] for row in robot])
-    return Told(np.array(policy), times, positions, steps, states)
+    return Told(np.array(policy), times, positions, steps, states, np.array(tokens))
 
 
 def test_the_robot_is_held_within_the_limit_after_the_last_command(run):
@@ -149,3 +158,18 @@ def test_on_a_flooded_machine_the_loops_with_priority_go_on_and_without_it_nothi
     assert rate_hz > 100
     held = [state for at_s, state in told.states if run.flooded_s < at_s < run.quiet_s and state != GateState.ACTIVE]
     assert len(held) <= 1, "a robot with priority is driven on"
+
+
+def test_on_a_flooded_machine_pictures_reach_the_network_before_they_are_too_old(run):
+    if real_time().level != "ok":
+        pytest.skip("no right to SCHED_FIFO here: the loops may starve")
+    sent_s, age_s = run.told.tokens.T
+    for what, begin_s, end_s in (
+        ("driven", run.driven_s, run.stopped_s),
+        ("flooded", run.flooded_s, run.quiet_s),
+    ):
+        during = (sent_s > begin_s) & (sent_s < end_s)
+        p50_ms, p95_ms, max_ms = 1e3 * np.percentile(age_s[during], (50, 95, 100))
+        print(f"{what}: tokens of a picture {p50_ms:.0f} / {p95_ms:.0f} ms old (p50, p95), oldest {max_ms:.0f}")
+        assert during.sum() > 5 * (end_s - begin_s), "tokens a second"
+        assert max_ms < 1e3 * PlannerConfig().max_image_age_s + 1e3 * _BUSY_S

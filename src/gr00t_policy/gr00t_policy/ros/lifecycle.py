@@ -200,7 +200,7 @@ class SuiteNode(LifecycleNode, Generic[Settings]):
 def run(make_node: Callable[[], SuiteNode], args: Sequence[str] | None = None) -> int:
     """Run one node until a signal asks to stop. Returns the exit code of the process."""
     init_ros(args=args)
-    asked_to_stop = _catch_signals()
+    asked_to_stop = catch_signals()
     try:
         node = make_node()
     except Gr00tError as error:
@@ -254,11 +254,8 @@ def _spin_until(asked: Callable[[], bool], node: SuiteNode, executor: Executor) 
     node.destroy_timer(timer)
 
 
-def _wants_autostart(node: SuiteNode) -> bool:
-    return node.has_parameter("autostart") and bool(node.get_parameter("autostart").value)
-
-
-def _catch_signals() -> Callable[[], bool]:
+def catch_signals() -> Callable[[], bool]:
+    """From now on SIGINT and SIGTERM are only remembered; gives the question whether one came."""
     received: list[int] = []
 
     def remember(number: int, frame: FrameType | None) -> None:
@@ -267,3 +264,7 @@ def _catch_signals() -> Callable[[], bool]:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, remember)
     return lambda: bool(received)
+
+
+def _wants_autostart(node: SuiteNode) -> bool:
+    return node.has_parameter("autostart") and bool(node.get_parameter("autostart").value)

@@ -3,10 +3,10 @@
 
 A real-time thread that needs the interpreter lock or a worker of the inference engine waits for their ordinary priority.
 
-Fast DDS' asynchronous senders (resends, rest of large messages) are the exception. While another thread holds a writer's
-lock they ask for it again and again without sleeping; with real-time priority, one of them for each core keeps a holder
-of the same or a lower priority from ever running (seen: two senders, two cores, the machine at a standstill). So they
-stay ordinary, where the kernel gives everybody a turn.
+Fast DDS' asynchronous senders (resends; whole messages in the asynchronous publication mode alone) are the exception. While
+another thread holds a writer's lock they ask for it again and again without sleeping; with real-time priority, one of them for
+each core keeps a holder of the same or a lower priority from ever running (seen: two senders, two cores, the machine at a
+standstill). So they stay ordinary, where the kernel gives everybody a turn.
 """
 
 import logging

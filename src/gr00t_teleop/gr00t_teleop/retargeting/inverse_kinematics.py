@@ -6,6 +6,7 @@ nearest pair of spheres: a gap may close only as fast as it can be stopped. The 
 end makes it impossible: a step that would bring two parts nearer than ``VETO_GAP_M`` is halved, at last not taken.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -33,6 +34,7 @@ _ELBOW_LOWER_RAD = -2.08  # it allows -2.27, but at -2.12 the wrist's hull meets
 _LIMIT_MARGIN_RAD = 0.005
 # A radian of the wrist weighs like 0.2 m: the hand is about that long, so its tips matter as much as its root.
 _ROTATION_WEIGHT = 0.2**2
+_WRIST_WEIGHTS = np.array([1.0] * 3 + [_ROTATION_WEIGHT] * 3)
 _POSTURE_WEIGHT, _POSTURE_RATE_HZ = 1e-4, 1.0  # centres the free elbow; moves a reachable wrist by less than 0.1 mm
 _WAIST_WEIGHT = 0.05  # the arms do what they can alone
 _DAMPING = 1e-5
@@ -48,6 +50,15 @@ class WristTarget:
     pose: Pose
     shift: Vector = field(default_factory=lambda: np.zeros(3))
     turn: Vector = field(default_factory=lambda: np.zeros(3))
+
+
+@dataclass(frozen=True)
+class _Standing:
+    """What a pose alone decides: gaps (P,) [m] of all pairs, the nearest of them; of each wrist its pose and Jacobian (6, J)."""
+
+    gaps: Vector
+    near: NearPairs
+    wrists: dict[str, tuple[Pose, Matrix]]
 
 
 class InverseKinematics:
@@ -82,6 +93,7 @@ class InverseKinematics:
             raise EmbodimentError(f"expected {len(self.names)} positions of arms and waist, got {positions.shape}")
         self.positions = positions.copy()
         self.step_taken = np.zeros(len(self.names))
+        self._standing: _Standing | None = None
         self.pin_posture()
 
     def pin_posture(self) -> None:
@@ -98,25 +110,37 @@ class InverseKinematics:
 
         An arm without target brakes and stands still. pace: factor on speed and acceleration, for a gentle start.
         """
-        self.model.update_with_jacobians(self.positions)
+        standing = self._standing or self._look()
         limits = self._limits if pace == 1.0 else self._limits.slower(pace)
         low, high = step_bounds(limits, self.positions, self.step_taken)
         held = self._held(targets)
         brake = braking_step(limits, self.step_taken)
         low[held], high[held] = brake[held], brake[held]
-        hessian, gradient = self._costs(targets)
-        near = self.collision.nearest(_MAX_ROWS, _LOOK_M)
+        hessian, gradient = self._costs(targets, standing.wrists)
+        near = standing.near
         wanted = _solve(hessian, gradient, low, high, near, self.dt_s)
         if wanted is None:  # rows against braking: stopping at once is then what is left, and always possible
             wanted = _solve(hessian, gradient, np.minimum(low, 0.0), np.maximum(high, 0.0), near, self.dt_s)
         if wanted is None:
             self.unsolved += 1
             wanted = np.zeros(len(self.names))
-        wanted = np.clip(wanted, np.minimum(low, 0.0), np.maximum(high, 0.0))
+        wanted = np.minimum(np.maximum(wanted, np.minimum(low, 0.0)), np.maximum(high, 0.0))
         wanted[held & (brake == 0.0)] = 0.0  # a held arm does not creep by round-off
-        self.step_taken = self._checked(wanted)
+        self.step_taken = self._checked(wanted, standing.gaps)
         self.positions = self.positions + self.step_taken
+        self._standing = None
         return self.positions.copy()
+
+    def prepare(self) -> None:
+        """Compute now what the next step needs of the pose alone, half of its work; otherwise ``step`` does it itself."""
+        if self._standing is None:
+            self._standing = self._look()
+
+    def _look(self) -> _Standing:
+        self.model.update_with_jacobians(self.positions)
+        gaps = self.collision.gaps()
+        wrists = {side: (self.model.pose(frame), self.model.jacobian(frame)) for side, frame in self.frames.items()}
+        return _Standing(gaps.gaps, self.collision.nearest(gaps, _MAX_ROWS, _LOOK_M), wrists)
 
     def _held(self, targets: Mapping[str, WristTarget]) -> NDArray[np.bool_]:
         held = np.zeros(len(self.names), bool)
@@ -125,37 +149,44 @@ class InverseKinematics:
         held[self.columns["waist"]] = not (self._use_waist and targets)
         return held
 
-    def _costs(self, targets: Mapping[str, WristTarget]) -> tuple[Matrix, Vector]:
+    def _costs(
+        self, targets: Mapping[str, WristTarget], wrists: Mapping[str, tuple[Pose, Matrix]]
+    ) -> tuple[Matrix, Vector]:
         """Quadratic and linear cost of a step."""
         posture = self._weights * (self.positions - self._rest) * (_POSTURE_RATE_HZ * self.dt_s)
         hessian = np.diag(self._weights + _DAMPING)
-        for side, target in targets.items():
-            jacobian = self.model.jacobian(self.frames[side])
-            now = self.model.pose(self.frames[side])
-            move, turn = jacobian[:3], jacobian[3:]
-            error = target.pose.position - target.shift - now.position
-            shift = target.shift + self._approach(error, _BRAKING_M_S2)
-            missing = rotation_vector(target.pose.rotation @ now.rotation.T) - target.turn
-            rotate = target.turn + self._approach(missing, _BRAKING_RAD_S2)
-            hessian += move.T @ move + _ROTATION_WEIGHT * (turn.T @ turn)
-            posture -= move.T @ shift + _ROTATION_WEIGHT * (turn.T @ rotate)
+        if targets:
+            rows = np.concatenate([wrists[side][1] for side in targets])
+            moves = np.concatenate([self._move(wrists[side][0], target) for side, target in targets.items()])
+            weighted = rows.T * np.tile(_WRIST_WEIGHTS, len(targets))
+            hessian += weighted @ rows
+            posture -= weighted @ moves
         return hessian, posture
+
+    def _move(self, now: Pose, target: WristTarget) -> Vector:
+        """(6,) what a wrist shall move [m] and turn [rad] in this tick."""
+        error = target.pose.position - target.shift - now.position
+        missing = rotation_vector(target.pose.rotation @ now.rotation.T) - target.turn
+        shift = target.shift + self._approach(error, _BRAKING_M_S2)
+        return np.concatenate([shift, target.turn + self._approach(missing, _BRAKING_RAD_S2)])
 
     def _approach(self, error: Vector, braking: float) -> Vector:
         """Part of an error (3,) to close in this tick."""
-        size = float(np.sqrt(error @ error))
+        size = math.sqrt(error @ error)
         if size < 1e-12:
             return error
-        speed = min(_ERROR_RATE_HZ * size, np.sqrt(2.0 * braking * size))
+        speed = min(_ERROR_RATE_HZ * size, math.sqrt(2.0 * braking * size))
         return np.asarray(error * (speed * self.dt_s / size))
 
-    def _checked(self, step: Vector) -> Vector:
-        """The step, or the largest half of it that brings no two parts too near; gaps that are small may only grow."""
-        before = self.collision.gaps()
+    def _checked(self, step: Vector, before: Vector) -> Vector:
+        """The step, or the largest half of it that brings no two parts too near; gaps that are small may only grow.
+
+        before: gaps (P,) [m] of all pairs without it.
+        """
         allowed = np.minimum(before, VETO_GAP_M) - 1e-9
         for halving in range(_HALVINGS):
             self.model.update(self.positions + step)
-            if (self.collision.gaps() >= allowed).all():
+            if (self.collision.gaps().gaps >= allowed).all():
                 self.vetoed += halving > 0
                 return step
             step = step / 2

@@ -169,6 +169,10 @@ class Retargeter:
         reach_ns = self._times.next_ns(stamp_ns, now_ns - arrived_ns)
         return JointCommand(reach_ns, self.names, self._last_command[self._columns])
 
+    def prepare(self) -> None:
+        """After a tick, when its command is on its way: compute what the next one needs of the commanded pose alone."""
+        self.pose.arms.prepare()
+
     def report(self, now_ns: int, now_ros_ns: int) -> RetargeterReport:
         """How things stand."""
         newest = self.samples.newest

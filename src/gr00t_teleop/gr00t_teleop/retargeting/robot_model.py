@@ -86,10 +86,9 @@ class RobotModel:
         axes = self._pin.ReferenceFrame.LOCAL_WORLD_ALIGNED
         return np.asarray(np.array([get(model, data, frame, axes)[:3] for frame in frames]) @ self._spread)
 
-    def spatial_jacobian(self) -> tuple[Matrix, Matrix]:
-        """For every joint by itself: (3, J) velocity of the point of its body at the base's origin, (3, J) turn."""
-        spatial = self._data.J @ self._spread
-        return spatial[:3], spatial[3:]
+    def spatial_jacobian(self) -> Matrix:
+        """(6, J), for every joint by itself: velocity of the point of its body at the base's origin, then its turn."""
+        return np.asarray(self._data.J @ self._spread)
 
     def attachment(self, link: str) -> tuple[int, Matrix, Vector]:
         """The joint that carries a link, and the link's rotation (3, 3) and origin (3,) in that joint's frame."""
@@ -101,11 +100,15 @@ class RobotModel:
         rows = [self._model.joints[number].idx_v for number in self._model.supports[joint] if number > 0]
         return np.asarray((self._spread[rows] != 0).any(axis=0)) if rows else np.zeros(len(self.names), bool)
 
-    def joint_placements(self, joints: list[int]) -> tuple[Matrix, Matrix]:
-        """Rotations (N, 3, 3) and origins (N, 3) of joints' frames in the base frame."""
+    def joint_placements(self, joints: list[int]) -> tuple[list[Matrix], list[Vector]]:
+        """Rotations (3, 3) and origins (3,) of joints' frames in the base frame: views that follow every update.
+
+        To ask for them is ten times as slow as to read them, so ask once.
+        """
         placements = [self._data.oMi[joint] for joint in joints]
-        rotations = np.array([placement.rotation for placement in placements])
-        return rotations, np.array([placement.translation for placement in placements])
+        rotations, origins = [each.rotation for each in placements], [each.translation for each in placements]
+        assert not any(view.flags.owndata for view in (*rotations, *origins)), "pinocchio shares its memory with numpy"
+        return rotations, origins
 
     def _row(self, name: str) -> int:
         return int(self._model.joints[self._model.getJointId(name)].idx_v)

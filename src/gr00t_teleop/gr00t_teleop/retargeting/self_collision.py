@@ -14,6 +14,19 @@ Matrix = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
+class Gaps:
+    """Of all P pairs of spheres in one pose: gaps (P,) [m] between their surfaces, negative inside each other.
+
+    centres (3, N) [m] of the spheres; ways (3, P) from the second to the first of each pair, distances (P,) their lengths.
+    """
+
+    gaps: Vector
+    centres: Matrix
+    ways: Matrix
+    distances: Vector
+
+
+@dataclass(frozen=True)
 class NearPairs:
     """The closest pairs: gaps (K,) [m] between surfaces, and gradients (K, J) [m/rad] of the gaps."""
 
@@ -24,82 +37,77 @@ class NearPairs:
 class SelfCollision:
     """Pairs of spheres that must not meet: arm against the other arm, forearms and hands against the body.
 
-    Works on what ``model`` was last updated with; one owner.
+    Works on what ``model`` was last updated with; one owner. Vectors lie in columns: a loop over pairs is then one over
+    neighbours in memory, and numpy needs half the time.
     """
 
     def __init__(self, model: RobotModel) -> None:
         self._model = model
         parts = (arm_spheres("left"), arm_spheres("right"), upper_arm_spheres("left"), upper_arm_spheres("right"))
         spheres = [sphere for part in (*parts, body_spheres()) for sphere in part]
-        self._rows = len(parts[0]) + len(parts[1])
+        rows = len(parts[0]) + len(parts[1])
         part_of = np.repeat(np.arange(5), [*map(len, parts), len(spheres) - sum(map(len, parts))])
-        radii = np.array([sphere.radius_m for sphere in spheres])
-        self._reach = radii[: self._rows, None] + radii
         is_pair = [
             [_may_meet(int(part_of[a]), int(part_of[b]), spheres[a], spheres[b]) for b in range(len(spheres))]
-            for a in range(self._rows)
+            for a in range(rows)
         ]
-        self._reach[~np.array(is_pair)] = -np.inf  # what is no pair is infinitely far apart
+        self._first, self._second = np.nonzero(np.array(is_pair))
+        radii = np.array([sphere.radius_m for sphere in spheres])
+        self._reach = radii[self._first] + radii[self._second]
         self._place(spheres)
 
     @property
     def pair_count(self) -> int:
-        return int(np.isfinite(self._reach).sum())
+        return len(self._reach)
 
-    def gaps(self) -> Matrix:
-        """[m] between the surfaces of every pair, negative inside each other; infinite for what is no pair."""
-        return self._gaps(self._centres())
-
-    def nearest(self, count: int, within_m: float) -> NearPairs:
-        """At most ``count`` pairs that are nearer than ``within_m``, nearest first. Needs the model's Jacobians."""
+    def gaps(self) -> Gaps:
+        """Of every pair, as the robot stands."""
         centres = self._centres()
-        gaps = self._gaps(centres).ravel()
-        near = np.flatnonzero(gaps < within_m)
+        ways = centres.take(self._first, 1)
+        ways -= centres.take(self._second, 1)
+        x, y, z = ways * ways
+        x += y
+        x += z
+        distances = np.sqrt(x, out=x)
+        return Gaps(distances - self._reach, centres, ways, distances)
+
+    def nearest(self, all_gaps: Gaps, count: int, within_m: float) -> NearPairs:
+        """At most ``count`` pairs that are nearer than ``within_m``, nearest first. all_gaps: as the robot stands.
+
+        Needs the model's Jacobians. A point c of a body moves along the normal n by n . (v + w x c) = n . v + (c x n) . w.
+        The two centres of a pair lie on one normal, so c x n is the same for both; what differs is which joints move them.
+        """
+        gaps = all_gaps.gaps
+        near = (gaps < within_m).nonzero()[0]
         if len(near) > count:
-            near = near[np.argpartition(gaps[near], count)[:count]]
-        near = near[np.argsort(gaps[near])]
-        first, second = np.divmod(near, len(centres))
-        away = centres[first] - centres[second]
-        normals = away / np.sqrt((away * away).sum(axis=1))[:, None]
-        shift, turn = self._model.spatial_jacobian()
-        gradients = self._motion(centres, first, normals, shift, turn)
-        gradients -= self._motion(centres, second, normals, shift, turn)
-        return NearPairs(gaps[near], gradients)
-
-    def _motion(self, centres: Matrix, which: Matrix, normals: Matrix, shift: Matrix, turn: Matrix) -> Matrix:
-        """(K, J): how fast each centre moves along its normal: n . (v + w x c) = n . v + (c x n) . w."""
-        return np.asarray((normals @ shift + _cross(centres[which], normals) @ turn) * self._moves[which])
-
-    def _gaps(self, centres: Matrix) -> Matrix:
-        arms = centres[: self._rows]
-        squares = (centres * centres).sum(axis=1)
-        apart = squares[: self._rows, None] + squares - 2.0 * (arms @ centres.T)
-        return np.asarray(np.sqrt(np.maximum(apart, 0.0)) - self._reach)
+            near = near[gaps[near].argpartition(count)[:count]]
+        near = near[gaps[near].argsort()]
+        normals = all_gaps.ways.take(near, 1) / all_gaps.distances[near]
+        (x, y, z), (a, b, c) = all_gaps.centres.take(self._first[near], 1), normals
+        lines = np.array([a, b, c, y * c - z * b, z * a - x * c, x * b - y * a])  # (6, K)
+        return NearPairs(gaps[near], (lines.T @ self._model.spatial_jacobian()) * self._moves.take(near, 0))
 
     def _centres(self) -> Matrix:
-        rotations, origins = self._model.joint_placements(self._joints)
-        turned = (rotations[self._body] @ self._offsets[:, :, None])[:, :, 0]
-        return np.asarray(turned + origins[self._body])
+        """(3, N): every offset seen from every joint, of which the sphere's own joint is taken."""
+        everywhere = np.concatenate(self._rotations) @ self._offsets
+        everywhere += np.concatenate(self._origins)[:, None]
+        return everywhere.take(self._own)
 
     def _place(self, spheres: list[Sphere]) -> None:
         """Fix every sphere to the joint that carries it."""
         attachments = [self._model.attachment(sphere.link) for sphere in spheres]
-        self._joints = sorted({joint for joint, _, _ in attachments})
-        self._body = np.array([self._joints.index(joint) for joint, _, _ in attachments])
+        joints = sorted({joint for joint, _, _ in attachments})
+        self._rotations, self._origins = self._model.joint_placements(joints)
+        body = np.array([joints.index(joint) for joint, _, _ in attachments])
+        self._own = (3 * body + np.arange(3)[:, None]) * len(spheres) + np.arange(len(spheres))
         self._offsets = np.array(
             [
                 rotation @ np.array(sphere.centre) + origin
                 for sphere, (_, rotation, origin) in zip(spheres, attachments, strict=True)
             ]
-        )
-        self._moves = np.array([self._model.moved_by(joint) for joint, _, _ in attachments], np.float64)
-
-
-def _cross(first: Matrix, second: Matrix) -> Matrix:
-    """Row by row; numpy's own takes ten times as long for so few rows."""
-    x, y, z = first.T
-    a, b, c = second.T
-    return np.stack([y * c - z * b, z * a - x * c, x * b - y * a], axis=1)
+        ).T
+        moves = np.array([self._model.moved_by(joint) for joint, _, _ in attachments], np.float64)
+        self._moves = moves[self._first] - moves[self._second]  # (P, J)
 
 
 _LEFT, _RIGHT, _LEFT_UPPER, _RIGHT_UPPER, _BODY = range(5)

@@ -47,8 +47,8 @@ def step_bounds(limits: JointLimits, positions: Vector, last_step: Vector) -> tu
     Lower is never above upper; braking for a position limit wins over the acceleration limit.
     """
     change = limits.max_change
-    most_up = np.minimum(limits.max_step, _stoppable(limits.upper - positions, change))
-    most_down = np.minimum(limits.max_step, _stoppable(positions - limits.lower, change))
+    room = np.array([limits.upper - positions, positions - limits.lower])
+    most_up, most_down = np.minimum(limits.max_step, _stoppable(room, change))
     high = np.minimum(most_up, np.maximum(last_step + change, -most_down))
     low = np.maximum(-most_down, np.minimum(last_step - change, most_up))
     return np.minimum(low, high), high
@@ -63,7 +63,8 @@ def step_towards(limits: JointLimits, positions: Vector, goal: Vector, last_step
     """The step (N,) towards ``goal`` (N,) within all limits that arrives there at rest, as fast as they allow."""
     low, high = step_bounds(limits, positions, last_step)
     way = goal - positions
-    return np.clip(np.sign(way) * _stoppable(np.abs(way), limits.max_change), low, high)
+    step = np.sign(way) * _stoppable(np.abs(way), limits.max_change)
+    return np.minimum(np.maximum(step, low), high)
 
 
 def _stoppable(room: Vector, change: Vector) -> Vector:
@@ -72,4 +73,5 @@ def _stoppable(room: Vector, change: Vector) -> Vector:
     With step s the rest of the way is s + (s - c) + (s - 2c) + ... <= s (s + c) / 2c.
     """
     room = np.maximum(room, 0.0)
-    return np.asarray(np.minimum(room, np.sqrt(change**2 / 4 + 2 * change * room) - change / 2))
+    half = change / 2
+    return np.asarray(np.minimum(room, np.sqrt(half * (half + 4 * room)) - half))

@@ -14,17 +14,12 @@ from trajectory_msgs.msg import JointTrajectory
 
 from gr00t_policy.core.embodiment import load_embodiment
 from gr00t_policy.core.errors import MessageError
+from gr00t_policy.core.joint_state_wire import JointStateReader
 from gr00t_policy.ros import qos
 from gr00t_policy.ros.diagnostics import PERIOD_S, Diagnostics
 from gr00t_policy.ros.lifecycle import SuiteNode, run
 from gr00t_policy.ros.loop_diagnostics import loop_status
-from gr00t_policy.ros.messages import (
-    JointOrder,
-    command_from_message,
-    command_to_message,
-    joint_state_to_positions,
-    ns_from_stamp,
-)
+from gr00t_policy.ros.messages import JointOrder, command_from_message, command_to_message
 from gr00t_policy.runtime.pacing import PacedLoop
 from gr00t_policy.runtime.process_priority import lower_all_threads, raise_all_threads
 from gr00t_policy.runtime.quiet_process import QuietProcess
@@ -41,7 +36,11 @@ _STATE_PERIOD_S, _WATCH_PERIOD_S, _WARN_PERIOD_S = 0.5, 0.1, 1.0
 
 
 class RetargeterNode(SuiteNode[RetargeterConfig]):
-    """Callbacks hand over the newest messages, a paced thread ticks; one lock keeps them apart."""
+    """Callbacks hand over the newest messages, a paced thread ticks; one lock keeps them apart.
+
+    What comes often comes as bytes, and is read under the lock: during a tick nobody else then needs the interpreter for
+    more than to ask for it. A sample that was read beside a tick made that tick 0.4 ms longer.
+    """
 
     def __init__(self, **options: Any) -> None:
         super().__init__("retargeter", RetargeterConfig, **options)
@@ -61,11 +60,12 @@ class RetargeterNode(SuiteNode[RetargeterConfig]):
         embodiment = load_embodiment(settings.embodiment)
         self._made = Retargeter(embodiment, settings)
         self._robot = JointOrder(embodiment.joints)
+        self._joint_states = JointStateReader(JointOrder(embodiment.joints))
         self._order = JointOrder([embodiment.joint(name) for name in self._made.names])
         self._commands = self.keep_publisher(JointTrajectory, "teleop/joint_trajectory", qos.COMMAND)
         self._state = self.keep_publisher(TeleopState, "teleop/state", qos.LATCHED)
         self.keep_subscription(OperatorStateMsg, "operator_state", self._on_operator, qos.SENSOR, raw=True)
-        self.keep_subscription(JointState, "joint_states", self._on_joint_state, qos.SENSOR)
+        self.keep_subscription(JointState, "joint_states", self._on_joint_state, qos.SENSOR, raw=True)
         self.keep_subscription(GateState, "command_gate/state", self._on_gate, qos.LATCHED)
         self.keep_subscription(JointTrajectory, "joint_trajectory", self._on_given, qos.COMMAND, raw=True)
         self.keep(RetargeterServices.destroy, RetargeterServices(self, self._made, self._lock, self._tell_state))
@@ -117,30 +117,28 @@ class RetargeterNode(SuiteNode[RetargeterConfig]):
                 self.retargeter.solve.add((time.monotonic_ns() - now_ns) / 1e9)
         if command is not None:
             self._commands.publish(command_to_message(command, self._order, answers_ns))
+            with self._lock:
+                self.retargeter.prepare()
         if self._is_news(news):
             self._tell_state()
 
     def _on_operator(self, data: bytes) -> None:
         now_ns = time.monotonic_ns()
         try:
-            state = state_from_cdr(data)
+            with self._lock:
+                self.retargeter.operator(state_from_cdr(data), now_ns)
         except MessageError as error:
             with self._lock:
                 self.retargeter.samples.rejected += 1
             self.get_logger().warning(f"operator state refused: {error}", throttle_duration_sec=_WARN_PERIOD_S)
-        else:
-            with self._lock:
-                self.retargeter.operator(state, now_ns)
 
-    def _on_joint_state(self, message: JointState) -> None:
+    def _on_joint_state(self, data: bytes) -> None:
         now_ns = time.monotonic_ns()
         try:
-            positions = joint_state_to_positions(message, self._robot)
+            with self._lock:
+                self.retargeter.measured(*self._joint_states.read(data), now_ns)
         except MessageError as error:
             self.get_logger().warning(f"joint state refused: {error}", throttle_duration_sec=_WARN_PERIOD_S)
-        else:
-            with self._lock:
-                self.retargeter.measured(positions, ns_from_stamp(message.header.stamp), now_ns)
 
     def _on_gate(self, message: GateState) -> None:
         with self._lock:

@@ -44,21 +44,34 @@ def test_a_jacobian_is_what_finite_differences_say(model: RobotModel) -> None:
             np.testing.assert_allclose(jacobian[:, column], [*moved, *turned], atol=1e-6)
 
 
+def test_placements_of_joints_follow_every_update(model: RobotModel) -> None:
+    """Otherwise parts of the robot would be kept apart where they once were."""
+    rng = np.random.default_rng(3)
+    link = "left_end_effector_link"
+    joint, turned, away = model.attachment(link)
+    (rotation,), (origin,) = model.joint_placements([joint])
+    for update in (model.update, model.update_with_jacobians) * 3:
+        update(random_pose(rng))
+        pose = model.pose(model.frame(link))
+        np.testing.assert_allclose(rotation @ turned, pose.rotation, atol=1e-12)
+        np.testing.assert_allclose(rotation @ away + origin, pose.position, atol=1e-12)
+
+
 def test_gradients_of_the_gaps_are_what_finite_differences_say(model: RobotModel) -> None:
     rng, collision, small = np.random.default_rng(1), SelfCollision(model), 1e-6
     for _ in range(5):
         pose = 0.4 * random_pose(rng)
         model.update_with_jacobians(pose)
-        near = collision.nearest(24, 0.3)
+        near = collision.nearest(collision.gaps(), 24, 0.3)
         assert len(near.gaps) > 3
-        which = np.argsort(collision.gaps().ravel())[: len(near.gaps)]
+        which = np.argsort(collision.gaps().gaps)[: len(near.gaps)]
         for column in range(len(ARMS)):
             nudge = np.zeros(len(ARMS))
             nudge[column] = small
             model.update(pose + nudge)
-            after = collision.gaps().ravel()[which]
+            after = collision.gaps().gaps[which]
             model.update(pose - nudge)
-            before = collision.gaps().ravel()[which]
+            before = collision.gaps().gaps[which]
             np.testing.assert_allclose(near.gradients[:, column], (after - before) / (2 * small), atol=1e-5)
 
 

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fields out of the bytes of a message, for readers of what rclpy would make hundreds of objects of. Imports no ROS.
+
+The bytes are those that ROS 2 sends and rosbag2 stores: the OMG's CDR, version 1 (formal/04-03-12, 15.3), little-endian,
+after 4 bytes that say so. Every field is aligned to its own size, counted from behind those 4; a string has its length
+with the closing zero before it, a sequence its count.
+"""
+
+import struct
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gr00t_policy.core.errors import MessageError
+
+HEADER = b"\x00\x01\x00\x00"
+START = len(HEADER)
+STAMP = struct.Struct("<iI")
+COUNT = struct.Struct("<I")
+
+
+def require_little_endian(data: bytes, what: str) -> None:
+    """Raises MessageError for any other encoding."""
+    if data[:2] != HEADER[:2]:
+        raise MessageError(f"{what}: encoding {data[:2].hex()}, expected little-endian CDR ({HEADER[:2].hex()})")
+
+
+class CdrReader:
+    """Fields in their order, from ``at`` on. Raises struct.error or ValueError where the bytes end too soon or are no text."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data, self.at = data, START
+
+    def align(self, size: int) -> None:
+        self.at += (START - self.at) % size
+
+    def unpack(self, kind: struct.Struct, size: int) -> tuple[int, ...]:
+        """A field aligned to ``size`` bytes."""
+        self.align(size)
+        values = kind.unpack_from(self.data, self.at)
+        self.at += kind.size
+        return values
+
+    def count(self) -> int:
+        return self.unpack(COUNT, 4)[0]
+
+    def stamp_ns(self) -> int:
+        seconds, rest_ns = self.unpack(STAMP, 4)
+        return seconds * 1_000_000_000 + rest_ns
+
+    def take(self, length: int) -> bytes:
+        """The next bytes, whatever they are."""
+        begin = self._advance(length)
+        return self.data[begin : self.at]
+
+    def flag(self) -> bool:
+        return self.take(1) != b"\x00"
+
+    def string(self) -> str:
+        return self.take(self.count()).rstrip(b"\x00").decode()
+
+    def strings(self) -> tuple[str, ...]:
+        return tuple(self.string() for _ in range(self.count()))
+
+    def doubles(self, count: int) -> NDArray[np.float64]:
+        """(count,), a view of the message; nothing is aligned for none."""
+        if not count:
+            return np.zeros(0)
+        self.align(8)
+        return np.frombuffer(self.data, "<f8", count, self._advance(8 * count))
+
+    def _advance(self, length: int) -> int:
+        begin, self.at = self.at, self.at + length
+        if self.at > len(self.data):
+            raise ValueError(f"they end {self.at - len(self.data)} bytes too soon")
+        return begin
