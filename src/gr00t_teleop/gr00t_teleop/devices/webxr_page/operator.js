@@ -62,7 +62,7 @@ async function immersive() {
   for (const mode of navigator.xr ? ["immersive-ar", "immersive-vr"] : []) {
     if (await navigator.xr.isSessionSupported(mode)) return mode;
   }
-  trouble("this browser has no WebXR with a headset: open this page, https:// included, in the browser of a headset");
+  trouble("this browser has no WebXR with a headset: open the whole address of this page in the browser of a headset");
   return null;
 }
 
