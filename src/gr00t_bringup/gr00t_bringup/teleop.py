@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from gr00t_bringup.ros.teleop_session import TeleopSession
 
 _PERIOD_S = 0.25
+_ALSO = {"visionpro": "vision_pro"}  # what people type as well
 _READS_KEYS = "keyboard"  # the device that is the terminal itself
 _CLOSE_S = 20.0  # for a recorder whose disk is slow
 _REQUESTS = {
@@ -113,8 +114,9 @@ def device_parameters(device: str, given: tuple[str, ...]) -> dict[str, object]:
         if not equals or name not in known:
             raise ConfigError(f"device option '{item}' is none; give NAME=VALUE with one of: {', '.join(known)}")
         values[name] = _typed(name, text, known[name].type)
-    OperatorConfig(device=device, **values)  # type: ignore[arg-type]  # refuses what does not fit together
-    return {"device": device, **values}
+    driver = _ALSO.get(device, device)
+    OperatorConfig(device=driver, **values)  # type: ignore[arg-type]  # refuses what does not fit together
+    return {"device": driver, **values}
 
 
 def stack_options(

@@ -59,6 +59,10 @@ def test_options_of_a_device_have_the_types_of_its_parameters():
     assert device_parameters("webxr", given) == parameters
 
 
+def test_a_device_may_be_named_as_people_type_it():
+    assert device_parameters("visionpro", ("vision_pro_address=192.168.1.20",))["device"] == "vision_pro"
+
+
 def test_the_policy_is_started_only_with_a_checkpoint_and_nobody_drives_before_the_scene_is_laid_out(tmp_path):
     alone = stack_options(TeleopConfig(), device_parameters("webxr", ()))
     assert {node.name for node in NODES} - {node.name for node in alone.started} == {"planner", "controller"}
