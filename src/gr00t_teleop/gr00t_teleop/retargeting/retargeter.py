@@ -171,7 +171,7 @@ class Retargeter:
 
     def prepare(self) -> None:
         """After a tick, when its command is on its way: compute what the next one needs of the commanded pose alone."""
-        self.pose.arms.prepare()
+        self.pose.prepare()
 
     def report(self, now_ns: int, now_ros_ns: int) -> RetargeterReport:
         """How things stand."""

@@ -22,11 +22,12 @@ FOLLOWERS = ("left_hand", "right_hand", "neck")
 class RobotPose:
     """Keeps the command of every driven joint, in the embodiment's order, and moves it tick by tick. One owner.
 
-    arm_steps: how long the inverse kinematics of the arms took, by ``clock_ns``.
+    arm_steps: how long the inverse kinematics of the arms took, by ``clock_ns``, what was prepared for it included.
     """
 
     def __init__(self, embodiment: Embodiment, config: RetargeterConfig, clock_ns: Callable[[], int]) -> None:
         self.arm_steps, self._clock_ns = DurationRing(), clock_ns
+        self._prepared_ns = 0
         dt_s = 1.0 / config.rate_hz
         speed, acceleration = config.velocity_scale, config.acceleration_scale
         self.arms = InverseKinematics(
@@ -77,9 +78,16 @@ class RobotPose:
         """Move on by one tick."""
         began_ns = self._clock_ns()
         self.arms.step(targets, pace)
-        self.arm_steps.add((self._clock_ns() - began_ns) / 1e9)
+        self.arm_steps.add((self._clock_ns() - began_ns + self._prepared_ns) / 1e9)
+        self._prepared_ns = 0
         for follower in self._followers.values():
             follower.tick(pace)
+
+    def prepare(self) -> None:
+        """Compute now what the arms' next step needs of the commanded pose alone."""
+        began_ns = self._clock_ns()
+        self.arms.prepare()
+        self._prepared_ns += self._clock_ns() - began_ns
 
     def arm_lead_rad(self, measured: Vector) -> float:
         """How far the arms' command is from the measured pose (J,), at the worst joint."""

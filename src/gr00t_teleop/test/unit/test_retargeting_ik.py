@@ -6,6 +6,7 @@ import pytest
 
 from gr00t_policy.core.embodiment import load_embodiment
 from gr00t_policy.core.errors import EmbodimentError
+from gr00t_teleop.retargeting.config import RetargeterConfig
 from gr00t_teleop.retargeting.inverse_kinematics import (
     ROW_GAP_M,
     SIDES,
@@ -14,6 +15,7 @@ from gr00t_teleop.retargeting.inverse_kinematics import (
     WristTarget,
 )
 from gr00t_teleop.retargeting.pose import Pose, rotation_from_vector, rotation_vector
+from gr00t_teleop.retargeting.robot_pose import RobotPose
 from gr00t_teleop.testing import JointJudge, WildMotion
 
 GR1 = load_embodiment("gr1")
@@ -161,3 +163,15 @@ def test_a_hand_pulled_to_the_shoulder_bends_no_elbow_so_far_that_the_wrist_meet
     path = np.array([solver.step(goals)[elbows] for _ in range(360)])
     assert path.min() > -2.1  # MuJoCo finds their hulls in contact from 2.12 rad on
     assert path.min() < -2.0
+
+
+def test_the_time_that_is_told_of_the_arms_has_what_was_prepared_in_it() -> None:
+    ticks = iter(range(0, 10**9, 1_000_000))  # each look at this clock is a millisecond after the one before
+    pose = RobotPose(GR1, RetargeterConfig(), lambda: next(ticks))
+    pose.tick({}, 1.0)
+    assert pose.arm_steps.percentiles().max_s == pytest.approx(0.001)
+    pose.prepare()
+    pose.tick({}, 1.0)
+    assert pose.arm_steps.percentiles().max_s == pytest.approx(0.002)
+    pose.tick({}, 1.0)
+    assert sorted(pose.arm_steps.values()) == pytest.approx([0.001, 0.001, 0.002])
