@@ -6,12 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 import torch
-from small_checkpoint import save_small_checkpoint
 from test_runtime_controller import NS, TICK_NS, World, running
 from test_runtime_staggering import MS, tokens_of
 
 from gr00t_policy.core.types import ActionChunk
-from gr00t_policy.model.checkpoint import Checkpoint, load_checkpoint
+from gr00t_policy.model.checkpoint import Checkpoint
 from gr00t_policy.runtime.backends import load_backend
 from gr00t_policy.runtime.config import ControllerConfig
 from gr00t_policy.runtime.controller import Controller, Mode
@@ -19,11 +18,6 @@ from gr00t_policy.runtime.inputs import Cause, State
 from gr00t_policy.runtime.policy import Backend, Gr00tPolicy
 
 torch.set_num_threads(1)
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
-    return load_checkpoint(save_small_checkpoint(tmp_path_factory.mktemp("models") / "small"))
 
 
 @pytest.fixture(scope="module")

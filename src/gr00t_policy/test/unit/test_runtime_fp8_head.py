@@ -4,10 +4,8 @@
 import numpy as np
 import pytest
 import torch
-from small_checkpoint import save_small_checkpoint
 from torch import nn
 
-from gr00t_policy.model.checkpoint import Checkpoint, load_checkpoint
 from gr00t_policy.runtime import fp8_head
 from gr00t_policy.runtime.fp8_head import Fp8Linear, matrices_to_fp8
 from gr00t_policy.runtime.graph_backend import GraphBackend
@@ -15,11 +13,6 @@ from gr00t_policy.runtime.start_check import EngineRefusedError, head_inputs
 from gr00t_policy.runtime.torch_backend import TorchBackend
 
 torch.set_num_threads(1)
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
-    return load_checkpoint(save_small_checkpoint(tmp_path_factory.mktemp("models") / "small"))
 
 
 @pytest.mark.parametrize("size", [1e-4, 1.0, 1e4])

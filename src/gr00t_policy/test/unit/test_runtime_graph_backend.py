@@ -4,10 +4,10 @@
 import numpy as np
 import pytest
 import torch
-from small_checkpoint import noise_observation, save_small_checkpoint
+from small_checkpoint import noise_observation
 
 from gr00t_policy.core.errors import ConfigError
-from gr00t_policy.model.checkpoint import Checkpoint, load_checkpoint
+from gr00t_policy.model.checkpoint import Checkpoint
 from gr00t_policy.runtime.backends import load_backend
 from gr00t_policy.runtime.graph_backend import GraphBackend
 from gr00t_policy.runtime.known_actions import KnownActions
@@ -17,11 +17,6 @@ from gr00t_policy.runtime.torch_backend import TorchBackend, memory_for
 
 torch.set_num_threads(1)
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU: torch finds none here")
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
-    return load_checkpoint(save_small_checkpoint(tmp_path_factory.mktemp("models") / "small"))
 
 
 @pytest.fixture(scope="module")

@@ -6,23 +6,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from small_checkpoint import noise_observation, save_small_checkpoint
+from small_checkpoint import noise_observation
 
 from gr00t_policy.core.errors import MessageError
 from gr00t_policy.core.types import ConditioningTokens
 from gr00t_policy.core.wire import WireType, mask_from_bytes, mask_to_bytes, tokens_from_bytes, tokens_to_bytes
 from gr00t_policy.data.transforms import ImageTransform, StateActionTransform
-from gr00t_policy.model.checkpoint import Checkpoint, load_checkpoint
+from gr00t_policy.model.checkpoint import Checkpoint
 from gr00t_policy.runtime.backends import load_backend
 from gr00t_policy.runtime.policy import Gr00tPolicy, HoldPolicy, ReplayPolicy
 
 torch.set_num_threads(1)
 MS = 1_000_000
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
-    return load_checkpoint(save_small_checkpoint(tmp_path_factory.mktemp("models") / "small"))
 
 
 @pytest.fixture

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from small_checkpoint import save_small_checkpoint, small_config
+from small_checkpoint import small_config
 
 from gr00t_policy.core.embodiment import load_embodiment
 from gr00t_policy.core.errors import ConfigError, MessageError
 from gr00t_policy.core.types import ConditioningTokens
 from gr00t_policy.model.action_head import ActionHead
-from gr00t_policy.model.checkpoint import Checkpoint, load_checkpoint
+from gr00t_policy.model.checkpoint import Checkpoint
 from gr00t_policy.runtime.backends import load_backend
 from gr00t_policy.runtime.config import ControllerConfig
 from gr00t_policy.runtime.engine import EngineConfig
@@ -26,11 +26,6 @@ from gr00t_policy.runtime.start_check import EngineRefusedError, ReferenceAnswer
 torch.set_num_threads(1)
 MS = 1_000_000
 NS = 1_000_000_000
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
-    return load_checkpoint(save_small_checkpoint(tmp_path_factory.mktemp("models") / "small"))
 
 
 @pytest.fixture(scope="module")

@@ -10,10 +10,9 @@ import numpy as np
 import openvino as ov
 import pytest
 import torch
-from small_checkpoint import save_small_checkpoint
 
 from gr00t_policy.core.errors import ConfigError
-from gr00t_policy.model.checkpoint import Checkpoint, load_checkpoint
+from gr00t_policy.model.checkpoint import Checkpoint
 from gr00t_policy.runtime import engine
 from gr00t_policy.runtime.backends import load_backend
 from gr00t_policy.runtime.start_check import (
@@ -27,11 +26,6 @@ from gr00t_policy.runtime.start_check import (
 from gr00t_policy.runtime.torch_backend import TorchBackend
 
 torch.set_num_threads(1)
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
-    return load_checkpoint(save_small_checkpoint(tmp_path_factory.mktemp("models") / "small"))
 
 
 @pytest.fixture(scope="module")

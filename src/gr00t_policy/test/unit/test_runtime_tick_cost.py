@@ -8,12 +8,10 @@ import tracemalloc
 from pathlib import Path
 
 import numpy as np
-import pytest
-from small_checkpoint import save_small_checkpoint
 
 from gr00t_policy.core.embodiment import load_embodiment
 from gr00t_policy.core.types import ConditioningTokens
-from gr00t_policy.model.checkpoint import Checkpoint, load_checkpoint
+from gr00t_policy.model.checkpoint import Checkpoint
 from gr00t_policy.runtime.backends import blank_tokens, load_backend
 from gr00t_policy.runtime.config import ControllerConfig
 from gr00t_policy.runtime.controller import Controller
@@ -25,11 +23,6 @@ GR1 = load_embodiment("gr1")
 J = len(GR1.policy_joint_names)
 _PEAK_BYTES = 64 * 1024  # of one tick: a few chunks (16, 29) of float64 at 3.7 kB; keys and values alone are more
 _BLOCKS_LEFT = 20  # after 200 ticks; a block left by each would be 200
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
-    return load_checkpoint(save_small_checkpoint(tmp_path_factory.mktemp("models") / "small"))
 
 
 class Ticking:
