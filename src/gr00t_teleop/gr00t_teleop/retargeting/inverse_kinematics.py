@@ -17,7 +17,7 @@ from gr00t_policy.core.embodiment import Embodiment
 from gr00t_policy.core.errors import EmbodimentError
 from gr00t_teleop.retargeting.pose import Pose, rotation_vector
 from gr00t_teleop.retargeting.robot_model import RobotModel
-from gr00t_teleop.retargeting.self_collision import NearPairs, SelfCollision
+from gr00t_teleop.retargeting.self_collision import Gaps, NearPairs, SelfCollision
 from gr00t_teleop.retargeting.step_bounds import braking_step, joint_limits, step_bounds
 
 Vector = NDArray[np.float64]
@@ -35,6 +35,7 @@ _LIMIT_MARGIN_RAD = 0.005
 # A radian of the wrist weighs like 0.2 m: the hand is about that long, so its tips matter as much as its root.
 _ROTATION_WEIGHT = 0.2**2
 _WRIST_WEIGHTS = np.array([1.0] * 3 + [_ROTATION_WEIGHT] * 3)
+_WEIGHTS_OF = [np.tile(_WRIST_WEIGHTS, wrists) for wrists in range(len(SIDES) + 1)]
 _POSTURE_WEIGHT, _POSTURE_RATE_HZ = 1e-4, 1.0  # centres the free elbow; moves a reachable wrist by less than 0.1 mm
 _WAIST_WEIGHT = 0.05  # the arms do what they can alone
 _DAMPING = 1e-5
@@ -94,6 +95,7 @@ class InverseKinematics:
         self.positions = positions.copy()
         self.step_taken = np.zeros(len(self.names))
         self._standing: _Standing | None = None
+        self._gaps: Gaps | None = None  # of ``positions``, known from checking the step that led there
         self.pin_posture()
 
     def pin_posture(self) -> None:
@@ -138,7 +140,7 @@ class InverseKinematics:
 
     def _look(self) -> _Standing:
         self.model.update_with_jacobians(self.positions)
-        gaps = self.collision.gaps()
+        gaps = self._gaps or self.collision.gaps()
         wrists = {side: (self.model.pose(frame), self.model.jacobian(frame)) for side, frame in self.frames.items()}
         return _Standing(gaps.gaps, self.collision.nearest(gaps, _MAX_ROWS, _LOOK_M), wrists)
 
@@ -158,7 +160,7 @@ class InverseKinematics:
         if targets:
             rows = np.concatenate([wrists[side][1] for side in targets])
             moves = np.concatenate([self._move(wrists[side][0], target) for side, target in targets.items()])
-            weighted = rows.T * np.tile(_WRIST_WEIGHTS, len(targets))
+            weighted = rows.T * _WEIGHTS_OF[len(targets)]
             hessian += weighted @ rows
             posture -= weighted @ moves
         return hessian, posture
@@ -186,10 +188,12 @@ class InverseKinematics:
         allowed = np.minimum(before, VETO_GAP_M) - 1e-9
         for halving in range(_HALVINGS):
             self.model.update(self.positions + step)
-            if (self.collision.gaps().gaps >= allowed).all():
+            self._gaps = self.collision.gaps()
+            if (self._gaps.gaps >= allowed).all():
                 self.vetoed += halving > 0
                 return step
             step = step / 2
+        self._gaps = None
         self.vetoed += 1
         return np.zeros_like(step)
 

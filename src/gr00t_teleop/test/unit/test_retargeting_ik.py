@@ -165,6 +165,19 @@ def test_a_hand_pulled_to_the_shoulder_bends_no_elbow_so_far_that_the_wrist_meet
     assert path.min() < -2.0
 
 
+def test_work_done_ahead_and_questions_between_ticks_change_no_step() -> None:
+    plain, ahead, asked = made(), made(), made()
+    rng = np.random.default_rng(4)
+    people = {side: WildMotion(plain.wrist(side), rng, leap_chance=0.01) for side in SIDES}
+    for tick in range(400):
+        goals = {side: WristTarget(person.at(tick * DT_S)) for side, person in people.items()}
+        path = [solver.step(goals) for solver in (plain, ahead, asked)]
+        np.testing.assert_array_equal(path[1], path[0])
+        np.testing.assert_array_equal(path[2], path[0])
+        ahead.prepare()
+        asked.wrist("left", np.full(len(asked.names), -0.1))
+
+
 def test_the_time_that_is_told_of_the_arms_has_what_was_prepared_in_it() -> None:
     ticks = iter(range(0, 10**9, 1_000_000))  # each look at this clock is a millisecond after the one before
     pose = RobotPose(GR1, RetargeterConfig(), lambda: next(ticks))
