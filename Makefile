@@ -5,6 +5,7 @@
 SHELL := /bin/bash
 ARGS ?=
 IN := source setup/environment.sh &&
+IN_TESTS := $(IN) source build/peer_messages/install/local_setup.bash &&
 
 .PHONY: help setup setup-dev demo test unit node system check format lock docker clean
 .NOTPARALLEL:
@@ -30,10 +31,10 @@ demo: setup
 	@./gr00t demo $(ARGS)
 
 test: check
-	@$(IN) python setup/run_tests.py $(ARGS)
+	@$(IN_TESTS) python setup/run_tests.py $(ARGS)
 
 unit node system: setup-dev
-	@$(IN) python setup/run_tests.py --layer $@ $(ARGS)
+	@$(IN_TESTS) python setup/run_tests.py --layer $@ $(ARGS)
 
 check: setup-dev
 	@$(IN) ruff format --check && ruff check

@@ -13,6 +13,7 @@ set -eo pipefail
 root="$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)"
 venv="$root/.venv"
 stamps="$venv/stamps"
+peers="$root/build/peer_messages/install"
 log="$root/log/setup.log"
 # shellcheck source=setup/system.sh
 source "$root/setup/system.sh"
@@ -90,6 +91,20 @@ build_workspace() {
     list_interfaces >"$stamps/interfaces"
 }
 
+# The messages of others' drivers, with which tests speak as those do. No user's shell sees them.
+build_peer_messages() {
+    cd "$root"
+    logged "$venv/bin/python" -m colcon --log-base log build --base-paths src/gr00t_teleop/test/peer_messages/* \
+        --build-base build/peer_messages --install-base "$peers" --cmake-args "-DPython3_EXECUTABLE=$venv/bin/python"
+}
+
+peers_key() {
+    {
+        find "$root/src/gr00t_teleop/test/peer_messages" -type f | LC_ALL=C sort | xargs sha256sum
+        cat "$stamps/python-ros" "$stamps/python-build" 2>/dev/null
+    } | sha256sum | cut -d' ' -f1
+}
+
 list_interfaces() { (cd "$root/src/gr00t_msgs" && LC_ALL=C ls msg srv action); }
 
 main() {
@@ -112,6 +127,10 @@ main() {
     # shellcheck source=setup/environment.sh
     source "$root/setup/environment.sh"
     step workspace "$(workspace_key)" "Building the workspace with colcon (gr00t_msgs takes a minute)" build_workspace
+    if [ "${1:-}" = --dev ]; then
+        if [ ! -d "$peers" ]; then rm -f "$stamps/peer-messages"; fi
+        step peer-messages "$(peers_key)" "Building the messages of others' drivers, for tests" build_peer_messages
+    fi
     if [ "$SECONDS" -gt 2 ]; then say "Ready"; fi
 }
 
