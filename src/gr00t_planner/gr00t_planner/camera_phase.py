@@ -2,13 +2,14 @@
 """The planner ticks shortly after a picture came: else each waits up to a camera's period, 50 ms at 20 Hz, as the start fell.
 
 Once a second the loop is moved a little, so that the picture that waited least waits a margin for its tick. The margin is for
-pictures that come later than others; the rate stays the planner's own to 0.5 %, whatever the camera does.
+pictures that come later than others. The first move may be half a period, where a camera began after the loop; from then on
+the rate stays the planner's own to 0.5 %, whatever the camera does.
 """
 
 from collections import deque
 
 _MARGIN_NS = 3_000_000  # pictures of the simulator come within 1.5 ms of each other, 99 in 100
-_STEP = 0.05  # of the planner's period, once a second
+_FIRST_STEP, _STEP = 0.5, 0.05  # of the planner's period: once, and then once a second
 _SLACK_NS = 500_000
 _TICKS = 10  # behind a decision
 
@@ -17,7 +18,7 @@ class CameraPhase:
     """``came`` and ``ticked`` tell it when; all times are of the steady clock. One thread may tell each."""
 
     def __init__(self, period_ns: int) -> None:
-        self._step_ns = round(_STEP * period_ns)
+        self._step_ns = round(_FIRST_STEP * period_ns)
         self._period_ns = period_ns
         self._came_ns = 0
         self._waits_ns: deque[int] = deque(maxlen=_TICKS)
@@ -43,4 +44,7 @@ class CameraPhase:
             return 0
         later_ns = min(max(_MARGIN_NS - min(self._waits_ns), -self._step_ns), self._step_ns)
         self._waits_ns.clear()
-        return later_ns if abs(later_ns) > _SLACK_NS else 0
+        if abs(later_ns) <= _SLACK_NS:
+            return 0
+        self._step_ns = round(_STEP * self._period_ns)
+        return later_ns
