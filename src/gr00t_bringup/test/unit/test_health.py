@@ -2,6 +2,7 @@
 """What the doctor says of the computer, the surroundings and the checkpoint, on real files laid out for it."""
 
 import fcntl
+import re
 import shutil
 from pathlib import Path
 
@@ -82,7 +83,8 @@ def test_sockets_that_cannot_keep_what_the_nodes_ask_for_are_a_warning_with_the_
 
 
 def test_the_disk_of_the_results_is_measured(tmp_path):
-    assert f"{shutil.disk_usage(tmp_path).free / 2**30:.0f}"[:1] in disk(tmp_path).found
+    said_gb = float(re.match(r"([\d.]+) GB free", disk(tmp_path).found)[1])
+    assert said_gb == pytest.approx(shutil.disk_usage(tmp_path).free / 2**30, abs=2.0)  # others write to it, too
 
 
 def test_segments_of_dead_processes_are_told_from_those_in_use(tmp_path):
