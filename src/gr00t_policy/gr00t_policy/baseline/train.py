@@ -20,7 +20,7 @@ from gr00t_policy.baseline.sentence_prompt import SentencePrompt
 from gr00t_policy.core.embodiment import Embodiment, load_embodiment
 from gr00t_policy.core.errors import ConfigError
 from gr00t_policy.data.dataset_statistics import statistics_of
-from gr00t_policy.data.fitting import open_for
+from gr00t_policy.data.fitting import open_alike
 from gr00t_policy.data.reader import LeRobotDataset
 from gr00t_policy.data.statistics import Statistics
 from gr00t_policy.data.transforms import ImageTransform, StateActionTransform
@@ -124,7 +124,7 @@ def run(config: DiffusionTrainConfig) -> int:
     """Train, or continue an interrupted run of the same folder; leaves ``<out>/checkpoint``. Returns the exit code."""
     torch.set_num_threads(config.threads)
     robot = load_embodiment(config.embodiment)
-    datasets = [open_for(robot, folder) for folder in config.datasets]
+    datasets = open_alike(robot, config.datasets)
     statistics = widened(statistics_of(datasets, robot.tag), config.min_range_rad)
     network = network_for(config, robot)
     tokenizer = train_tokenizer(

@@ -16,12 +16,15 @@ from gr00t_policy.data.statistics import Statistics, VideoModality
 
 
 def statistics_of(datasets: Sequence[LeRobotDataset], embodiment_tag: str, held_out: Sequence[int] = ()) -> Statistics:
-    """Read every frame of every dataset but those of episodes ``held_out``. Raises DatasetError when they differ in groups."""
+    """Read every frame of every dataset but those of episodes ``held_out``.
+
+    Raises DatasetError when they differ in groups or in the order of them.
+    """
     if not datasets:
         raise DatasetError("there is no dataset to compute statistics of")
     first = datasets[0]
     for dataset in datasets[1:]:
-        if _widths(dataset) != _widths(first):
+        if list(_widths(dataset).items()) != list(_widths(first).items()):  # their columns are put below each other
             raise DatasetError(
                 f"{dataset.layout.root} has groups {_widths(dataset)}, {first.layout.root} {_widths(first)}"
             )

@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A dataset and a robot brought together by name: joint groups, cameras, sentence, rate. Says all that does not fit at once."""
+"""Datasets and a robot brought together by name: joint groups, cameras, sentence, rate. Says what does not fit."""
 
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from gr00t_policy.core.embodiment import Embodiment
-from gr00t_policy.core.errors import DatasetError
-from gr00t_policy.data.layout import ANNOTATION
+from gr00t_policy.core.embodiment import Embodiment, load_embodiment
+from gr00t_policy.core.errors import DatasetError, EmbodimentError
+from gr00t_policy.data.layout import ACTION, ANNOTATION, STATE
 from gr00t_policy.data.reader import LeRobotDataset
+
+SAME_HZ = 1e-6
 
 
 def open_for(robot: Embodiment, root: Path) -> LeRobotDataset:
@@ -21,6 +23,73 @@ def open_for(robot: Embodiment, root: Path) -> LeRobotDataset:
     if faults := [*_group_faults(robot, plain), *_camera_faults(robot, plain)]:
         raise DatasetError(f"{root} does not fit robot '{robot.name}': {'; '.join(faults)}")
     return LeRobotDataset(root, robot.policy_groups, _language_key(robot, plain))
+
+
+def open_alike(robot: Embodiment, roots: Sequence[Path]) -> list[LeRobotDataset]:
+    """Datasets that one network for ``robot`` is to learn from together, each with the columns of ``open_for``.
+
+    Raises DatasetError when there is none, one is empty or does not fit, was recorded by another robot or by another one
+    than the rest, or at another rate than the robot's, at which a network's chunks are driven.
+    """
+    if not roots:
+        raise DatasetError("there is no dataset to learn from; give at least one folder")
+    datasets = [open_for(robot, root) for root in roots]
+    for root, dataset in zip(roots, datasets, strict=True):
+        require_same_robot(f"dataset {root}", robot, dataset)
+        if abs(dataset.fps - robot.rate_hz) > SAME_HZ:
+            raise DatasetError(
+                f"dataset {root} was recorded at {dataset.fps:g} Hz, robot '{robot.name}' is driven at {robot.rate_hz:g} Hz "
+                "and would move at another speed than it was shown; record it at that rate, or train with --recipe "
+                "pretrain, posttrain or finetune, which take a dataset's rate over"
+            )
+    first, *others = ((root, _recorded_by(robot, dataset)) for root, dataset in zip(roots, datasets, strict=True))
+    for root, name in others:
+        if name != first[1]:
+            raise DatasetError(
+                f"dataset {root} was recorded by '{name}', {first[0]} by '{first[1]}'; one network learns from one robot here: "
+                "leave one out, correct robot_type in its meta/info.json, or train with --recipe pretrain"
+            )
+    return datasets
+
+
+def require_same_robot(where: str, robot: Embodiment, dataset: LeRobotDataset) -> None:
+    """What can be told: the name of the robot where it is one we know, and the names of the joints where they are said.
+
+    where: what the error calls the dataset. Raises DatasetError.
+    """
+    named = _recorded_by(robot, dataset)
+    if named != robot.name and (other := _known(named)) is not None:
+        raise DatasetError(
+            f"{where} was recorded by '{named}' (embodiment tag '{other.tag}'), not by '{robot.name}' ('{robot.tag}'); "
+            "name the robot that recorded it (embodiment), or leave it out"
+        )
+    for column, groups in ((STATE, dataset.state_groups), (ACTION, dataset.action_groups)):
+        names = dataset.info["features"][column].get("names")
+        for group, part in groups.items():
+            joints = [joint.name for joint in robot.policy_joints[robot.policy_slices[group]]]
+            given = list(map(str, names[part])) if isinstance(names, list) else []
+            if given != joints and set(given) & set(joints):
+                raise DatasetError(
+                    f"{where}: '{column}' has in {group} {', '.join(given)}, '{robot.name}' {', '.join(joints)}; "
+                    "this is another robot or another order of joints"
+                )
+
+
+def _recorded_by(robot: Embodiment, dataset: LeRobotDataset) -> str:
+    """The name that the dataset gives its robot; ``robot``'s own where it gives none, or one of the same tag."""
+    named = str(dataset.info.get("robot_type") or robot.name)
+    known = _known(named)
+    return robot.name if named == robot.tag or (known is not None and known.tag == robot.tag) else named
+
+
+def _known(name: str) -> Embodiment | None:
+    """The robot of this name, unless it is one of others, as GR1ArmsOnly."""
+    if not name.isidentifier():
+        return None  # neither a path nor a name of ours
+    try:
+        return load_embodiment(name)
+    except EmbodimentError:
+        return None
 
 
 def robot_in_dataset(robot: Embodiment, root: Path, groups: Sequence[str] = ()) -> Embodiment:

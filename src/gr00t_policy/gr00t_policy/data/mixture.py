@@ -11,12 +11,9 @@ from numpy.typing import NDArray
 
 from gr00t_policy.core.embodiment import Embodiment, load_embodiment
 from gr00t_policy.core.errors import ConfigError, DatasetError, EmbodimentError
-from gr00t_policy.data.fitting import open_for
-from gr00t_policy.data.layout import ACTION, STATE
+from gr00t_policy.data.fitting import SAME_HZ, open_for, require_same_robot
 from gr00t_policy.data.mixture_config import MixtureConfig, MixtureEntry
 from gr00t_policy.data.reader import LeRobotDataset
-
-_SAME_HZ = 1e-6
 
 
 @dataclass(frozen=True)
@@ -84,7 +81,7 @@ def open_mixture(config: MixtureConfig) -> Mixture:
     first: dict[str, MixturePart] = {}
     for part in parts:
         other = first.setdefault(part.tag, part)
-        if abs(other.dataset.fps - part.dataset.fps) > _SAME_HZ:
+        if abs(other.dataset.fps - part.dataset.fps) > SAME_HZ:
             raise DatasetError(
                 f"datasets '{other.entry.name}' ({other.dataset.fps:g} Hz) and '{part.entry.name}' ({part.dataset.fps:g} Hz) "
                 f"are both of embodiment '{part.tag}'; one network cannot learn two rates: resample one of them"
@@ -99,7 +96,7 @@ def _open(entry: MixtureEntry) -> MixturePart:
         dataset = open_for(robot, entry.path)
     except (DatasetError, EmbodimentError) as error:
         raise type(error)(f"{where}: {error}") from error
-    _require_same_robot(where, robot, dataset)
+    require_same_robot(where, robot, dataset)
     count = len(dataset.episodes)
     if count == 0:
         raise DatasetError(f"{where}: {entry.path} has no episodes; record some, or remove it from the mixture")
@@ -111,28 +108,3 @@ def _open(entry: MixtureEntry) -> MixturePart:
         raise DatasetError(f"{where}: nothing is left, all {count} episodes are held out; hold out fewer or remove it")
     episodes = np.array([episode.index for episode in kept], np.int64)
     return MixturePart(entry, robot, dataset, episodes, np.array([episode.length for episode in kept], np.int64))
-
-
-def _require_same_robot(where: str, robot: Embodiment, dataset: LeRobotDataset) -> None:
-    """What can be told: the name of the robot where it is one we know, and the names of the joints where they are said."""
-    named = str(dataset.info.get("robot_type"))
-    if named not in (robot.name, robot.tag) and named.isidentifier():
-        try:
-            other = load_embodiment(named)
-        except EmbodimentError:
-            other = robot  # a name of others, as GR1ArmsOnly
-        if other.tag != robot.tag:
-            raise DatasetError(
-                f"{where} was recorded by '{named}' (embodiment tag '{other.tag}'), not by '{robot.name}' ('{robot.tag}'); "
-                "correct its embodiment in the mixture"
-            )
-    for column, groups in ((STATE, dataset.state_groups), (ACTION, dataset.action_groups)):
-        names = dataset.info["features"][column].get("names")
-        for group, part in groups.items():
-            joints = [joint.name for joint in robot.policy_joints[robot.policy_slices[group]]]
-            given = list(map(str, names[part])) if isinstance(names, list) else []
-            if given != joints and set(given) & set(joints):
-                raise DatasetError(
-                    f"{where}: '{column}' has in {group} {', '.join(given)}, '{robot.name}' {', '.join(joints)}; "
-                    "this is another robot or another order of joints"
-                )

@@ -202,7 +202,7 @@ class LeRobotDataset:
 
     def _check_counts(self) -> None:
         if not self.episodes:
-            raise DatasetError(f"{self.layout.episodes} lists no episode")
+            raise DatasetError(f"{self.layout.episodes} lists no episode; record some, or leave this dataset out")
         if [entry.index for entry in self.episodes] != list(range(len(self.episodes))):
             raise DatasetError(
                 f"{self.layout.episodes}: episodes are not numbered 0 to {len(self.episodes) - 1} in order"

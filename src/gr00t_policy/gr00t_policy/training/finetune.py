@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from gr00t_policy.core.embodiment import Embodiment, load_embodiment
 from gr00t_policy.core.errors import ConfigError, DatasetError
 from gr00t_policy.data.dataset_statistics import statistics_of
-from gr00t_policy.data.fitting import open_for, robot_in_dataset
+from gr00t_policy.data.fitting import open_for, require_same_robot, robot_in_dataset
 from gr00t_policy.data.published_images import picture_transform
 from gr00t_policy.data.reader import LeRobotDataset
 from gr00t_policy.data.statistics import Statistics
@@ -100,6 +100,7 @@ def run(config: FinetuneConfig) -> int:
     robot = load_embodiment(config.embodiment) if config.embodiment else init.embodiment
     robot = robot_in_dataset(robot, config.dataset, config.groups)
     dataset = open_for(robot, config.dataset)
+    require_same_robot(f"dataset {config.dataset}", robot, dataset)
     learnt = _learnt_from(dataset, config.hold_out)
     network = with_slot(init.config, robot.tag, config.slot)
     statistics = widened(statistics_of([dataset], robot.tag, held_out=config.hold_out), config.min_range_rad)

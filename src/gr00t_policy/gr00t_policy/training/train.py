@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """From datasets to a checkpoint: statistics, caches, network, loop, training card, loss curve."""
 
-import json
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -10,6 +9,7 @@ from tokenizers import Tokenizer
 
 from gr00t_policy.core.embodiment import load_embodiment
 from gr00t_policy.data.dataset_statistics import statistics_of
+from gr00t_policy.data.fitting import open_alike
 from gr00t_policy.data.grounding import GroundingSet, load_grounding
 from gr00t_policy.data.reader import LeRobotDataset
 from gr00t_policy.data.statistics import Statistics
@@ -23,6 +23,7 @@ from gr00t_policy.training.config import TrainConfig
 from gr00t_policy.training.loop import TrainingRun
 from gr00t_policy.training.new_words import with_new_words
 from gr00t_policy.training.processes import main_first
+from gr00t_policy.training.run_claim import claim
 from gr00t_policy.training.run_folder import cached_frames, save_result, train_with_progress
 from gr00t_policy.training.statistics import widened
 
@@ -30,14 +31,14 @@ from gr00t_policy.training.statistics import widened
 def run(config: TrainConfig) -> int:
     """Train, or continue an interrupted run of the same folder; leaves ``<out>/checkpoint``. Returns the exit code."""
     torch.set_num_threads(config.threads)
-    datasets = [LeRobotDataset(folder) for folder in config.datasets]
-    scenes = load_grounding(config.scenes) if config.scenes is not None else None
-    model, statistics, tokenizer = _network(config, datasets, scenes)
     embodiment = load_embodiment(config.embodiment)
+    datasets = open_alike(embodiment, config.datasets)
+    scenes = load_grounding(config.scenes) if config.scenes is not None else None
     with main_first(config.device) as is_main:
         if is_main:
-            config.out.mkdir(parents=True, exist_ok=True)
-            (config.out / "train_config.json").write_text(json.dumps(asdict(config), indent=2, default=str))
+            claim(config.out, "train", config)
+    model, statistics, tokenizer = _network(config, datasets, scenes)
+    with main_first(config.device):
         demonstrations, grounding = _batches(config, model.config, statistics, tokenizer, datasets, scenes)
     training = TrainingRun(config, model, demonstrations, grounding)
     train_with_progress(training)
