@@ -75,6 +75,8 @@ class DiffusionTrainConfig:
     seed: int = 0
     save_every: int = 500
     """Steps between resume points."""
+    log_every: int = 20
+    """Steps between lines of the log, which are means over them."""
     accumulate: int = 1
     """Parts in which a process takes its share of a step: less memory, the same pictures."""
     threads: int = 2
@@ -116,6 +118,7 @@ class DiffusionTrainConfig:
             mixed_precision=self.mixed_precision,
             accumulate=self.accumulate,
             save_every=self.save_every,
+            log_every=self.log_every,
             tensorboard=self.tensorboard,
         )
 

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from gr00t_policy.core.errors import DatasetError
+from gr00t_policy.core.errors import ConfigError, DatasetError
 from gr00t_policy.data.frame_cache import FrameCache
 from gr00t_policy.data.grounding import GOAL_UV, GroundingSet
 from gr00t_policy.data.reader import Episode
@@ -55,7 +55,7 @@ class Source(Protocol):
         ...
 
     def state(self) -> dict[str, Any]:
-        """Plain data from which ``resume`` goes on; empty when what is drawn is a matter of ``rngs`` alone."""
+        """Plain data from which ``resume`` goes on."""
         ...
 
     def resume(self, state: dict[str, Any]) -> None: ...
@@ -143,10 +143,16 @@ class DemonstrationBatches:
         }
 
     def state(self) -> dict[str, Any]:
-        return {}
+        """How much there is to draw from; what is drawn is a matter of random numbers alone."""
+        return {"pictures": len(self), "frames": sum(map(len, self._episodes))}
 
     def resume(self, state: dict[str, Any]) -> None:
-        """Nothing to do: random numbers alone say what is drawn."""
+        """Raises ConfigError when the episodes have changed since; runs of older versions did not note them."""
+        if state and state != self.state():
+            raise ConfigError(
+                f"the run in this folder learnt from {state.get('frames')} frames, now there are "
+                f"{self.state()['frames']} in its datasets; use another --out, or remove it to start again"
+            )
 
     def draw_looks(self, rngs: Streams) -> Batch:
         """Pictures, sentences and localisation labels alone, as ``GroundingBatches`` gives them."""

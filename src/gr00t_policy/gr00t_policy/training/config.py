@@ -69,6 +69,8 @@ class LoopConfig:
     """Each process keeps a part of weights, gradients and moments instead of a copy (FSDP): for networks that do not fit."""
     save_every: int = 500
     """Steps between resume points."""
+    log_every: int = 20
+    """Steps between lines of the log, which are means over them."""
     tensorboard: bool = False
     """Write the log for TensorBoard too, to <out>/tensorboard."""
 
@@ -77,9 +79,10 @@ class LoopConfig:
             raise ConfigError("training needs at least one stage")
         if self.accumulate < 1:
             raise ConfigError(f"accumulate must be at least 1, got {self.accumulate}")
-        if self.save_every < 1 or self.seed < 0:
+        if min(self.save_every, self.log_every) < 1 or self.seed < 0:
             raise ConfigError(
-                f"save_every must be at least 1 and seed not negative, got {self.save_every} and {self.seed}"
+                "save_every and log_every must be at least 1 and seed not negative, got "
+                f"{self.save_every}, {self.log_every} and {self.seed}"
             )
 
 

@@ -24,6 +24,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from gr00t_policy.core.errors import CheckpointError, ConfigError
+from gr00t_policy.data.durable import written_aside
 from gr00t_policy.training.batches import Batch, DemonstrationBatches, GroundingBatches, Source, Streams, streams
 from gr00t_policy.training.config import LoopConfig, StageConfig
 from gr00t_policy.training.objective import Objective, StepObjective
@@ -34,7 +35,6 @@ from gr00t_policy.training.sharding import fill, gathered, gradients_stay, shard
 Report = Callable[[dict[str, Any]], None]
 Network = TypeVar("Network", bound=nn.Module)
 RESUME = "resume.safetensors"
-_LOG_EVERY = 20
 _LOGGED = ("gradient", "rate", "waiting")  # beside what the objective shows
 _CHECK_EVERY = 100  # steps between looks at episodes that are not learnt from
 _CHECK_PICTURES = 32
@@ -115,8 +115,8 @@ class TrainingRun(Generic[Network]):
         return int(self._processes.num_processes)
 
     def run(self, report: Report) -> None:
-        """All remaining steps; in the main process ``report`` gets a dictionary every 20 steps."""
-        log = RunLog(self.config.out, tensorboard=self.config.tensorboard) if self.is_main else None
+        """All remaining steps; in the main process ``report`` gets every line of the log."""
+        log = RunLog(self.config.out, self.step, tensorboard=self.config.tensorboard) if self.is_main else None
         started, before = time.monotonic(), self.seconds
         recent: list[dict[str, float]] = []
         while self.step < self.total_steps:
@@ -127,7 +127,7 @@ class TrainingRun(Generic[Network]):
             self.step += 1
             self.seconds = before + time.monotonic() - started
             last = self.step == self.total_steps
-            if self.step % _LOG_EVERY == 0 or last:
+            if self.step % self.config.log_every == 0 or last:
                 means = self._means_of_all(recent)
                 line = {"step": self.step, "stage": name, "seconds": round(self.seconds, 1), **means}
                 due = self.step % _CHECK_EVERY == 0 or last
@@ -242,7 +242,7 @@ class TrainingRun(Generic[Network]):
         return {name: torch.from_numpy(value).to(self._device) for name, value in batch.items()}
 
     def _save(self) -> None:
-        """Resume point: tensors in one safetensors file, replaced in one move. Written by one process, awaited by all."""
+        """Resume point: tensors in one safetensors file, there whole also after a power cut. By one process, awaited by all."""
         state = {f"model.{name}": value for name, value in self.model.state_dict().items()}
         state |= {f"average.{name}": value for name, value in self.average.items()}
         for index, moments in self._optimiser.state_dict()["state"].items():
@@ -254,18 +254,16 @@ class TrainingRun(Generic[Network]):
 
     def _write(self, tensors: dict[str, Tensor]) -> None:
         path = self.config.out / RESUME
-        aside = path.with_suffix(".part")
         metadata = {"step": str(self.step), "seconds": str(self.seconds), "waited_s": str(self.waited_s)}
         metadata["source"] = json.dumps(self._demonstrations.state())
         try:
-            save_file({name: value.contiguous().cpu() for name, value in tensors.items()}, aside, metadata=metadata)
+            with written_aside(path) as aside:
+                save_file({name: value.contiguous().cpu() for name, value in tensors.items()}, aside, metadata=metadata)
         except (OSError, SafetensorError) as error:
-            aside.unlink(missing_ok=True)
             raise CheckpointError(
                 f"step {self.step} could not be saved in {self.config.out} ({error}); an earlier resume point stays: "
                 "make room and start again"
             ) from error
-        aside.replace(path)
 
     def _resume(self) -> None:
         path = self.config.out / RESUME

@@ -46,6 +46,8 @@ class N1Options:
     seed: int = 42
     save_every: int = 500
     """Steps between resume points."""
+    log_every: int = 20
+    """Steps between lines of the log, which are means over them."""
     threads: int = 2
     """Threads that train."""
     device: str = "cpu"
@@ -60,8 +62,8 @@ class N1Options:
     def __post_init__(self) -> None:
         if self.steps < 1 or self.batch < 1 or self.samples_per_image < 1 or self.lr <= 0:
             raise ConfigError(f"steps, batch, samples_per_image and lr must be above 0: {self}")
-        if self.save_every < 1 or self.seed < 0 or self.accumulate < 1:
-            raise ConfigError(f"save_every and accumulate must be at least 1 and seed not negative: {self}")
+        if min(self.save_every, self.log_every, self.accumulate) < 1 or self.seed < 0:
+            raise ConfigError(f"save_every, log_every and accumulate must be at least 1 and seed not negative: {self}")
         if not 0 <= self.warmup_ratio < 1:
             raise ConfigError(f"warmup_ratio must lie in [0, 1), got {self.warmup_ratio}")
         if min(self.state_noise_rad, self.min_range_rad, self.jitter) < 0:
@@ -94,5 +96,6 @@ class N1Options:
             accumulate=self.accumulate,
             shard=self.shard,
             save_every=self.save_every,
+            log_every=self.log_every,
             tensorboard=self.tensorboard,
         )

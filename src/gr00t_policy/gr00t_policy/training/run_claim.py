@@ -17,6 +17,7 @@ _MAY_DIFFER = {
     "device",
     "mixed_precision",
     "save_every",
+    "log_every",
     "accumulate",
     "shard",
     "tensorboard",

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Training of a Diffusion Policy: from a dataset to a checkpoint, and a stopped run ends like one that was not stopped."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from small_diffusion import made_batch, small_diffusion_config
+from training_runs import curve
 
 from gr00t_policy.baseline import train
 from gr00t_policy.baseline.checkpoint import load_diffusion_checkpoint
@@ -43,26 +43,27 @@ def config_for(demonstrations: Path, out: Path, **changes) -> train.DiffusionTra
         image_size=56,
         warmup_steps=1,
         threads=1,
-        save_every=1,
+        save_every=2,
+        log_every=1,
     )
     return replace(config, **changes)
 
 
 def test_a_run_continued_after_a_stop_ends_like_one_that_was_not_stopped(demonstrations, tmp_path, monkeypatch):
     train.run(config_for(demonstrations, tmp_path / "whole"))
-    save = train.TrainingRun._save
+    one_step = train.TrainingRun._optimise
 
     class StoppedError(Exception):
         pass
 
-    def stop_at_two(self):
-        save(self)
-        if self.step == 2:
+    def until_three(self, *arguments):
+        if self.step == 3:
             raise StoppedError
+        return one_step(self, *arguments)
 
     cut = config_for(demonstrations, tmp_path / "cut")
     with monkeypatch.context() as stopped:
-        stopped.setattr(train.TrainingRun, "_save", stop_at_two)
+        stopped.setattr(train.TrainingRun, "_optimise", until_three)
         with pytest.raises(StoppedError):
             train.run(cut)
     with pytest.raises(ConfigError, match="a run with another lr"):
@@ -74,7 +75,10 @@ def test_a_run_continued_after_a_stop_ends_like_one_that_was_not_stopped(demonst
         torch.testing.assert_close(states[1][name], value, rtol=1e-4, atol=1e-5, msg=name)
     assert resumed.card["steps"] == 4 and resumed.card["recipe"] == "diffusion_policy"
     assert resumed.card["datasets"] == [{"name": "demos", "episodes": 2, "frames": 40}]
-    line = json.loads((tmp_path / "whole" / "log.jsonl").read_text().splitlines()[-1])
+    logs = [curve(tmp_path / name) for name in ("whole", "cut")]
+    assert [line["step"] for line in logs[1]] == [1, 2, 3, 4], "the third step was taken twice and counts once"
+    assert [line["noise"] for line in logs[1]] == pytest.approx([line["noise"] for line in logs[0]], rel=1e-5)
+    line = logs[0][-1]
     assert line["step"] == 4 and 0.1 < line["noise"] < 10 and "flow" not in line
     assert (tmp_path / "cut" / "loss.png").stat().st_size > 1000
 
