@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import effort
 from gr00t_sim.evaluation.scores import average95
 from gr00t_sim.interval import wilson95
 
@@ -87,13 +88,19 @@ def run_arms(protocol: Protocol, arms: Sequence[Arm], languages: Sequence[str] =
     for arm in arms:
         for command in arm.commands:
             once(protocol.out, command)
-        rows.append({"arm": arm.name, "tasks": _scores(protocol, arm, languages)})
+        row: dict[str, Any] = {"arm": arm.name, "tasks": _scores(protocol, arm, languages)}
+        if taken := effort.trainings(arm.commands, protocol.out):
+            row["trainings"] = taken
+        rows.append(row)
     return written(protocol, rows)
 
 
 def joined(name: str, parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """One row of several rows of different tasks."""
-    return {"arm": name, "tasks": {task: entry for part in parts for task, entry in part["tasks"].items()}}
+    row = {"arm": name, "tasks": {task: entry for part in parts for task, entry in part["tasks"].items()}}
+    if taken := effort.together(part.get("trainings", ()) for part in parts):
+        row["trainings"] = taken
+    return row
 
 
 def written(protocol: Protocol, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -108,17 +115,21 @@ def written(protocol: Protocol, rows: Sequence[dict[str, Any]]) -> dict[str, Any
 
 
 def table(results: dict[str, Any]) -> str:
-    """The results as Markdown."""
+    """The results as Markdown, with what the trainings of each arm took where there are any."""
+    trained = any("trainings" in row for row in results["rows"])
     head = ["arm", *results["tasks"], "average", "95 %"]
+    head += ["steps", "of actions", "pictures drawn", "minutes"] if trained else []
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for row in results["rows"]:
         rates = [
             f"{100 * entry['own']['successes'] / entry['own']['episodes']:.0f} %" for entry in row["tasks"].values()
         ]
         low, high = row["average95"]
-        lines.append(
-            f"| {row['arm']} | {' | '.join(rates)} | {100 * row['average']:.0f} % | {100 * low:.0f} to {100 * high:.0f} |"
-        )
+        cells = [row["arm"], *rates, f"{100 * row['average']:.0f} %", f"{100 * low:.0f} to {100 * high:.0f}"]
+        if trained:
+            taken = effort.summed(row.get("trainings", ()))
+            cells += [f"{taken[name]:,.0f}" for name in effort.NUMBERS]
+        lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 

@@ -184,7 +184,7 @@ def _train(
             scenes=_scenes(config, RECIPES[config.recipe]),
             mixed_precision=config.bf16,
             new_words=config.new_words and initial is not None,
-            stages={name: _scaled(stage, config.budget) for name, stage in stages.items()},
+            stages={name: scaled(stage, config.budget) for name, stage in stages.items()},
             initial=initial,
             threads=config.threads,
             device=config.device,
@@ -214,7 +214,8 @@ def _episodes(config: TrainVerbConfig, one: Round, number: int, policy: Path | N
     return folders
 
 
-def _scaled(stage: StageConfig, budget: float) -> StageConfig:
+def scaled(stage: StageConfig, budget: float) -> StageConfig:
+    """The stage with a share of its steps, at least one."""
     steps = max(1, round(stage.steps * budget))
     return replace(stage, steps=steps, warmup_steps=min(stage.warmup_steps, steps))
 

@@ -2,12 +2,15 @@
 """The experiments ask for what the commands can do, and their tables and pictures say what was found."""
 
 import importlib
+import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from gr00t_bringup.cli import options_of
+from gr00t_bringup.train_recipe import RECIPES, scaled
 
 FOLDER = Path(__file__).parents[4] / "benchmarks"
 EXPERIMENTS = ("chunk_execution", "data_efficiency", "language", "multiplication", "pretraining")
@@ -69,6 +72,47 @@ def test_rows_are_averaged_over_tasks_and_shown(tmp_path):
         {"ours": [(10, 0.4, 0.2, 0.6), (100, 0.7, 0.5, 0.9)]}, "data [%]", "title", tmp_path / "lines.png"
     )
     assert (tmp_path / "bars.png").stat().st_size > 1000 and (tmp_path / "lines.png").stat().st_size > 1000
+
+
+@pytest.mark.parametrize(("budget", "steps"), [(0.25, 2800), (0.05, 560), (1.0, 11200)])
+def test_the_baseline_takes_as_many_steps_as_ours_whatever_the_budget(budget, steps, tmp_path):
+    module = importlib.import_module("data_efficiency")
+    (only,) = RECIPES["demonstrations"].rounds
+    assert sum(scaled(stage, budget).steps for stage in only.stages.values()) == steps
+    trains = [arm.commands[-1] for arm in module.arms(module.Config(out=tmp_path, budget=budget, shares=(1.0,)))]
+    (taken,) = {command[command.index("--steps") + 1] for command in trains if "diffusion_policy" in command}
+    assert taken == str(steps)
+
+
+def write_card(run: Path, card: dict) -> None:
+    (run / "checkpoint").mkdir(parents=True)
+    (run / "checkpoint" / "training_card.json").write_text(json.dumps(card))
+
+
+def test_what_each_training_took_is_in_the_results_and_the_table(tmp_path):
+    experiment, effort = importlib.import_module("experiment"), importlib.import_module("effort")
+    (only,) = RECIPES["demonstrations"].rounds
+    stages = {name: asdict(scaled(stage, 0.25)) for name, stage in only.stages.items()}
+    write_card(tmp_path / "runs" / "ours", {"stages": stages, "steps": 2800, "minutes": 26.4})
+    write_card(
+        tmp_path / "dp",
+        {"recipe": "diffusion_policy", "config": {"steps": 2800, "images_per_step": 24}, "minutes": 15.4},
+    )
+    commands = [
+        ("sim", "generate", "--out", "data"),
+        *(("train", "--out", str(tmp_path / run)) for run in ("runs/ours", "dp")),
+    ]
+    ours, baseline = effort.trainings(commands, tmp_path)
+    assert ours == {"run": "runs/ours", "steps": 2800, "action_steps": 2000, "pictures": 86400, "minutes": 26.4}
+    assert baseline == {"run": "dp", "steps": 2800, "action_steps": 2800, "pictures": 67200, "minutes": 15.4}
+    parts = [{**found(f"both, {task}", {task: 4}), "trainings": [ours, baseline]} for task in ("stack", "lift_box")]
+    protocol = experiment.Protocol(out=tmp_path, tasks=("stack", "lift_box"))
+    experiment.written(protocol, [experiment.joined("both", parts), found("none", {"stack": 0, "lift_box": 0})])
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert results["rows"][0]["trainings"] == [ours, baseline], "a network that several start from was trained once"
+    lines = experiment.table(results).splitlines()
+    assert lines[0].endswith("| steps | of actions | pictures drawn | minutes |")
+    assert lines[2].endswith("| 5,600 | 4,800 | 153,600 | 42 |") and lines[3].endswith("| 0 | 0 | 0 | 0 |")
 
 
 def test_a_command_that_ran_is_not_run_again_and_one_that_fails_says_so(tmp_path, capsys):
