@@ -18,7 +18,6 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 import torch
-from accelerate import DistributedType
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -28,7 +27,7 @@ from gr00t_policy.data.durable import written_aside
 from gr00t_policy.training.batches import Batch, DemonstrationBatches, GroundingBatches, Source, Streams, streams
 from gr00t_policy.training.config import LoopConfig, StageConfig
 from gr00t_policy.training.objective import Objective, StepObjective
-from gr00t_policy.training.processes import accelerator
+from gr00t_policy.training.processes import accelerator, told_to_shard
 from gr00t_policy.training.run_log import RunLog
 from gr00t_policy.training.sharding import fill, gathered, gradients_stay, shard, spread_like, whole
 
@@ -59,7 +58,7 @@ class TrainingRun(Generic[Network]):
     ) -> None:
         self._processes = accelerator(config.device)
         self._device = self._processes.device
-        self.sharded = config.shard or self._processes.distributed_type == DistributedType.FSDP
+        self.sharded = config.shard or told_to_shard(self._processes)
         self.config, self.model = config, model if self.sharded else model.to(self._device)
         self._demonstrations, self._scenes, self._held_out = demonstrations, scenes, held_out
         self._shares = self._processes.num_processes * config.accumulate

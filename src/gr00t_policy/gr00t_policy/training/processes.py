@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
-from accelerate import Accelerator, DistributedDataParallelKwargs
-from accelerate.utils import InitProcessGroupKwargs
+from accelerate import Accelerator, DistributedDataParallelKwargs, DistributedType
+from accelerate.utils import InitProcessGroupKwargs, parse_flag_from_env
 
 from gr00t_policy.core.errors import ConfigError
 
@@ -27,6 +27,13 @@ def accelerator(device: str) -> Accelerator:
     if processes.device.type != device:
         raise ConfigError(f"device '{device}' is not available here; torch finds {processes.device.type}")
     return processes
+
+
+def told_to_shard(processes: Accelerator) -> bool:
+    """Whether ``accelerate launch`` was told to use FSDP. On CPUs Accelerate itself does not heed what it was told."""
+    if processes.distributed_type == DistributedType.FSDP:
+        return True
+    return processes.distributed_type == DistributedType.MULTI_CPU and parse_flag_from_env("ACCELERATE_USE_FSDP")
 
 
 @contextmanager

@@ -64,7 +64,8 @@ def save_result(
     model = training.result()
     if not training.is_main:
         return out / CHECKPOINT
-    card = {**card, "processes": training.processes, "waited_for_data": round(training.waited_share, 4)}
+    card = {**card, "processes": training.processes, "sharded": training.sharded}
+    card["waited_for_data"] = round(training.waited_share, 4)
     save(out / CHECKPOINT, model, embodiment, statistics, tokenizer, card)
     draw_curve(out / "log.jsonl", out / "loss.png")
     minutes = training.seconds / 60

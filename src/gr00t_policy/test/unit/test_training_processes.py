@@ -72,7 +72,7 @@ def assert_the_same(one: Path, other: Path, init: Path) -> None:
 
 
 def launch(processes: int, config: FinetuneConfig, out: Path, steps: int) -> None:
-    # not accelerate launch: on CPUs it starts one process, whatever --num_processes says, unless there is MPI
+    # accelerate launch, which does the same with one process more: test_training_launchers
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)]
     program = out.parent / "worker.py"
     program.write_text(_WORKER)
