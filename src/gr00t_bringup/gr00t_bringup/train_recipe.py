@@ -5,6 +5,7 @@ import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from gr00t_policy.core.embodiment import load_embodiment
 from gr00t_policy.core.errors import ConfigError
 from gr00t_policy.training.config import StageConfig, TrainConfig
 
@@ -145,10 +146,14 @@ class TrainVerbConfig:
 
 def run(config: TrainVerbConfig) -> int:
     """Make what is missing, then train. Returns the exit code."""
+    from gr00t_policy.data.fitting import open_alike
+
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise ConfigError(
             f"recipe '{config.recipe}' makes its data itself and runs in one process; start it without accelerate"
         )
+    if config.datasets:  # refused before still scenes are made, which takes minutes
+        open_alike(load_embodiment(TrainConfig.embodiment), config.datasets)
     recipe = RECIPES[config.recipe]
     out = config.out or Path("out/train") / config.recipe
     first = recipe.rounds[0]
