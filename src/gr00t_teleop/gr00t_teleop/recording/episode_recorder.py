@@ -48,6 +48,7 @@ class EpisodeRecorder:
         self._episode: Episode | None = None
         self._ends: dict[Path, EpisodeEnd] = {}  # of the newest episode that is no longer here
         self._failure = ""
+        self._failed: Episode | None = None  # what could not be written to its end, until the next one
         self._note = ""
         self._free_bytes = folders.free_bytes
 
@@ -93,6 +94,7 @@ class EpisodeRecorder:
             if self._episode is not None:
                 self._decide_closed(self._episode, Decision(keep=True))
             self._failure = self._note = ""
+            self._failed = None
             bag = self._folders.next_episode()
             facts = {"instruction": instruction, "operator": operator, **self._facts}
             config = self._config
@@ -194,7 +196,7 @@ class EpisodeRecorder:
             if episode is None:
                 return
             if episode.thread.failure is not None:
-                self._fail(episode, episode.thread.failure)
+                self._fail(episode, episode.thread.failure, now_ns)
             elif episode.ended_ns is None:
                 if free_bytes < self._config.stop_free_bytes:
                     self._end(episode, now_ns, f"ended: less than {self._config.stop_free_mb} MB are free on the disk")
@@ -205,7 +207,7 @@ class EpisodeRecorder:
 
     def report(self, now_ns: int) -> RecorderReport:
         with self._lock:
-            state, episode = self._state(now_ns), self._episode
+            state, episode = self._state(now_ns), self._episode or self._failed
             troubles = self._troubles(now_ns)
             return RecorderReport(
                 state=state,
@@ -297,18 +299,26 @@ class EpisodeRecorder:
         self._ends = {episode.bag: EpisodeEnd(place, episode.messages, episode.end_reason)}
         return bag
 
-    def _fail(self, episode: Episode, error: OSError) -> None:
-        self._episode = None
-        self._failure = (
-            f"{episode.bag} could not be written to its end ({error.strerror}); `gr00t bag recover` saves it"
-        )
+    def _fail(self, episode: Episode, error: OSError, now_ns: int) -> None:
+        self._episode, self._failed = None, episode
+        episode.ended_ns = episode.ended_ns or now_ns
+        unwritten = episode.thread.lost
+        for topic, count in unwritten.items():
+            self._watches[topic].lose(count, now_ns)
+            self._watches[topic].messages -= count
+        episode.messages -= unwritten.total()
+        episode.lost = sum(self._watches.lost.values())
+        lost = f"at most {episode.lost} messages are lost" if episode.lost else "no message is lost"
+        said = f"({error.strerror}); {lost}, and `gr00t bag recover` saves the others"
+        self._failure = f"{episode.bag} could not be written to its end {said}"
         self._ends = {episode.bag: EpisodeEnd(episode.bag, episode.messages, "failed", self._failure)}
 
     def _reap_snapshots(self) -> None:
         for thread in [thread for thread in self._snapshots if thread.is_finished]:
             self._snapshots.remove(thread)
             if thread.failure is not None:
-                self._note = f"snapshot {thread.bag.folder} failed: {thread.failure.strerror}"
+                lost = thread.lost.total()
+                self._note = f"snapshot {thread.bag.folder} failed: {thread.failure.strerror}; {lost} messages are lost"
 
     def _state(self, now_ns: int) -> State:
         if self._episode is not None:
