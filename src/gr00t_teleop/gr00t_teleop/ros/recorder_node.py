@@ -5,7 +5,6 @@ import os
 import socket
 import sys
 import time
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from gr00t_teleop.recording.config import RecorderConfig
 from gr00t_teleop.recording.episode_folders import EpisodeFolders
 from gr00t_teleop.recording.episode_recorder import EpisodeRecorder
 from gr00t_teleop.recording.requirement import requirements, robot_with_cameras
+from gr00t_teleop.recording.software import software_versions
 from gr00t_teleop.ros.episode_action import EpisodeAction
 from gr00t_teleop.ros.raw_topics import RawTopics
 from gr00t_teleop.ros.recorder_conversion import report_to_message, report_to_status
@@ -124,13 +124,12 @@ class RecorderNode(SuiteNode[RecorderConfig]):
 
 def _facts(embodiment: str) -> dict[str, str]:
     """What is stored with every episode beside what is said of it."""
-    software = {name: version(name) for name in ("gr00t_teleop", "mcap")}
     return {
         "embodiment": embodiment,
         "host": socket.gethostname(),
         "ros_distro": os.environ.get("ROS_DISTRO", "jazzy"),
         "rmw": os.environ.get("RMW_IMPLEMENTATION", ""),
-        **{f"version.{name}": number for name, number in software.items()},
+        **{f"version.{name}": number for name, number in software_versions().items()},
     }
 
 

@@ -17,6 +17,7 @@ from std_srvs.srv import Trigger
 
 from gr00t_policy.data.bag_metadata import read_metadata
 from gr00t_policy.ros import qos
+from gr00t_teleop.recording.software import software_versions
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +57,9 @@ def test_an_episode_by_the_action_holds_every_message_and_the_latched_one_from_b
     assert feedback
     facts = read_metadata(Path(result.bag_path))["custom_data"]
     assert (facts["instruction"], facts["operator"], facts["messages_lost"]) == ("wave", "Ada", "0")
+    assert facts["embodiment"] == "gr1"
+    software = {f"version.{name}": number for name, number in software_versions().items()}
+    assert facts.items() >= software.items() and "version.gr00t_policy" in software
     scene.wait_state(RecorderState.REVIEW)
     finished = scene.call("finish", FinishEpisode, keep=True, outcome="success")
     assert finished.success and finished.bag_path == result.bag_path
