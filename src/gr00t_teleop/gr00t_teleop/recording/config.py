@@ -35,7 +35,8 @@ class RecorderConfig:
         True, "pictures of each camera of the embodiment are required too, raw or compressed, at its rate"
     )
     pausing_topics: tuple[str, ...] = setting(
-        ("language_command",), "topics that come only at times: it is no alarm when one that is not required stops"
+        ("language_command", "teleop/joint_trajectory", "policy/joint_trajectory", "action_chunk"),
+        "topics that come only at times: it is no alarm when one that is not required stops",
     )
     silent_s: float = setting(1.0, "a topic without a message for so long is silent", "s", 0.1, 60.0)
 
