@@ -38,7 +38,14 @@ def run(config: BagRecoverConfig) -> int:
         print(f"metadata.yaml speaks of {recovery.missing} messages more than were found")
     print(f"{recovery.total} messages in {recovery.out}")
     if config.json is not None:
-        write_json(config.json, {**asdict(recovery), "out": str(recovery.out), "is_lossless": recovery.is_lossless})
+        figures = {
+            "out": str(recovery.out),
+            "messages": dict(recovery.messages),
+            "files": [asdict(file) for file in recovery.files],
+            "missing": recovery.missing,
+            "is_lossless": recovery.is_lossless,
+        }
+        write_json(config.json, figures)
     return 0 if recovery.is_lossless else 1
 
 

@@ -12,6 +12,7 @@ from gr00t_policy.data.bag_metadata import METADATA_FILE, ROSBAG2_RECORD
 
 _VERSION = "version."
 _LOST = "lost."
+_UNRECORDED = "unrecorded."
 
 
 def bag_notes(path: Path, files: list[Path]) -> dict[str, str]:
@@ -30,6 +31,11 @@ def note_facts(notes: Mapping[str, str]) -> list[tuple[str, str]]:
     lost = [f"{count} of {key.removeprefix(_LOST)}" for key, count in notes.items() if key.startswith(_LOST)]
     if notes.get("messages_lost", "0") != "0":
         facts.append(("lost", f"{notes['messages_lost']} messages on the way to the recorder: {', '.join(lost)}"))
+    facts += [
+        ("not recorded", f"{key.removeprefix(_UNRECORDED)}: {why}")
+        for key, why in notes.items()
+        if key.startswith(_UNRECORDED)
+    ]
     if notes.get("embodiment"):
         facts.append(("robot", notes["embodiment"]))
     software = [

@@ -61,6 +61,9 @@ class TopicRecorder:
             self._bag.add_topic(topic)
         self._sequences[topic.name] = self.lost[topic.name] = 0
 
+    def refuse_topic(self, topic: str, reason: str) -> None:
+        """``unrecorded`` has it."""
+
     def set_publishers(self, topic: str, count: int) -> None:
         if count > 1:
             self.lost.pop(topic, None)

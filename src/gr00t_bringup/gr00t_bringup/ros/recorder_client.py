@@ -61,6 +61,9 @@ class RecorderClient:
     def add_topic(self, topic: BagTopic, *, latched: bool) -> None:
         """Nothing to prepare."""
 
+    def refuse_topic(self, topic: str, reason: str) -> None:
+        """Its only topic is of a type of the suite."""
+
     def set_publishers(self, topic: str, count: int) -> None:
         """Nobody counts here."""
 

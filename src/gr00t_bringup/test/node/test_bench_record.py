@@ -11,7 +11,7 @@ from gr00t_policy.core.errors import ConfigError
 from gr00t_policy.data.bag import BagMessage, BagTopic, BagWriter
 
 
-def test_the_bench_counts_every_message_of_the_rated_load(tmp_path, capsys):
+def test_no_message_of_the_rated_load_is_lost(tmp_path, capsys):
     code = run(RecordBenchConfig(minutes=0.03, out=tmp_path / "bench", json=tmp_path / "figures.json"))
     figures = json.loads((tmp_path / "figures.json").read_text())
     assert {topic["topic"].removeprefix("/bench_record/") for topic in figures["topics"]} >= {
@@ -20,8 +20,7 @@ def test_the_bench_counts_every_message_of_the_rated_load(tmp_path, capsys):
         "conditioning_tokens",
     }
     assert figures["messages_sent"] > 600
-    assert code == (0 if figures["messages_lost"] == 0 else 1)
-    assert figures["messages_lost"] == figures["messages_lost_by_recorder"]
+    assert (code, figures["messages_lost"], figures["messages_lost_by_recorder"]) == (0, 0, 0), figures["topics"]
     assert figures["queue_peak_bytes"] > 0 and figures["recorder_cores"] > 0
     assert "lost" in capsys.readouterr().out
     assert not list((tmp_path / "bench").glob("episode_*")), "the bag goes unless it is to be kept"

@@ -172,6 +172,7 @@ def test_what_the_recorder_noted_is_told_also_of_a_single_file_and_after_the_rev
         "embodiment": "gr1",
         "end": "stopped",
         "host": "robot1",
+        "unrecorded./skin": "message type skin_msgs/msg/Touch is not installed",
     }
     lost = {"messages_lost": "7", "lost./joint_states": "7", "version.mcap": "1.6.0", "ros_distro": "jazzy"}
     with BagWriter(bag) as writer:
@@ -185,6 +186,7 @@ def test_what_the_recorder_noted_is_told_also_of_a_single_file_and_after_the_rev
         facts = dict(report.facts)
         assert facts["episode"] == "'pick up the can' by Ada; failure, discarded, stopped"
         assert facts["lost"] == "7 messages on the way to the recorder: 7 of /joint_states"
+        assert facts["not recorded"] == "/skin: message type skin_msgs/msg/Touch is not installed"
         assert (facts["robot"], facts["recorded"]) == ("gr1", "by mcap 1.6.0, ROS jazzy on robot1")
         assert report.data["notes"]["operator"] == "Ada"
 

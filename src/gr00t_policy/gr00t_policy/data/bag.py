@@ -9,6 +9,7 @@ message, so that latency and loss can be computed from any bag later: when it wa
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -205,6 +206,15 @@ class BagWriter:
             return
         self._finish_file(custom_data)
         write_metadata(self.folder, self._metadata(custom_data))
+
+    def abandon(self) -> None:
+        """After an OSError: let go of the file as it lies there, without index; what is whole in it can be recovered."""
+        if self._file.stream.closed:
+            return
+        with suppress(OSError):  # what is still buffered fails again; the file is closed all the same
+            self._file.stream.close()
+        with suppress(OSError):
+            self._closed_bytes += (self.folder / self._file.span.name).stat().st_size
 
     def _is_full(self, log_ns: int) -> bool:
         if not self._file.span.count:

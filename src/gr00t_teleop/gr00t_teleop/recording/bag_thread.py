@@ -4,7 +4,7 @@
 import os
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Mapping
 
 from gr00t_policy.data.bag import BagMessage, BagTopic, BagWriter
@@ -12,24 +12,28 @@ from gr00t_policy.data.bag import BagMessage, BagTopic, BagWriter
 # A killed process loses the open chunk and what waits: at most 0.2 s + 0.02 s and a write, a quarter of a second in all.
 CHUNK_S = 0.2
 _PERIOD_S = 0.02
-_SYNC_S = 1.0  # what a power cut may cost; an fdatasync takes 0.3 to 3 ms
+_SYNC_S = 1.0  # a power cut costs this and what a write takes; an fdatasync takes 0.3 to 3 ms
 _NICENESS = 5  # of the thread: writing must not slow down what is recorded
 
 
 class BagThread:
     """Owns ``bag`` until ``is_finished``. Bytes in the queue never exceed ``queue_bytes``; what does not fit is refused.
 
-    ``failure`` is what stopped the writing before the end: the disk is full or gone.
+    ``failure`` is what stopped the writing before the end: the disk is full or gone. ``lost`` counts then, by topic, the
+    messages that were taken and are not known to be whole on the disk; of the chunk that was being written some may be.
     """
 
     def __init__(self, bag: BagWriter, queue_bytes: int, chunk_s: float = CHUNK_S) -> None:
         self.bag = bag
         self.failure: OSError | None = None
+        self.lost: Counter[str] = Counter()
         self.queue_peak_bytes = 0
         self._queue_bytes, self._chunk_s = queue_bytes, chunk_s
         self._lock = threading.Lock()
         self._waiting: deque[BagTopic | BagMessage] = deque()
         self._waiting_bytes = 0
+        self._taken: Counter[str] = Counter()
+        self._on_disk: Mapping[str, int] = {}
         self._custom_data: Mapping[str, str] | None = None
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._run, name="bag_writer", daemon=True)
@@ -56,6 +60,7 @@ class BagThread:
             if self.failure is not None or self._end.is_set() or self._waiting_bytes + size > self._queue_bytes:
                 return False
             self._waiting.append(message)
+            self._taken[message.topic] += 1
             self._waiting_bytes += size
             self.queue_peak_bytes = max(self.queue_peak_bytes, self._waiting_bytes)
         return True
@@ -77,27 +82,38 @@ class BagThread:
         try:
             self._write_until_end()
             self._write_waiting()
+            self._close_chunk()  # so that an index for which there is no room costs no message
             self.bag.close(self._custom_data)
         except OSError as error:
+            self.bag.abandon()
             with self._lock:
+                self.lost = self._taken - Counter(self._on_disk)
                 self.failure = error
                 self._waiting.clear()
                 self._waiting_bytes = 0
 
     def _write_until_end(self) -> None:
-        chunk_s = sync_s = time.monotonic()
-        is_open = False  # whether the chunk holds a message
+        """Times are of the oldest message in the open chunk, and of the oldest that a power cut would cost; None: no such."""
+        chunk_s: float | None = None
+        unsynced_s: float | None = None
         while not self._end.wait(_PERIOD_S):
             wrote, now_s = self._write_waiting(), time.monotonic()
-            if wrote and not is_open:
-                is_open, chunk_s = True, now_s - _PERIOD_S
-            if is_open and now_s - chunk_s >= self._chunk_s - _PERIOD_S:
-                is_open = False
-                if now_s - sync_s >= _SYNC_S:
-                    self.bag.sync()
-                    sync_s = time.monotonic()
-                else:
-                    self.bag.flush()
+            if wrote:
+                chunk_s = now_s - _PERIOD_S if chunk_s is None else chunk_s
+                unsynced_s = now_s - _PERIOD_S if unsynced_s is None else unsynced_s
+            if unsynced_s is not None and now_s - unsynced_s >= _SYNC_S - _PERIOD_S:
+                self._close_chunk(sync=True)
+                chunk_s = unsynced_s = None
+            elif chunk_s is not None and now_s - chunk_s >= self._chunk_s - _PERIOD_S:
+                self._close_chunk()
+                chunk_s = None
+
+    def _close_chunk(self, *, sync: bool = False) -> None:
+        if sync:
+            self.bag.sync()
+        else:
+            self.bag.flush()
+        self._on_disk = self.bag.counts
 
     def _write_waiting(self) -> bool:
         """Write what is queued; bytes count as waiting until they are written, so that the bound holds for both."""

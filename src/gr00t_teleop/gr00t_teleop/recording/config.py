@@ -18,7 +18,7 @@ class RecorderConfig:
 
     autostart: bool = setting(False, "configure and activate by itself after start")
     folder: str = setting("out/episodes", "folder of the episodes; one recorder at a time may have it")
-    embodiment: str = setting("gr1", "robot that is recorded; stored with the episode")
+    embodiment: str = setting("gr1", "robot that is recorded, by name or file; stored with the episode")
     instruction: str = setting(
         "", "sentence of episodes started by recorder/start; empty: the newest language_command", live=True
     )
@@ -31,7 +31,14 @@ class RecorderConfig:
     required_rates_hz: tuple[float, ...] = setting(
         (120.0, 120.0), "expected rate of each required topic; a tenth slower raises the alarm; 0: any rate", "Hz"
     )
-    silent_s: float = setting(1.0, "a required topic without a message for so long is silent", "s", 0.1, 60.0)
+    require_cameras: bool = setting(
+        True, "pictures of each camera of the embodiment are required too, raw or compressed, at its rate"
+    )
+    pausing_topics: tuple[str, ...] = setting(
+        ("language_command", "teleop/joint_trajectory", "policy/joint_trajectory", "action_chunk"),
+        "topics that come only at times: it is no alarm when one that is not required stops",
+    )
+    silent_s: float = setting(1.0, "a topic without a message for so long is silent", "s", 0.1, 60.0)
 
     review: bool = setting(True, "an episode that ended waits for keep or discard; false: it is kept at once")
     max_episode_s: float = setting(300.0, "an episode ends after this time; 0: never", "s", 0.0, 86400.0)

@@ -47,8 +47,8 @@ class Episode:
     def elapsed_s(self, now_ns: int) -> float:
         return ((now_ns if self.ended_ns is None else self.ended_ns) - self.began_ns) / 1e9
 
-    def finish(self, now_ns: int, reason: str, lost: Mapping[str, int]) -> None:
-        """Close the bag, in its own thread. lost: messages by topic, kept in the bag's metadata."""
+    def finish(self, now_ns: int, reason: str, lost: Mapping[str, int], unrecorded: Mapping[str, str]) -> None:
+        """Close the bag, in its own thread. Kept in its metadata: messages lost by topic, and why a topic is not in it."""
         self.ended_ns, self.end_reason = now_ns, reason
         custom_data = dict(self.facts)
         if self.decision is not None:
@@ -59,6 +59,7 @@ class Episode:
             "messages_lost": str(self.lost),
             "queue_peak_bytes": str(self.thread.queue_peak_bytes),
             **{f"lost.{topic}": str(count) for topic, count in lost.items() if count},
+            **{f"unrecorded.{topic}": why for topic, why in unrecorded.items()},
         }
         self.thread.finish(custom_data)
 

@@ -6,7 +6,7 @@ for the disk but the making of a folder. ``tick`` moves the states on: an episod
 """
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,35 +16,39 @@ from gr00t_teleop.recording.bag_thread import BagThread
 from gr00t_teleop.recording.config import RecorderConfig
 from gr00t_teleop.recording.episode import OUTCOMES, Decision, Episode, open_episode
 from gr00t_teleop.recording.episode_folders import EpisodeFolders, add_custom_data
-from gr00t_teleop.recording.report import EpisodeEnd, RecorderReport, Refusal, RefusedError, State, TopicReport
+from gr00t_teleop.recording.report import EpisodeEnd, RecorderReport, Refusal, RefusedError, State
+from gr00t_teleop.recording.requirement import Requirement
 from gr00t_teleop.recording.snapshot_ring import SnapshotRing
 from gr00t_teleop.recording.topic_watch import TopicWatch
+from gr00t_teleop.recording.watched_topics import WatchedTopics
 
 _QUEUE_ALARM = 0.5
 _CLOSE_S = 10.0  # at most, when the recorder itself ends
 
 
 class EpisodeRecorder:
-    """Owns the episodes in ``folders``. required: topic -> expected rate [Hz]. facts: about every episode, as text."""
+    """Owns the episodes in ``folders``. facts: about every episode, as text. Topics are full names, also ``pausing``, whose
+    stop is no alarm."""
 
     def __init__(
         self,
         config: RecorderConfig,
         folders: EpisodeFolders,
         topics: Sequence[str],
-        required: Mapping[str, float],
+        required: Sequence[Requirement],
         facts: Mapping[str, str],
+        pausing: Collection[str] = (),
     ) -> None:
         self.is_receiving = True  # false while nobody hands in messages
         self._config, self._folders, self._facts = config, folders, dict(facts)
         self._lock = threading.Lock()
-        self._watches = {name: TopicWatch(name) for name in topics}
-        self._watches |= {name: TopicWatch(name, True, rate_hz) for name, rate_hz in required.items()}
+        self._watches = WatchedTopics(topics, required, pausing, config.silent_s)
         self._ring = SnapshotRing(config.snapshot_s, config.snapshot_mb * 1_000_000)
         self._snapshots: list[BagThread] = []
         self._episode: Episode | None = None
         self._ends: dict[Path, EpisodeEnd] = {}  # of the newest episode that is no longer here
         self._failure = ""
+        self._failed: Episode | None = None  # what could not be written to its end, until the next one
         self._note = ""
         self._free_bytes = folders.free_bytes
 
@@ -59,6 +63,11 @@ class EpisodeRecorder:
             if self._recording is not None:
                 self._recording.thread.put_topic(topic)
                 self._recording.topics.add(topic.name)
+
+    def refuse_topic(self, topic: str, reason: str) -> None:
+        """A topic is published that cannot be recorded."""
+        with self._lock:
+            self._watches[topic].refused = reason
 
     def set_publishers(self, topic: str, count: int) -> None:
         """How many send a topic: of several the gaps cannot be counted."""
@@ -85,6 +94,7 @@ class EpisodeRecorder:
             if self._episode is not None:
                 self._decide_closed(self._episode, Decision(keep=True))
             self._failure = self._note = ""
+            self._failed = None
             bag = self._folders.next_episode()
             facts = {"instruction": instruction, "operator": operator, **self._facts}
             config = self._config
@@ -97,8 +107,8 @@ class EpisodeRecorder:
             except OSError as error:
                 raise RefusedError(Refusal.DISK, f"{bag} cannot be written: {error.strerror}") from error
             self._episode = episode
-            for watch in self._watches.values():
-                watch.begin_episode()
+            self._watches.begin_episode(now_ns)
+            for watch in self._watches:
                 if watch.topic is not None:
                     episode.thread.put_topic(watch.topic)
                     episode.topics.add(watch.name)
@@ -153,9 +163,9 @@ class EpisodeRecorder:
             if content:  # latched messages are not sent again: the newest of each comes first
                 kept = {id(message) for message in content}
                 begin_ns = content[0].log_ns
-                newest = [watch.newest for watch in self._watches.values() if watch.newest is not None]
+                newest = [watch.newest for watch in self._watches if watch.newest is not None]
                 content = [replace(old, log_ns=begin_ns) for old in newest if id(old) not in kept] + content
-            topics = [watch.topic for watch in self._watches.values() if watch.topic is not None]
+            topics = [watch.topic for watch in self._watches if watch.topic is not None]
         if not content:
             raise RefusedError(Refusal.NO_DATA, "there is nothing to save: nothing came yet, or snapshot_s is 0")
         if self._folders.free_bytes < self._config.stop_free_bytes:
@@ -186,7 +196,7 @@ class EpisodeRecorder:
             if episode is None:
                 return
             if episode.thread.failure is not None:
-                self._fail(episode, episode.thread.failure)
+                self._fail(episode, episode.thread.failure, now_ns)
             elif episode.ended_ns is None:
                 if free_bytes < self._config.stop_free_bytes:
                     self._end(episode, now_ns, f"ended: less than {self._config.stop_free_mb} MB are free on the disk")
@@ -197,7 +207,7 @@ class EpisodeRecorder:
 
     def report(self, now_ns: int) -> RecorderReport:
         with self._lock:
-            state, episode = self._state(now_ns), self._episode
+            state, episode = self._state(now_ns), self._episode or self._failed
             troubles = self._troubles(now_ns)
             return RecorderReport(
                 state=state,
@@ -211,7 +221,8 @@ class EpisodeRecorder:
                 bytes_free=self._free_bytes,
                 queue_fill=0.0 if episode is None else episode.thread.queue_fill,
                 alarm=bool(troubles) or state is State.FAILED,
-                topics=tuple(_topic_report(watch, now_ns) for watch in self._watches.values()),
+                topics=self._watches.reports(now_ns),
+                unrecorded=self._watches.refused,
             )
 
     def close(self, now_ns: int) -> None:
@@ -235,7 +246,7 @@ class EpisodeRecorder:
             episode.messages += 1
         else:
             watch.lose(1, now_ns)
-        episode.lost = sum(each.lost for each in self._watches.values())
+        episode.lost = sum(self._watches.lost.values())
 
     def _check_start(self, now_ns: int, instruction: str, max_duration_s: float) -> None:
         config = self._config
@@ -259,13 +270,17 @@ class EpisodeRecorder:
                 f"{self._free_bytes // 1_000_000} MB are free in {self._folders.root}, an episode needs "
                 f"{config.start_free_mb}: delete something, or give another folder",
             )
-        silent = self._silent(now_ns) if self.is_receiving else ["the recorder is not active: activate the node first"]
+        silent = (
+            self._watches.silent(now_ns)
+            if self.is_receiving
+            else ["the recorder is not active: activate the node first"]
+        )
         if silent:
             raise RefusedError(Refusal.NO_DATA, "; ".join(silent))
 
     def _end(self, episode: Episode, now_ns: int, reason: str, decision: Decision | None = None) -> Path:
         episode.decision = decision or episode.decision
-        episode.finish(now_ns, reason, {name: watch.lost for name, watch in self._watches.items()})
+        episode.finish(now_ns, reason, self._watches.lost, self._watches.refused)
         self._note = "" if reason in ("stopped", "kept", "discarded") else f"{episode.bag.name} {reason}"
         return episode.bag
 
@@ -284,18 +299,26 @@ class EpisodeRecorder:
         self._ends = {episode.bag: EpisodeEnd(place, episode.messages, episode.end_reason)}
         return bag
 
-    def _fail(self, episode: Episode, error: OSError) -> None:
-        self._episode = None
-        self._failure = (
-            f"{episode.bag} could not be written to its end ({error.strerror}); `gr00t bag recover` saves it"
-        )
+    def _fail(self, episode: Episode, error: OSError, now_ns: int) -> None:
+        self._episode, self._failed = None, episode
+        episode.ended_ns = episode.ended_ns or now_ns
+        unwritten = episode.thread.lost
+        for topic, count in unwritten.items():
+            self._watches[topic].lose(count, now_ns)
+            self._watches[topic].messages -= count
+        episode.messages -= unwritten.total()
+        episode.lost = sum(self._watches.lost.values())
+        lost = f"at most {episode.lost} messages are lost" if episode.lost else "no message is lost"
+        said = f"({error.strerror}); {lost}, and `gr00t bag recover` saves the others"
+        self._failure = f"{episode.bag} could not be written to its end {said}"
         self._ends = {episode.bag: EpisodeEnd(episode.bag, episode.messages, "failed", self._failure)}
 
     def _reap_snapshots(self) -> None:
         for thread in [thread for thread in self._snapshots if thread.is_finished]:
             self._snapshots.remove(thread)
             if thread.failure is not None:
-                self._note = f"snapshot {thread.bag.folder} failed: {thread.failure.strerror}"
+                lost = thread.lost.total()
+                self._note = f"snapshot {thread.bag.folder} failed: {thread.failure.strerror}; {lost} messages are lost"
 
     def _state(self, now_ns: int) -> State:
         if self._episode is not None:
@@ -304,17 +327,15 @@ class EpisodeRecorder:
             return State.REVIEW if self._episode.thread.is_finished else State.SAVING
         if self._failure:
             return State.FAILED
-        return State.IDLE if self._silent(now_ns) else State.READY
-
-    def _silent(self, now_ns: int) -> list[str]:
-        watches = self._watches.values()
-        return [w.silence(now_ns) for w in watches if w.required and w.is_silent(now_ns, self._config.silent_s)]
+        return State.IDLE if self._watches.silent(now_ns) else State.READY
 
     def _says(self, state: State, now_ns: int) -> str:
         if state is State.FAILED:
             return self._failure
-        silent = self._silent(now_ns)
-        return "; ".join(silent) if silent and state is not State.REVIEW else self._note
+        if state in (State.IDLE, State.READY):
+            first = self._watches.silent(now_ns) or [self._note]
+            return "; ".join(part for part in (*first, *self._watches.refusals()) if part)
+        return self._note
 
     def _troubles(self, now_ns: int) -> list[str]:
         """What raises the alarm, while an episode is recorded."""
@@ -322,20 +343,7 @@ class EpisodeRecorder:
         low = self._free_bytes < self._config.start_free_bytes
         found = [f"only {self._free_bytes // 1_000_000} MB are free on the disk"] if low else []
         if episode is not None:
-            found += [trouble for watch in self._watches.values() if (trouble := watch.trouble(now_ns))]
+            found += self._watches.troubles(now_ns)
             if episode.thread.queue_fill > _QUEUE_ALARM:
                 found.append(f"the disk is slow: the queue is {episode.thread.queue_fill:.0%} full")
         return found
-
-
-def _topic_report(watch: TopicWatch, now_ns: int) -> TopicReport:
-    return TopicReport(
-        name=watch.name,
-        type_name="" if watch.topic is None else watch.topic.type_name,
-        required=watch.required,
-        rate_hz=watch.rate_hz(now_ns),
-        expected_rate_hz=watch.expected_rate_hz,
-        age_s=watch.age_s(now_ns),
-        messages=watch.messages,
-        lost=watch.lost,
-    )

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the recorder says of itself, as plain data, and the one error it answers requests with."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
 from pathlib import Path
@@ -64,7 +65,8 @@ class TopicReport:
 
 @dataclass(frozen=True)
 class RecorderReport:
-    """As RecorderState. bag: of the episode that is written or reviewed; None: there is none."""
+    """As RecorderState. bag: of the episode that is written or reviewed; None: there is none. unrecorded: topics that are
+    published and cannot be recorded, with the reason."""
 
     state: State
     detail: str
@@ -78,3 +80,4 @@ class RecorderReport:
     queue_fill: float
     alarm: bool
     topics: tuple[TopicReport, ...]
+    unrecorded: Mapping[str, str]

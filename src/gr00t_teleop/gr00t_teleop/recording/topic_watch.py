@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How well one topic is received: rate, age, gaps in the sender's sequence."""
+"""How well one topic is received: rate, age, gaps in the sender's sequence, whether it stopped."""
 
 from collections import deque
 from dataclasses import dataclass, field
@@ -8,24 +8,26 @@ from gr00t_policy.data.bag import BagMessage, BagTopic
 
 _WINDOW_NS = 1_000_000_000
 _RECENT_NS = 5_000_000_000  # how long a loss keeps the alarm on
-_SLOW = 0.9  # of the expected rate
+_STREAM = 5  # messages within a second: what comes seldom, as sentences do, may stay away without a word
 
 
 @dataclass
 class TopicWatch:
     """One topic. Times are of one steady clock [ns]. Not safe for use from several threads.
 
-    topic: None until it is published. counts_gaps: false with several publishers, whose sequences cannot be told apart.
-    latched: the newest message is kept, since it will not be sent again. messages, lost: in this episode.
+    may_pause: that it stops is no alarm. topic: None until it is published. refused: why it cannot be recorded; empty: it can.
+    counts_gaps: false with several publishers, whose sequences cannot be told apart. latched: the newest message is kept,
+    since it will not be sent again. flows: a stream in this episode, or when it began. messages, lost: in this episode.
     """
 
     name: str
-    required: bool = False
-    expected_rate_hz: float = 0.0
+    may_pause: bool = False
     topic: BagTopic | None = None
+    refused: str = ""
     latched: bool = False
     counts_gaps: bool = True
     newest: BagMessage | None = None
+    flows: bool = False
     messages: int = 0
     lost: int = 0
     _sequence: int = 0
@@ -40,6 +42,7 @@ class TopicWatch:
         self._last_ns = now_ns
         self._arrivals_ns.append(now_ns)
         self._forget(now_ns)
+        self.flows |= len(self._arrivals_ns) >= _STREAM
         if self.latched:
             self.newest = message
         gap = message.sequence - self._sequence - 1
@@ -51,18 +54,27 @@ class TopicWatch:
         self.lost += count
         self._lost_ns = now_ns
 
-    def begin_episode(self) -> None:
+    def begin_episode(self, now_ns: int, silent_s: float) -> None:
+        """Count anew. What was silent before is not missed."""
         self.messages = self.lost = 0
         self._lost_ns = None
+        self.flows &= not self.is_silent(now_ns, silent_s)
 
     def rate_hz(self, now_ns: int) -> float:
         """Messages of the last second."""
         self._forget(now_ns)
         return float(len(self._arrivals_ns))
 
+    def is_settled(self, now_ns: int) -> bool:
+        """Whether it has come for long enough to have a rate."""
+        return self._first_ns is not None and now_ns - self._first_ns > 1.5 * _WINDOW_NS
+
     def age_s(self, now_ns: int) -> float:
         """Time since the newest message; NaN before the first."""
         return float("nan") if self._last_ns is None else (now_ns - self._last_ns) / 1e9
+
+    def has_delivered(self) -> bool:
+        return self._last_ns is not None
 
     def is_silent(self, now_ns: int, silent_s: float) -> bool:
         """A topic that is latched has delivered once it has a message."""
@@ -70,23 +82,23 @@ class TopicWatch:
             return True
         return not self.latched and self.age_s(now_ns) > silent_s
 
-    def silence(self, now_ns: int) -> str:
-        """Why there is nothing, and what to do."""
-        if self.topic is None:
-            return f"{self.name} has no publisher: start the node that sends it, or take it out of required_topics"
-        if self._last_ns is None:
-            return f"{self.name} is published but nothing came yet: is its sender active?"
+    def has_stopped(self, now_ns: int, silent_s: float) -> bool:
+        """Whether messages are missing that came before, in this episode or until it began."""
+        return self.flows and not self.may_pause and self.is_silent(now_ns, silent_s)
+
+    def stop(self, now_ns: int) -> str:
+        """Since when there is nothing, and what to do."""
         return f"{self.name} fell silent {self.age_s(now_ns):.1f} s ago: is its sender alive?"
 
-    def trouble(self, now_ns: int) -> str:
-        """What is worth an alarm now; empty: nothing."""
-        if self._lost_ns is not None and now_ns - self._lost_ns < _RECENT_NS:
-            return f"{self.name} lost {self.lost} messages"
-        if self.expected_rate_hz and self._first_ns is not None and now_ns - self._first_ns > 1.5 * _WINDOW_NS:
-            rate_hz = self.rate_hz(now_ns)
-            if rate_hz < _SLOW * self.expected_rate_hz:
-                return f"{self.name} comes at {rate_hz:.0f} Hz instead of {self.expected_rate_hz:g}"
-        return ""
+    def loss(self, now_ns: int) -> str:
+        """What was lost just now; empty: nothing."""
+        if self._lost_ns is None or now_ns - self._lost_ns >= _RECENT_NS:
+            return ""
+        return f"{self.name} lost {self.lost} messages"
+
+    def refusal(self) -> str:
+        """Why it is not recorded although it is published; empty: it is, or nobody sends it."""
+        return f"{self.name} cannot be recorded: {self.refused}" if self.refused else ""
 
     def _forget(self, now_ns: int) -> None:
         while self._arrivals_ns and now_ns - self._arrivals_ns[0] > _WINDOW_NS:

@@ -40,6 +40,9 @@ class Receiver(Protocol):
     def add_topic(self, topic: BagTopic, *, latched: bool) -> None:
         """Before the first message of a topic."""
 
+    def refuse_topic(self, topic: str, reason: str) -> None:
+        """A topic that is wanted and published, and of a type that is not installed."""
+
     def set_publishers(self, topic: str, count: int) -> None:
         """How many send a topic that was added: the numbers of several cannot be told apart."""
 
@@ -120,6 +123,7 @@ class RawTopics:
             definition = message_definition(type_name, self._share)
         except (MessageError, DatasetError) as error:
             self.unrecorded[topic] = str(error)
+            self._receiver.refuse_topic(topic, str(error))
             return
         qos, offered = matching_qos(publishers), tuple(_offered(publisher) for publisher in publishers)
         self._publishers[topic] = 0  # so that the receiver is told

@@ -62,6 +62,7 @@ def report_to_status(report: RecorderReport) -> Status:
             "queue_fill": report.queue_fill,
             "bytes_free": report.bytes_free,
             **{f"lost.{topic.name}": topic.lost for topic in report.topics if topic.lost},
+            **{f"unrecorded.{topic}": why for topic, why in report.unrecorded.items()},
         },
     )
 

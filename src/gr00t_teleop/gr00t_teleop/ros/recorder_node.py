@@ -5,7 +5,6 @@ import os
 import socket
 import sys
 import time
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,8 @@ from gr00t_policy.ros.lifecycle import SuiteNode, run
 from gr00t_teleop.recording.config import RecorderConfig
 from gr00t_teleop.recording.episode_folders import EpisodeFolders
 from gr00t_teleop.recording.episode_recorder import EpisodeRecorder
+from gr00t_teleop.recording.requirement import requirements, robot_with_cameras
+from gr00t_teleop.recording.software import software_versions
 from gr00t_teleop.ros.episode_action import EpisodeAction
 from gr00t_teleop.ros.raw_topics import RawTopics
 from gr00t_teleop.ros.recorder_conversion import report_to_message, report_to_status
@@ -47,13 +48,15 @@ class RecorderNode(SuiteNode[RecorderConfig]):
         self._folders = EpisodeFolders(Path(settings.folder).absolute())
         for bag in self._folders.unfinished():
             self.get_logger().warning(f"{bag} was cut off; `gr00t bag recover {bag}` saves what is whole")
-        required = zip(settings.required_topics, settings.required_rates_hz, strict=True)
+        robot = robot_with_cameras(settings)
+        required = requirements(settings, robot)
         self._recorder = EpisodeRecorder(
             settings,
             self._folders,
             [self.resolve_topic_name(topic) for topic in settings.topics],
-            {self.resolve_topic_name(topic): rate_hz for topic, rate_hz in required},
-            _facts(settings),
+            [each.resolved(self.resolve_topic_name) for each in required],
+            _facts(settings.embodiment if robot is None else robot.name),
+            {self.resolve_topic_name(topic) for topic in settings.pausing_topics},
         )
         self._recorder.is_receiving = False
         self._state = self.keep_publisher(RecorderState, "recorder/state", qos.LATCHED)
@@ -119,15 +122,14 @@ class RecorderNode(SuiteNode[RecorderConfig]):
         self._diagnostics.publish(self.get_clock().now().to_msg(), [report_to_status(report)])
 
 
-def _facts(settings: RecorderConfig) -> dict[str, str]:
+def _facts(embodiment: str) -> dict[str, str]:
     """What is stored with every episode beside what is said of it."""
-    software = {name: version(name) for name in ("gr00t_teleop", "mcap")}
     return {
-        "embodiment": settings.embodiment,
+        "embodiment": embodiment,
         "host": socket.gethostname(),
         "ros_distro": os.environ.get("ROS_DISTRO", "jazzy"),
         "rmw": os.environ.get("RMW_IMPLEMENTATION", ""),
-        **{f"version.{name}": number for name, number in software.items()},
+        **{f"version.{name}": number for name, number in software_versions().items()},
     }
 
 

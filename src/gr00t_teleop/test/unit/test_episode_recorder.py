@@ -23,11 +23,12 @@ from gr00t_teleop.recording.episode import Decision
 from gr00t_teleop.recording.episode_folders import EpisodeFolders
 from gr00t_teleop.recording.episode_recorder import EpisodeRecorder
 from gr00t_teleop.recording.report import Refusal, RefusedError, State
+from gr00t_teleop.recording.requirement import Requirement
 from gr00t_teleop.recording.snapshot_ring import SnapshotRing
 from gr00t_teleop.recording.topic_watch import TopicWatch
 
 S = 1_000_000_000
-REQUIRED = {"/language_command": 100.0}
+REQUIRED = [Requirement(("/language_command",), 100.0)]
 
 
 class Scene:

@@ -29,6 +29,7 @@ from gr00t_teleop.recording.episode_folders import EpisodeFolders
 from gr00t_teleop.recording.episode_recorder import EpisodeRecorder
 from gr00t_teleop.recording.recovery import recover_bag
 from gr00t_teleop.recording.report import State
+from gr00t_teleop.recording.requirement import Requirement
 
 S = 1_000_000_000
 START = 1_700_000_000 * S
@@ -84,7 +85,7 @@ def record(root: Path, *, cut: bool = False, **settings: object) -> tuple[Path, 
     """An episode of 80 messages, and what is in it. cut: as it lies on the disk when the process dies."""
     folders = EpisodeFolders(root)
     config = RecorderConfig(start_free_mb=2, stop_free_mb=1, chunk_kb=64, **settings)
-    recorder = EpisodeRecorder(config, folders, list(TYPES), {"/joint_states": 0.0}, {"embodiment": "gr1"})
+    recorder = EpisodeRecorder(config, folders, list(TYPES), [Requirement(("/joint_states",))], {"embodiment": "gr1"})
     for name, type_name in TYPES.items():
         definition, _ = STORE.generate_msgdef(type_name, ros_version=2)
         qos = (LATCHED,) if name == "/mode" else (OfferedQos("best_effort"), OfferedQos())

@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A whole recorder that is killed in an episode: what came over DDS until a quarter of a second before is saved."""
+
+import signal
+import time
+from pathlib import Path
+
+from gr00t_msgs.msg import RecorderState
+from recorder_scene import RATE_HZ, numbers, recorder_process, scene_of
+
+from gr00t_policy.data.bag import read_bag
+from gr00t_policy.data.bag_metadata import read_metadata
+from gr00t_teleop.recording.recovery import recover_bag
+
+_LOSS_S = 0.25
+
+
+def test_a_recorder_that_is_killed_in_an_episode_loses_at_most_a_quarter_of_a_second(tmp_path):
+    with scene_of(tmp_path) as scene:
+        scene.sending.set()
+        for recorded_s in (0.7, 1.3):  # from the start of an episode to anywhere between two chunks
+            folder = tmp_path / f"episodes_{recorded_s}"
+            with recorder_process(folder, instruction="wave") as process:
+                scene.ready()
+                assert scene.call("start").success
+                scene.wait_state(RecorderState.RECORDING)
+                time.sleep(recorded_s)
+                killed_ns = time.time_ns()
+                process.send_signal(signal.SIGKILL)
+                process.wait(60)
+            (bag,) = folder.glob("episode_*")
+            assert not (bag / "metadata.yaml").exists()
+            recovery = recover_bag(bag)
+            newest_ns = max(message.publish_ns for message in read_bag(recovery.out, ["/joints"]))
+            assert (killed_ns - newest_ns) / 1e9 <= _LOSS_S
+            _check_content(recovery.out, recorded_s)
+            scene.state = RecorderState()  # latched: the next recorder's own word is to be heard
+
+
+def _check_content(bag: Path, recorded_s: float) -> None:
+    joints, modes = numbers(bag)
+    assert joints == list(range(joints[0], joints[-1] + 1)), "whole and in order"
+    assert len(joints) > (recorded_s - _LOSS_S) * RATE_HZ * 0.5 and modes == ["early"]
+    assert read_metadata(bag)["custom_data"]["instruction"] == "wave"
