@@ -121,7 +121,7 @@ class TorchBackend:
 
         assert self._head is not None, "this backend has no head"
         asked = [
-            (self.context(features, real), state, noise)
+            (TorchBackend.context(self, features, real), state, noise)
             for features, real, state, noise in head_inputs(checkpoint, (_CHECK_TOKENS,) * INPUTS)
         ]
         wanted = np.stack([TorchBackend.act(self, *one) for one in asked])
