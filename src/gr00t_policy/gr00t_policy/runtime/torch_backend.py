@@ -53,18 +53,17 @@ class TorchBackend:
         self.dtype = DTYPES[stored]
         if threads > 0:
             torch.set_num_threads(threads)
+        self.steps = checkpoint.config.head.steps
+        self._joined: tuple[tuple[Context, ...], Context] | None = None
+        checks: tuple[PartCheck, ...] = ()
         with memory_for(part or "network", self.device):
             self._backbone = checkpoint.load_backbone(stored, self.device) if part in (None, "encoder") else None
             self._head = checkpoint.load_head(stored, self.device) if part in (None, "head") else None
-        self.steps = checkpoint.config.head.steps
-        self._joined: tuple[tuple[Context, ...], Context] | None = None
-        self._slot = torch.zeros(1, dtype=torch.long, device=self.device)  # the one that was kept
-        checks: tuple[PartCheck, ...] = ()
-        if self._head is not None:
-            with torch.inference_mode():
-                self._tables = self._head.time_tables(self._slot)
-            if name == FLOAT8:
-                checks = (self._to_fp8(checkpoint),)
+            self._slot = torch.zeros(1, dtype=torch.long, device=self.device)  # the one that was kept
+            if self._head is not None:
+                with torch.inference_mode():
+                    self._tables = self._head.time_tables(self._slot)
+                checks = (self._to_fp8(checkpoint),) if name == FLOAT8 else ()
         self.report = EngineReport("torch", name, checks, refused)
 
     @torch.inference_mode()
