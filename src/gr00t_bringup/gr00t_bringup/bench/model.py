@@ -9,26 +9,27 @@ import multiprocessing
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from gr00t_bringup.bench.roofline import Device, floors, parameters_of, table
+from gr00t_bringup.bench.roofline import Device, Parts, floors, parts_of, table
 from gr00t_bringup.bench.step_errors import StepErrors, measure_step_errors
-from gr00t_bringup.bench.timed_ways import Stage, WayFigures, WayOptions, measure_way
+from gr00t_bringup.bench.timed_ways import Stage, WayFigures, WayOptions, measure_way, stored_as
 from gr00t_bringup.json_file import write_json
 from gr00t_bringup.machine import this_machine
 from gr00t_bringup.nodes import shipped_checkpoint
 from gr00t_policy.core.errors import ConfigError
 from gr00t_policy.model.checkpoint import Checkpoint, load_checkpoint
-from gr00t_policy.model.config import EULER_STEPS
+from gr00t_policy.model.config import EULER_STEPS, preset
+from gr00t_policy.runtime.start_check import EngineRefusedError
 
 _Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True)
 class ModelBenchConfig:
-    """What to time. A checkpoint on the CPU is also timed with the engines that the nodes use."""
+    """What to time: a plain path and the engines that the nodes use, in one run."""
 
     checkpoint: Path | None = None
     """checkpoint folder; default: the one shipped in models/"""
@@ -36,9 +37,13 @@ class ModelBenchConfig:
     """random weights of this size instead of a checkpoint"""
     device: Literal["cpu", "cuda"] = "cpu"
     """where torch runs"""
-    dtype: Literal["float32", "bfloat16", "float8"] | None = None
-    """number format of torch; default: bfloat16 on cuda, float32 on the cpu. float8: of the head's matrices where constants are
-    computed once, all else and the plain way in bfloat16"""
+    cameras: tuple[int, ...] = ()
+    """with a preset: how many cameras its robot has, one case for each; default: 1 and 2. A checkpoint's robot has its own"""
+    dtype: tuple[Literal["float32", "bfloat16", "float8"], ...] = ()
+    """number formats of torch, one case for each; default: float32 on the cpu, bfloat16 on cuda, with a preset float8 too.
+    float8: of the head's matrices where constants are computed once, all else and the plain way in bfloat16"""
+    ways: tuple[str, ...] = ()
+    """only these ways to run it, beside plain; default: all that there are for this network and device"""
     precision: Literal["int8", "bf16", "fp32"] = "int8"
     """number format of the head in the openvino engine; its encoder has float32"""
     steps: int = 0
@@ -65,40 +70,55 @@ class ModelBenchConfig:
             raise ConfigError("error_vs_16 is about what a checkpoint does; a preset has random weights")
         if self.steps not in (0, *EULER_STEPS):
             raise ConfigError(f"steps is {self.steps}; choose one of: 0, {', '.join(map(str, EULER_STEPS))}")
+        if self.cameras and self.preset is None:
+            raise ConfigError("cameras are those of the checkpoint's robot; give their number with a preset only")
+        if any(count < 1 for count in self.cameras):
+            raise ConfigError(f"each number of cameras must be at least 1, got {self.cameras}")
         if self.threads < 1 or self.evaluations < 1 or not self.seconds > 0:
             raise ConfigError(f"threads and evaluations must be at least 1 and seconds above 0: {self}")
 
     @property
-    def number_format(self) -> str:
-        return self.dtype or ("bfloat16" if self.device == "cuda" else "float32")
+    def number_formats(self) -> tuple[str, ...]:
+        usual = ("float32",) if self.device == "cpu" else ("bfloat16", "float8") if self.preset else ("bfloat16",)
+        return self.dtype or usual
+
+
+@dataclass
+class _Case:
+    """Every way to run the network of a robot with so many cameras in one number format. refused: engines that did not pass
+    their start check, and why."""
+
+    cameras: int
+    dtype: str
+    ways: list[WayFigures] = field(default_factory=list)
+    refused: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def times_as_fast_as_plain(self) -> dict[str, dict[str, float]]:
+        return {figures.way: _ratios(self.ways[0], figures) for figures in self.ways[1:]}
 
 
 def run(config: ModelBenchConfig) -> int:
     """Time way after way and print. Raises Gr00tError."""
     folder = None if config.preset else config.checkpoint or shipped_checkpoint()
     checkpoint = load_checkpoint(folder) if folder else None  # say what is wrong before anything starts
+    ways = _ways(config, checkpoint)
     machine, gpu, bandwidth = this_machine(), *_alone(_device, config.device, config.threads)
     print(
         f"{folder or f'{config.preset}, random weights'}\n{gpu or machine.cpu}, {machine.cores} cores, "
-        f"{machine.memory_gb} GB; torch {importlib.metadata.version('torch')} {config.number_format}, "
+        f"{machine.memory_gb} GB; torch {importlib.metadata.version('torch')}, "
         f"{config.threads} thread(s); a large array is read at {bandwidth / 1e9:.1f} GB/s"
     )
-    print(f"{'':<24} {'p50 ms':>9} {'p95':>9} {'p99':>9} {'calls':>6} {'parameters read':>16} {'of bandwidth':>13}")
-    ways = []
-    for way in _ways(config, checkpoint):
-        options = WayOptions(
-            way, folder, config.preset or "", config.device, config.number_format, config.precision,
-            config.threads, config.seconds, config.evaluations, config.realtime_priority, config.steps,
-            config.staggered,
-        )  # fmt: skip
-        print(f"{way}: loading, then at most {config.seconds:g} s for each kind of call ...", flush=True)
-        ways.append(_alone(measure_way, options))
-        _print(ways[-1], bandwidth)
-    predicted = floors(_alone(parameters_of, options), Device(f"here ({config.threads} thread(s))", bandwidth))
+    cameras = (len(checkpoint.embodiment.cameras),) if checkpoint else config.cameras or (1, 2)
+    cases = [_Case(count, dtype) for count in cameras for dtype in config.number_formats]
+    measured: dict[object, WayFigures] = {}
+    for case in cases:
+        _measure_case(config, folder, ways, case, measured, bandwidth)
+    calls: dict[str, Parts] = {}
+    for count in cameras:
+        calls |= _alone(parts_of, _options(config, folder, _Case(count, cases[0].dtype), "cached"))
+    predicted = floors(calls, Device(f"here ({config.threads} thread(s))", bandwidth))
     print(table(predicted))
-    ratios = {figures.way: _ratios(ways[0], figures) for figures in ways[1:]}
-    for way, times in ratios.items():
-        print(f"{way} against plain: " + ", ".join(f"{stage} {ratio:.2f} x as fast" for stage, ratio in times.items()))
     errors = _alone(measure_step_errors, folder, config.precision) if config.error_vs_16 and folder else None
     if errors is not None:
         _print_errors(errors)
@@ -110,11 +130,9 @@ def run(config: ModelBenchConfig) -> int:
                 "checkpoint_hash": checkpoint.hash if checkpoint else None,
                 "preset": config.preset,
                 "device": config.device,
-                "dtype": config.number_format,
                 "read_bandwidth_gb_s": bandwidth / 1e9,
-                "ways": [_as_data(figures, bandwidth) for figures in ways],
-                "times_as_fast_as_plain": ratios,
                 "steps": config.steps or None,
+                "cases": [_case_as_data(case, bandwidth) for case in cases],
                 "predicted_floors": [asdict(floor) for floor in predicted],
                 "action_errors": asdict(errors) if errors else None,
                 "machine": asdict(machine) | {"gpu": gpu or None},
@@ -123,13 +141,57 @@ def run(config: ModelBenchConfig) -> int:
     return 0
 
 
+def _measure_case(
+    config: ModelBenchConfig,
+    folder: Path | None,
+    ways: tuple[str, ...],
+    case: _Case,
+    measured: dict[object, WayFigures],
+    bandwidth: float,
+) -> None:
+    """measured: ways of earlier cases; what the number format does not change is not measured again."""
+    print(f"\n{case.cameras} camera{'s' * (case.cameras > 1)}, {case.dtype}")
+    print(f"{'':<24} {'p50 ms':>9} {'p95':>9} {'p99':>9} {'calls':>6} {'parameters read':>16} {'of bandwidth':>13}")
+    for way in ways:
+        stored = {"plain": stored_as(case.dtype), "openvino": ""}.get(way, case.dtype)
+        key = case.cameras, way, stored
+        if key not in measured:
+            print(f"{way}: loading, then at most {config.seconds:g} s for each kind of call ...", flush=True)
+            try:
+                measured[key] = _alone(measure_way, _options(config, folder, case, way))
+            except EngineRefusedError as error:  # the other ways are still worth their figures
+                case.refused[way] = str(error)
+                print(f"{way}: {error}")
+                continue
+            _print(measured[key], bandwidth)
+        case.ways.append(measured[key])
+    for way, times in case.times_as_fast_as_plain.items():
+        print(f"{way} against plain: " + ", ".join(f"{stage} {ratio:.2f} x as fast" for stage, ratio in times.items()))
+
+
+def _options(config: ModelBenchConfig, folder: Path | None, case: _Case, way: str) -> WayOptions:
+    return WayOptions(
+        way, folder, config.preset or "", config.device, case.dtype, config.precision, config.threads, config.seconds,
+        config.evaluations, config.realtime_priority, config.steps, config.staggered, case.cameras,
+    )  # fmt: skip
+
+
 def _ways(config: ModelBenchConfig, checkpoint: Checkpoint | None) -> tuple[str, ...]:
-    """Plain first, then what nodes may use. The openvino engine is for small networks: it is built in float32 from a copy."""
-    if checkpoint is None:
-        return ("plain", "cached")
+    """Plain first, then what nodes may use. The openvino engine is for small networks: it is built in float32 from a copy.
+
+    Raises ConfigError when another one is asked for.
+    """
+    published = checkpoint.config.published if checkpoint else preset(config.preset or "").published
+    kept = () if checkpoint else ("cached",)
     if config.device == "cuda":
-        return "plain", "torch", "cuda_graph", "cuda_graph compiled"
-    return ("plain", "torch") if checkpoint.config.published else ("plain", "openvino", "torch")
+        known = *kept, "torch", "cuda_graph", "cuda_graph compiled"
+    else:
+        known = (*kept, "torch") if published else (*kept, "openvino", "torch")
+    if unknown := [way for way in config.ways if way not in ("plain", *known)]:
+        raise ConfigError(
+            f"ways {', '.join(unknown)}: this network on device '{config.device}' can be run as: plain, {', '.join(known)}"
+        )
+    return "plain", *(way for way in known if not config.ways or way in config.ways)
 
 
 def _device(device: str, threads: int) -> tuple[str, float]:
@@ -177,6 +239,16 @@ def _print_errors(errors: StepErrors) -> None:
         print(
             f"{error.way:<24} {error.against:<18} {error.noise_scale:5.0f} {error.max_rad:10.5f} {error.rms_rad:10.5f}"
         )
+
+
+def _case_as_data(case: _Case, bandwidth: float) -> dict[str, Any]:
+    return {
+        "cameras": case.cameras,
+        "dtype": case.dtype,
+        "ways": [_as_data(figures, bandwidth) for figures in case.ways],
+        "refused": case.refused,
+        "times_as_fast_as_plain": case.times_as_fast_as_plain,
+    }
 
 
 def _as_data(figures: WayFigures, bandwidth: float) -> dict[str, Any]:

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The least time a call can take because its weights must be read, by device: arithmetic on datasheets, nothing measured.
+"""The least time a call can take because its weights must be read and multiplied, by device: arithmetic on datasheets,
+nothing measured.
 
-With one robot a chunk multiplies large matrices by a few rows, so memory, not arithmetic, is the limit on all of these.
+With one robot a chunk multiplies large matrices by a few rows, so memory is the limit on all of these; of the encoder's
+stages, with hundreds of rows, it is arithmetic on some.
 """
 
 from dataclasses import dataclass
@@ -12,29 +14,32 @@ if TYPE_CHECKING:
 
 _TICK_MS = 1e3 / 120
 _PER_PARAMETER = {"16 bit": 2, "8 bit": 1}
+Parts = tuple[tuple[int, int], ...]  # of a call, one after the other: parameters read, multiplications
 
 
 @dataclass(frozen=True)
 class Device:
-    """bandwidth: of memory [bytes/s], from the maker's datasheet unless it was measured in this run."""
+    """bandwidth: of memory [bytes/s], from the maker's datasheet unless it was measured in this run. operations: a second, on
+    dense matrices of 16-bit numbers, by the same datasheet, 8-bit ones take half the time; infinite where it is not known."""
 
     name: str
     bandwidth: float
+    operations: float = float("inf")
 
 
 DEVICES = (
-    Device("H200 SXM", 4.8e12),
-    Device("H100 SXM", 3.35e12),
-    Device("RTX 4090", 1.008e12),
-    Device("L40", 0.864e12),
-    Device("Jetson AGX Thor", 0.273e12),
-    Device("Jetson AGX Orin", 0.2048e12),
+    Device("H200 SXM", 4.8e12, 989e12),
+    Device("H100 SXM", 3.35e12, 989e12),
+    Device("RTX 4090", 1.008e12, 165e12),
+    Device("L40", 0.864e12, 181e12),
+    Device("Jetson AGX Thor", 0.273e12, 258e12),
+    Device("Jetson AGX Orin", 0.2048e12, 42.5e12),
 )
 
 
 @dataclass(frozen=True)
 class Floor:
-    """A call on a device: the bytes that must be read, and the time that takes at full bandwidth."""
+    """A call on a device: the bytes that must be read, and the least time that it takes."""
 
     device: str
     bandwidth_gb_s: float
@@ -48,32 +53,44 @@ class Floor:
         return self.floor_ms <= _TICK_MS
 
 
-def floors(parameters: dict[str, int], here: Device) -> list[Floor]:
-    """parameters: by call, how many it reads at least once (those of every Euler step again). here: this machine."""
+def floors(calls: dict[str, Parts], here: Device) -> list[Floor]:
+    """calls: what each must read and multiply at least (that of every Euler step again). here: this machine."""
     return [
         Floor(
             device.name,
             device.bandwidth / 1e9,
             call,
             weights,
-            count * size / 1e9,
-            1e3 * count * size / device.bandwidth,
+            sum(read for read, _ in parts) * size / 1e9,
+            sum(_part_ms(part, size, device) for part in parts),
         )
         for device in (here, *DEVICES)
-        for call, count in parameters.items()
+        for call, parts in calls.items()
         for weights, size in _PER_PARAMETER.items()
     ]
 
 
-def parameters_of(options: "WayOptions") -> dict[str, int]:
-    """Call -> parameters read, with what is constant computed once. For a process of its own: it imports torch."""
-    from gr00t_bringup.bench.timed_ways import STAGGERED_TICK, sizes_of
-    from gr00t_policy.model.timed_paths import parameters_read
+def _part_ms(part: tuple[int, int], size: int, device: Device) -> float:
+    """Reading and multiplying overlap: the slower of the two counts."""
+    read, multiplied = part
+    return 1e3 * max(read * size / device.bandwidth, multiplied * size / device.operations)
 
-    config, tokens = sizes_of(options)
+
+def parts_of(options: "WayOptions") -> dict[str, Parts]:
+    """Call -> what it reads and multiplies, with what is constant computed once. For a process of its own: it imports torch."""
+    from gr00t_bringup.bench.timed_ways import STAGGERED_TICK, checkpoint_of, inputs_of
+    from gr00t_policy.model.timed_paths import encode_parts, parameters_read
+
+    checkpoint = checkpoint_of(options)
+    config, views = checkpoint.config, len(checkpoint.embodiment.cameras)
+    tokens, rows = inputs_of(checkpoint).input_ids.shape[1], config.head.horizon + 1
     read = parameters_read(config, tokens, cached=True)
-    calls = ("encode", "act, chunk", STAGGERED_TICK) if options.staggered else ("encode", "act, chunk")
-    return {call: read[call] for call in calls}
+    calls = {f"encode, {views} camera{'s' * (views > 1)}": encode_parts(config, tokens, views)}
+    calls["act, chunk"] = ((read["act, chunk"], read["act, chunk"] * rows),)
+    if options.staggered:
+        tick = read[STAGGERED_TICK]
+        calls[STAGGERED_TICK] = ((tick, tick * rows * config.head.steps),)
+    return calls
 
 
 def table(made: list[Floor]) -> str:
@@ -81,7 +98,7 @@ def table(made: list[Floor]) -> str:
     columns = list(dict.fromkeys((floor.call, floor.weights) for floor in made))
     size = {(floor.call, floor.weights): floor.gigabytes for floor in made}
     lines = [
-        "least time to read the weights, ms: PREDICTIONS from memory bandwidth alone, not measurements; * = within 8.33 ms"
+        "least time to read and multiply the weights, ms: PREDICTIONS from datasheets, not measurements; * = within 8.33 ms"
     ]
     lines.append(
         f"{'':<22} {'GB/s':>7}" + "".join(f"{f'{call}, {weights}':>{_width(call)}}" for call, weights in columns)

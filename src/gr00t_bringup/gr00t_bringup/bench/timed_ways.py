@@ -7,7 +7,7 @@ Pictures, joint state and noise are random; the sentence is fixed.
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,13 +19,11 @@ from gr00t_bringup.measure import Percentiles, percentiles
 
 if TYPE_CHECKING:
     from gr00t_policy.model.checkpoint import Checkpoint
-    from gr00t_policy.model.config import ModelConfig
     from gr00t_policy.model.timed_paths import TimedInputs
 
 ENGINES = ("openvino", "torch", "cuda_graph", "cuda_graph compiled")
 STAGGERED_TICK = "act, staggered tick"  # one pass that finishes a chunk
 SENTENCE = "pick the pear from the counter and place it in the plate"
-_TEXT_TOKENS = 35  # of the published prompt with this sentence, beside the image tokens
 _BYTES = {"float32": 4, "fp32": 4, "bfloat16": 2, "bf16": 2, "int8": 1, "float8": 1}
 _WARM_UP, _WARM_UP_SHARE = 20, 0.2
 _FEWEST_CALLS = 3
@@ -35,8 +33,8 @@ Calls = dict[str, Callable[[], Any]]
 
 @dataclass(frozen=True)
 class WayOptions:
-    """way: 'plain' or 'cached' in torch, or an engine of the nodes, which needs a checkpoint. checkpoint: folder, None =
-    random weights of ``preset``. seconds, evaluations: each call is repeated until one of them is reached. steps: Euler
+    """way: 'plain' or 'cached' in torch, or an engine of the nodes. checkpoint: folder, None = random weights of ``preset``
+    for a robot with so many ``cameras``. seconds, evaluations: each call is repeated until one of them is reached. steps: Euler
     steps, 0 = the network's own. staggered: also a tick of staggered denoising, where constants are computed once."""
 
     way: str
@@ -51,6 +49,7 @@ class WayOptions:
     realtime_priority: int
     steps: int = 0
     staggered: bool = False
+    cameras: int = 1
 
 
 @dataclass(frozen=True)
@@ -82,20 +81,13 @@ class WayFigures:
 
 def measure_way(options: WayOptions) -> WayFigures:
     """Load, warm up, time. Raises Gr00tError."""
-    from gr00t_policy.model.checkpoint import load_checkpoint
-    from gr00t_policy.model.config import preset
     from gr00t_policy.model.timed_paths import device_peak_mb, parameters_read, use_threads
     from gr00t_policy.runtime.pacing import set_realtime_priority
 
     use_threads(options.threads)
-    checkpoint = load_checkpoint(options.checkpoint).with_steps(options.steps) if options.checkpoint else None
-    config = checkpoint.config if checkpoint else _with_steps(preset(options.preset), options.steps)
-    inputs = _inputs(config, checkpoint)
-    if options.way in ENGINES:
-        assert checkpoint is not None, "an engine runs a checkpoint"
-        calls = _engine_calls(options, checkpoint, inputs)
-    else:
-        calls = _torch_calls(options, checkpoint, inputs)
+    checkpoint = checkpoint_of(options)
+    config, inputs = checkpoint.config, inputs_of(checkpoint)
+    calls = (_engine_calls if options.way in ENGINES else _torch_calls)(options, checkpoint, inputs)
     realtime = options.realtime_priority > 0 and set_realtime_priority(options.realtime_priority)
     read = parameters_read(config, inputs.input_ids.shape[1], cached=options.way != "plain")
     costs = {name: (count, count * _bytes_each(options, name)) for name, count in read.items()}
@@ -118,34 +110,26 @@ def measure_way(options: WayOptions) -> WayFigures:
     )
 
 
-def sizes_of(options: WayOptions) -> "tuple[ModelConfig, int]":
-    """The network's sizes, with the Euler steps asked for, and the tokens of a prompt. Raises Gr00tError."""
-    from gr00t_policy.model.checkpoint import load_checkpoint
-    from gr00t_policy.model.config import preset
+def checkpoint_of(options: WayOptions) -> "Checkpoint":
+    """The one to run, with the Euler steps asked for. Raises Gr00tError."""
+    if options.checkpoint is not None:
+        from gr00t_policy.model.checkpoint import load_checkpoint
 
-    checkpoint = load_checkpoint(options.checkpoint).with_steps(options.steps) if options.checkpoint else None
-    config = checkpoint.config if checkpoint else _with_steps(preset(options.preset), options.steps)
-    return config, _inputs(config, checkpoint).input_ids.shape[1]
+        return load_checkpoint(options.checkpoint).with_steps(options.steps)
+    from gr00t_policy.model.random_checkpoint import random_checkpoint
 
-
-def _with_steps(config: "ModelConfig", steps: int) -> "ModelConfig":
-    return replace(config, head=replace(config.head, steps=steps)) if steps else config
+    return random_checkpoint(options.preset, options.cameras).with_steps(options.steps)
 
 
-def _torch_calls(options: WayOptions, checkpoint: "Checkpoint | None", inputs: "TimedInputs") -> Calls:
-    from gr00t_policy.model.config import preset
-    from gr00t_policy.model.timed_paths import TimedPath, random_model
+def _torch_calls(options: WayOptions, checkpoint: "Checkpoint", inputs: "TimedInputs") -> Calls:
+    from gr00t_policy.model.timed_paths import TimedPath
     from gr00t_policy.runtime.fp8_head import matrices_to_fp8
 
-    stored = _stored(options.dtype)
-    if checkpoint is None:
-        model = random_model(_with_steps(preset(options.preset), options.steps), stored, options.device)
-        backbone, head = model.backbone, model.head
-        if stored != options.dtype and options.way != "plain":
-            matrices_to_fp8(head)
-    else:
-        backbone = checkpoint.load_backbone(stored, options.device)
-        head = checkpoint.load_head(stored, options.device, every_slot=True)
+    stored = stored_as(options.dtype)
+    backbone = checkpoint.load_backbone(stored, options.device)
+    head = checkpoint.load_head(stored, options.device, every_slot=True)
+    if stored != options.dtype and options.way != "plain":
+        matrices_to_fp8(head)
     path = TimedPath(backbone, head, inputs, cached=options.way != "plain")
     context: Calls = {} if options.way == "plain" else {"context": path.context}
     passes: Calls = {STAGGERED_TICK: path.staggered_tick} if options.staggered and options.way != "plain" else {}
@@ -158,6 +142,7 @@ def _engine_calls(options: WayOptions, checkpoint: "Checkpoint", inputs: "TimedI
     from gr00t_policy.runtime.backends import load_backend
     from gr00t_policy.runtime.policy import Gr00tPolicy, SteppingBackend
 
+    staggered = options.staggered and not options.way.startswith("cuda_graph")  # has no graph of it
     backend = load_backend(
         checkpoint,
         options.way.split()[0],
@@ -165,7 +150,7 @@ def _engine_calls(options: WayOptions, checkpoint: "Checkpoint", inputs: "TimedI
         "",
         dtype=options.dtype,
         device=options.device,
-        staggered=options.staggered,
+        staggered=staggered,
         compiled=options.way.endswith("compiled"),
     )
     seen, real = (inputs.pixel_values, inputs.input_ids, inputs.mask), inputs.mask[0].astype(np.bool_)
@@ -181,7 +166,7 @@ def _engine_calls(options: WayOptions, checkpoint: "Checkpoint", inputs: "TimedI
     observation = Observation(images, joints, SENTENCE)
     policy.accept(policy.encode(observation))
     passes: Calls = {}
-    if options.staggered:
+    if staggered:
         assert isinstance(backend, SteppingBackend), "loaded to be staggered"
         rows = backend.steps
         flight = [context] * rows, np.stack([inputs.state] * rows), np.stack([inputs.noise] * rows)
@@ -197,31 +182,23 @@ def _engine_calls(options: WayOptions, checkpoint: "Checkpoint", inputs: "TimedI
     }
 
 
-def _inputs(config: "ModelConfig", checkpoint: "Checkpoint | None") -> "TimedInputs":
-    """As many cameras and tokens as the robot of the checkpoint has; one camera without a checkpoint."""
+def inputs_of(checkpoint: "Checkpoint") -> "TimedInputs":
+    """As many cameras and tokens as the robot of the checkpoint has."""
     from gr00t_policy.model.timed_paths import TimedInputs
 
-    rng = np.random.default_rng(0)
-    views, side, head = len(checkpoint.embodiment.cameras) if checkpoint else 1, config.vision.image_size, config.head
-    if checkpoint is not None:
-        prompt = checkpoint.prompt.encode(SENTENCE, views)
-        ids, mask = prompt.input_ids[None], prompt.attention_mask[None]
-    else:
-        text = config.instruction_tokens + 2 if config.instruction_tokens else _TEXT_TOKENS
-        ids = np.full((1, text + config.vision.tokens), config.image_token_id)
-        ids[0, :text] = (config.image_token_id + 1) % config.language.vocab
-        mask = np.ones_like(ids)
+    rng, config, views = np.random.default_rng(0), checkpoint.config, len(checkpoint.embodiment.cameras)
+    side, head, prompt = config.vision.image_size, config.head, checkpoint.prompt.encode(SENTENCE, views)
     return TimedInputs(
         pixel_values=rng.uniform(-1, 1, (1, views, 3, side, side)).astype(np.float32),
-        input_ids=ids.astype(np.int64),
-        mask=mask.astype(np.int64),
+        input_ids=prompt.input_ids[None],
+        mask=prompt.attention_mask[None],
         state=rng.uniform(-1, 1, (1, head.state_dim)).astype(np.float32),
         noise=rng.normal(size=(head.horizon, head.action_dim)).astype(np.float32),
-        slot=checkpoint.slot if checkpoint else 0,
+        slot=checkpoint.slot,
     )
 
 
-def _stored(dtype: str) -> str:
+def stored_as(dtype: str) -> str:
     """Float8 is made of weights in bfloat16."""
     return "bfloat16" if dtype == "float8" else dtype
 
@@ -230,7 +207,7 @@ def _bytes_each(options: WayOptions, stage: str) -> int:
     """Bytes of a parameter. Beside the head, the openvino engine keeps float32."""
     if options.way != "openvino":
         in_8_bit = options.way != "plain" and stage.startswith("act")
-        return _BYTES[options.dtype if in_8_bit else _stored(options.dtype)]
+        return _BYTES[options.dtype if in_8_bit else stored_as(options.dtype)]
     return _BYTES[options.precision if stage.startswith("act") else "fp32"]
 
 

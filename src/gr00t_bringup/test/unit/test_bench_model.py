@@ -2,12 +2,14 @@
 """``gr00t bench model``: every way and every kind of call has its figures, for people and for programs."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from small_checkpoint import save_small_checkpoint
 
-from gr00t_bringup.bench.roofline import Device, floors, parameters_of, table
+from gr00t_bringup.bench.model import _ways
+from gr00t_bringup.bench.roofline import Device, floors, parts_of, table
 from gr00t_bringup.bench.timed_ways import WayOptions, measure_way
 from gr00t_bringup.cli import EXIT_ERROR, EXIT_OK, main, options_of
 from gr00t_policy.runtime.config import ControllerConfig
@@ -19,10 +21,13 @@ _ENGINE_CALLS = ["encode", "context", *_CALLS[1:], "encode, with pictures", "act
 
 def test_random_weights_are_timed_plain_and_cached(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "out.json"
-    assert main(["bench", "model", "--preset", "tiny", "--dtype", "bfloat16", *_QUICK, "--json", str(file)]) == EXIT_OK
+    words = ("--preset", "tiny", "--dtype", "bfloat16", "--cameras", "2", "--ways", "cached", "--json", str(file))
+    assert main(["bench", "model", *words, *_QUICK]) == EXIT_OK
     shown, written = capsys.readouterr().out, json.loads(file.read_text())
     assert "cached against plain: encode" in shown and written["machine"]["cpu"] in shown
-    plain, cached = written["ways"]
+    (case,) = written["cases"]
+    assert (case["cameras"], case["dtype"], case["refused"]) == (2, "bfloat16", {})
+    plain, cached = case["ways"]
     assert [stage["name"] for stage in plain["stages"]] == _CALLS
     assert [stage["name"] for stage in cached["stages"]] == ["encode", "context", *_CALLS[1:]]
     for stage in plain["stages"] + cached["stages"]:
@@ -31,25 +36,48 @@ def test_random_weights_are_timed_plain_and_cached(tmp_path: Path, capsys: pytes
         expected = stage["bytes_read"] / (written["read_bandwidth_gb_s"] * stage["ms"]["p50"] * 1e6)
         assert stage["bandwidth_share"] == pytest.approx(expected)
     assert plain["memory_peak_mb"] > 100
-    assert "PREDICTIONS" in shown
+    assert "PREDICTIONS" in shown and "encode, 2 cameras" in shown
     assert {floor["device"] for floor in written["predicted_floors"]} >= {"H200 SXM", "Jetson AGX Orin"}
     ratio = plain["stages"][1]["ms"]["p50"] / cached["stages"][2]["ms"]["p50"]
-    assert written["times_as_fast_as_plain"]["cached"]["act, chunk"] == pytest.approx(ratio)
+    assert case["times_as_fast_as_plain"]["cached"]["act, chunk"] == pytest.approx(ratio)
 
 
-def test_the_published_network_reads_what_its_shapes_say_and_predictions_follow_from_bandwidth_alone() -> None:
-    """By hand: 16 blocks of width 1536 without modulation, time and cross keys and values, 422.7 million a step."""
-    options = WayOptions("cached", None, "n1_2b", "cpu", "bfloat16", "int8", 1, 0.1, 1, 0, steps=4)
-    parameters = parameters_of(options)
-    assert parameters["act, chunk"] == pytest.approx(4 * 422.7e6, rel=0.02)
-    made = floors(parameters, Device("here", 20e9))
+@pytest.mark.parametrize(("engine", "dtype"), [("openvino", "float32"), ("torch", "float8")])
+def test_a_preset_goes_through_the_engines_of_the_nodes_as_a_checkpoint_does(engine: str, dtype: str) -> None:
+    options = WayOptions(engine, None, "tiny", "cpu", dtype, "int8", 1, 0.02, 4, 0, cameras=2)
+    figures = measure_way(options)
+    assert [stage.name for stage in figures.stages] == _ENGINE_CALLS
+    assert all(stage.ms.p50 > 0 for stage in figures.stages)
+
+
+def test_a_preset_on_a_gpu_is_one_and_two_cameras_in_16_and_8_bit_through_every_engine() -> None:
+    config = options_of(["bench", "model", "--preset", "n1_2b", "--device", "cuda"])
+    assert config.number_formats == ("bfloat16", "float8") and config.cameras == ()  # that is 1 and 2
+    assert _ways(config, None) == ("plain", "cached", "torch", "cuda_graph", "cuda_graph compiled")
+    assert _ways(replace(config, ways=("cuda_graph",)), None) == ("plain", "cuda_graph")
+    assert _ways(replace(config, device="cpu"), None) == ("plain", "cached", "torch")
+    assert "openvino" in _ways(replace(config, device="cpu", preset="tiny"), None)
+
+
+def test_the_published_network_reads_what_its_shapes_say_and_predictions_follow_from_datasheets_alone() -> None:
+    """By hand: 16 blocks of width 1536 without modulation, time and cross keys and values, 422.7 million a step. A chunk is
+    bound by memory everywhere; of two pictures the tower is bound by arithmetic on the smaller devices."""
+    calls = {}
+    for cameras in (1, 2):
+        options = WayOptions("cached", None, "n1_2b", "cpu", "bfloat16", "int8", 1, 0.1, 1, 0, steps=4, cameras=cameras)
+        calls |= parts_of(options)
+    assert calls["act, chunk"][0][0] == pytest.approx(4 * 422.7e6, rel=0.02)
+    made = floors(calls, Device("here", 20e9))
     for floor in made:
-        assert floor.floor_ms * floor.bandwidth_gb_s == pytest.approx(1e3 * floor.gigabytes)
-    chunk = {floor.device: floor.floor_ms for floor in made if (floor.call, floor.weights) == ("act, chunk", "16 bit")}
-    assert chunk["H200 SXM"] == pytest.approx(0.71, abs=0.02)
-    assert chunk["Jetson AGX Orin"] == pytest.approx(16.6, abs=0.4)
+        if floor.call == "act, chunk" or floor.device == "here":
+            assert floor.floor_ms * floor.bandwidth_gb_s == pytest.approx(1e3 * floor.gigabytes)
+    floor_ms = {(f.call, f.device): f.floor_ms for f in made if f.weights == "16 bit"}
+    assert floor_ms["act, chunk", "H200 SXM"] == pytest.approx(0.71, abs=0.02)
+    assert floor_ms["act, chunk", "Jetson AGX Orin"] == pytest.approx(16.6, abs=0.4)
+    assert floor_ms["encode, 1 camera", "H200 SXM"] == pytest.approx(0.56, abs=0.02)
+    assert floor_ms["encode, 2 cameras", "H200 SXM"] == pytest.approx(0.78, abs=0.02)
+    assert floor_ms["encode, 2 cameras", "Jetson AGX Orin"] == pytest.approx(18.3, abs=0.4)
     assert "PREDICTIONS" in table(made)
-    assert len(chunk) == 7
 
 
 @pytest.mark.parametrize("engine", ["openvino", "torch"])
@@ -68,6 +96,9 @@ def test_the_engines_of_the_nodes_are_timed_with_and_without_what_the_nodes_add(
     [
         (("--preset", "tiny", "--checkpoint", "a"), "a checkpoint or a preset, not both"),
         (("--checkpoint", "nowhere"), "no checkpoint folder nowhere"),
+        (("--cameras", "2"), "cameras are those of the checkpoint's robot"),
+        (("--preset", "tiny", "--ways", "cuda_graph"), "can be run as: plain, cached, openvino, torch"),
+        (("--preset", "tiny", "--cameras", "0"), "each number of cameras must be at least 1"),
         (("--threads", "0"), "threads and evaluations must be at least 1"),
     ],
 )
@@ -85,7 +116,7 @@ def test_a_staggered_tick_of_random_weights_is_timed_and_reads_the_weights_once(
 
 def test_the_least_time_of_a_staggered_tick_is_predicted_where_it_was_asked_for() -> None:
     options = WayOptions("cached", None, "n1_2b", "cpu", "bfloat16", "int8", 1, 0.1, 1, 0, steps=4, staggered=True)
-    made = floors(parameters_of(options), Device("here", 20e9))
+    made = floors(parts_of(options), Device("here", 20e9))
     ticks = {f.device: f.floor_ms for f in made if (f.call, f.weights) == ("act, staggered tick", "16 bit")}
     assert ticks["Jetson AGX Orin"] == pytest.approx(4.2, abs=0.1) and ticks["H200 SXM"] == pytest.approx(
         0.18, abs=0.01

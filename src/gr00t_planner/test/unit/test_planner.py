@@ -5,15 +5,20 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from small_checkpoint import save_small_checkpoint
 
 from gr00t_planner.config import PlannerConfig
 from gr00t_planner.planner import Planner, State
 from gr00t_policy.core.embodiment import load_embodiment
 from gr00t_policy.core.errors import ConfigError, MessageError
 from gr00t_policy.core.types import ConditioningTokens
-from gr00t_policy.runtime.policy import HoldPolicy
+from gr00t_policy.model.checkpoint import load_checkpoint
+from gr00t_policy.runtime.graph_backend import GraphBackend
+from gr00t_policy.runtime.policy import Gr00tPolicy, HoldPolicy
+from gr00t_policy.runtime.torch_backend import TorchBackend
 
 GR1 = load_embodiment("gr1")
 CAMERA = GR1.cameras[0]
@@ -213,3 +218,30 @@ def test_settings_that_make_no_sense_are_refused_with_the_choices():
         PlannerConfig(token_dtype="int8")
     with pytest.raises(ConfigError, match="openvino, onnx, torch"):
         PlannerConfig(engine="tensorrt")
+
+
+@pytest.mark.parametrize("engine", ["torch", "cuda_graph"])
+def test_a_full_memory_refuses_the_start_and_at_work_only_the_picture(tmp_path, engine):
+    """The layer raises what torch raises on a GPU; the graph back end is whole but for the capture, which needs one."""
+    checkpoint = load_checkpoint(save_small_checkpoint(tmp_path / "small"))
+    graph = {"capture": False} if engine == "cuda_graph" else {}
+    backend = (GraphBackend if graph else TorchBackend)(checkpoint, "encoder", "float32", "cpu", **graph)
+    full = [False]
+
+    def layer(*given):
+        if full[0]:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    backend._backbone.linear.register_forward_pre_hook(layer)
+    full[0] = True
+    with pytest.raises(MessageError, match="memory of device 'cpu' is full"):
+        world(Gr00tPolicy(checkpoint, backend))
+    full[0] = False
+    built = world(Gr00tPolicy(checkpoint, backend))
+    built.planner.instruction("take the can")
+    assert built.tick() is not None
+    full[0] = True
+    assert built.run(3) == [None] * 3
+    assert "memory of device 'cpu' is full" in built.planner.verdict.detail and built.refused["tokens"] == 3
+    full[0] = False
+    assert built.tick() is not None and not built.planner.verdict.detail

@@ -6,15 +6,12 @@ computed again, as in the public implementation. cached: what is constant is com
 """
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 
 from gr00t_policy.core.errors import ConfigError
 from gr00t_policy.model.action_head import ActionHead
@@ -22,13 +19,10 @@ from gr00t_policy.model.backbone import Backbone
 from gr00t_policy.model.config import ModelConfig
 from gr00t_policy.model.dit import Context
 from gr00t_policy.model.flow import euler, euler_buckets
-from gr00t_policy.model.vla import Vla, build_vla
-from gr00t_policy.model.weights import DTYPES
+from gr00t_policy.model.vla import Vla
 
 _READ_BYTES = {"cpu": 2**29, "cuda": 2**32}  # beyond every cache, and long beside the start of a kernel
 _READS = 8
-_BLOCK = 2**20  # random numbers that fill all weights, again and again: billions of draws would take minutes
-_DRAWS = (torch.Tensor.normal_, torch.Tensor.uniform_, torch.Tensor.erfinv_)
 
 
 @dataclass(frozen=True)
@@ -120,24 +114,6 @@ def plain_sample(
     return euler(velocity, noise, head.config.steps)
 
 
-def random_model(config: ModelConfig, dtype: str, device: str) -> Vla:
-    """A network with random weights, made where and as it will be used: no second copy. Raises ConfigError."""
-    _check_device(device)
-    usual = torch.get_default_dtype()
-    torch.set_default_dtype(DTYPES[dtype])
-    try:
-        with torch.device(device), _NoInitialisation():
-            model = build_vla(config, seed=0).eval()
-    finally:
-        torch.set_default_dtype(usual)
-    numbers = torch.from_numpy(np.random.default_rng(0).uniform(-0.05, 0.05, _BLOCK)).to(device, DTYPES[dtype])
-    with torch.no_grad():
-        for value in model.parameters():
-            for part in value.view(-1).split(_BLOCK):
-                part.copy_(numbers[: len(part)])
-    return model
-
-
 def parameters_read(config: ModelConfig, tokens: int, *, cached: bool) -> dict[str, int]:
     """How many parameters each call must read at least once: of the tables of words, positions and embodiments only the
     rows in use; in an act those of every Euler step again. tokens: of the prompt."""
@@ -159,6 +135,20 @@ def parameters_read(config: ModelConfig, tokens: int, *, cached: bool) -> dict[s
     if cached:
         read["act, staggered tick"] = state_encoder + step
     return read
+
+
+def encode_parts(config: ModelConfig, tokens: int, views: int) -> tuple[tuple[int, int], ...]:
+    """(parameters read, multiplications) of System 2's stages for prompts of so many tokens: tower and connector for each
+    picture, then the language model. Attention's products of two activations are counted, too."""
+    with torch.device("meta"):
+        backbone = Backbone(config)
+    vision, width, patches = config.vision, config.language.width, config.vision.grid**2
+    tower, connector = _count(backbone.vision), _count(backbone.connector)
+    words = backbone.language.embed_tokens.weight.numel()
+    language = _count(backbone.language) - words + _count(backbone.linear)
+    seen = tower * patches + connector * vision.tokens + 2 * vision.layers * patches**2 * vision.width
+    read = language * tokens + 2 * config.select_layer * tokens**2 * width
+    return (tower + connector, views * seen), (language + tokens * width, read)
 
 
 def read_bandwidth(device: str, threads: int) -> float:
@@ -191,17 +181,6 @@ def device_name(device: str) -> str:
 def device_peak_mb(device: str) -> float | None:
     """Most memory that tensors took on a GPU [MB]; None for the CPU."""
     return torch.cuda.max_memory_allocated() / 2**20 if device == "cuda" else None
-
-
-class _NoInitialisation(TorchFunctionMode):
-    """Random draws leave tensors as they are: for weights that are written over at once."""
-
-    def __torch_function__(
-        self, func: Callable, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        if func in _DRAWS:
-            return args[0]
-        return torch.empty(*args, **kwargs or {}) if func is torch.randn else func(*args, **kwargs or {})
 
 
 def _check_device(device: str) -> None:

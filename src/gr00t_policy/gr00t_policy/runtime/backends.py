@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A checkpoint and what runs its network, by name: the compiled engine or plain torch. Imports only what is asked for."""
 
+import gc
 import logging
 import os
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from gr00t_policy.core.errors import CheckpointError, ConfigError
 from gr00t_policy.core.types import ConditioningTokens
 from gr00t_policy.model.checkpoint import Checkpoint, load_checkpoint
-from gr00t_policy.runtime.config import ENGINES, PARTS
+from gr00t_policy.runtime.config import ENGINES, PARTS, UNSTAGGERED
 from gr00t_policy.runtime.engine_report import EngineReport
 from gr00t_policy.runtime.known_actions import KnownActions
 from gr00t_policy.runtime.policy import Backend
@@ -52,34 +53,78 @@ def load_backend(
 ) -> ReportingBackend:
     """Backend of a checkpoint.
 
-    engine: 'openvino', 'onnx', 'torch', 'cuda_graph', or 'auto': torch for GR00T N1 as published and fine-tunes of it, else
-    openvino. part: 'encoder' or 'head' when only that will be used; None = both. For openvino: precision of that part; with
-    both it is the head's, and the encoder, which has time to spare, takes float32. cache: folder for built graphs; none: not
-    kept. For onnx: the folder ``exported``, in float32. For torch: dtype, device, threads; see ``TorchBackend``. For
-    cuda_graph: dtype, and whether it is ``compiled``. fallback: an engine that does not pass its start check is replaced by
-    plain torch, and the report says so. staggered: the head is also to make single Euler steps of chunks in flight
-    (``runtime/staggering.py``); not with onnx. Raises ConfigError on
-    unknown names, CheckpointError when the weights do not fit, EngineRefusedError when the engine fails its start check and
-    there is no fallback.
+    engine: 'openvino', 'onnx', 'torch', 'cuda_graph', or 'auto': see ``automatic_engine``; where that is cuda_graph, torch takes
+    the place of one that is refused. part: 'encoder' or 'head' when only that will be used; None = both. For openvino: precision
+    of that part; with both it is the head's, and the encoder, which has time to spare, takes float32. cache: folder for built
+    graphs; none: not kept. For onnx: the folder ``exported``, in float32. For torch: dtype, device, threads; see
+    ``TorchBackend``. For cuda_graph: dtype, and whether it is ``compiled``. fallback: an engine that does not pass its start
+    check is replaced by plain torch, and the report says so. staggered: the head is also to make single Euler steps of chunks in
+    flight (``runtime/staggering.py``); not with onnx and cuda_graph. Raises ConfigError on unknown names and what does not go
+    together, CheckpointError when the weights do not fit, EngineRefusedError when the engine fails its start check and there is
+    no fallback.
     """
     if engine == "auto":
-        engine = "torch" if checkpoint.config.published else "openvino"
+        published = checkpoint.config.published
+        engine = automatic_engine(published=published, gpu=published and _has_gpu(device), staggered=staggered)
+        fallback = fallback or engine == "cuda_graph"
+    if staggered and engine in UNSTAGGERED:
+        raise ConfigError(
+            f"engine '{engine}' cannot make single Euler steps; use 'openvino' or 'torch', or whole chunks"
+        )
     if engine in ("openvino", "onnx"):
         if engine == "onnx" and not exported:
             raise ConfigError("engine 'onnx' needs parameter 'exported': the folder that `gr00t export` wrote")
         folder = Path(exported) if exported and engine == "onnx" else None
-        try:
-            return _openvino(checkpoint, precision, Path(cache) if cache else None, part, folder, staggered)
-        except EngineRefusedError as error:
-            if not fallback:
-                raise
-            _log.warning("%s; the plain network takes its place", error)
-            return _torch(checkpoint, part, "float32", "cpu", threads, refused=str(error))
+        kept = Path(cache) if cache else None
+        return made_or_plain(
+            lambda: _openvino(checkpoint, precision, kept, part, folder, staggered),
+            lambda refused: _torch(checkpoint, part, "float32", "cpu", threads, refused),
+            fallback=fallback,
+        )
     if engine == "cuda_graph":
-        return _cuda_graph(checkpoint, part, dtype, device, compiled, fallback)
+        on = "cuda" if device == "auto" else device
+        return made_or_plain(
+            lambda: _cuda_graph(checkpoint, part, dtype, on, compiled),
+            lambda refused: _torch(checkpoint, part, dtype, on, threads, refused),
+            fallback=fallback,
+        )
     if engine == "torch":
         return _torch(checkpoint, part, dtype, device, threads)
     raise ConfigError(f"engine '{engine}' is unknown; choose one of: {', '.join(ENGINES)}")
+
+
+def automatic_engine(*, published: bool, gpu: bool, staggered: bool) -> str:
+    """For GR00T N1 as published and fine-tunes of it cuda_graph, without a GPU or with staggered chunks torch; else openvino."""
+    if not published:
+        return "openvino"
+    return "cuda_graph" if gpu and not staggered else "torch"
+
+
+def made_or_plain(
+    make: Callable[[], ReportingBackend], plain: Callable[[str], ReportingBackend], *, fallback: bool
+) -> ReportingBackend:
+    """What ``make`` makes, or what ``plain`` makes when it is told why the engine was refused.
+
+    Raises EngineRefusedError when there is no fallback, and whatever else they raise.
+    """
+    try:
+        return make()
+    except EngineRefusedError as error:
+        if not fallback:
+            raise
+        refused = str(error)
+    _log.warning("%s; the plain network takes its place", refused)
+    gc.collect()  # so that the weights of the refused one are not held beside the new ones
+    return plain(refused)
+
+
+def _has_gpu(device: str) -> bool:
+    """Whether torch may use one here."""
+    if device == "cpu":
+        return False
+    from gr00t_policy.runtime.torch_backend import has_gpu
+
+    return has_gpu()
 
 
 def _openvino(
@@ -95,19 +140,10 @@ def _openvino(
     return EngineBackend(checkpoint, EngineConfig(precision, encoder_precision, cache, parts=parts))
 
 
-def _cuda_graph(
-    checkpoint: Checkpoint, part: str | None, dtype: str, device: str, compiled: bool, fallback: bool
-) -> ReportingBackend:
+def _cuda_graph(checkpoint: Checkpoint, part: str | None, dtype: str, device: str, compiled: bool) -> ReportingBackend:
     from gr00t_policy.runtime.graph_backend import GraphBackend
 
-    on = "cuda" if device == "auto" else device
-    try:
-        return GraphBackend(checkpoint, part, dtype, on, compiler="inductor" if compiled else "")
-    except EngineRefusedError as error:
-        if not fallback:
-            raise
-        _log.warning("%s; the plain network takes its place", error)
-        return _torch(checkpoint, part, dtype, on, 0, refused=str(error))
+    return GraphBackend(checkpoint, part, dtype, device, compiler="inductor" if compiled else "")
 
 
 def _torch(

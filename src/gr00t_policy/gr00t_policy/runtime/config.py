@@ -10,6 +10,7 @@ from gr00t_policy.runtime.loop_settings import LoopSettings, time_threshold
 from gr00t_policy.runtime.settings import setting
 
 ENGINES = ("auto", "openvino", "onnx", "torch", "cuda_graph")
+UNSTAGGERED = ("onnx", "cuda_graph")  # cannot make single Euler steps
 PRECISIONS = ("int8", "bf16", "fp32")  # of the OpenVINO engine
 PARTS = ("encoder", "head")
 FLOAT8 = "float8"  # of the head's matrices alone
@@ -18,7 +19,8 @@ DEVICES = ("auto", "cpu", "cuda")
 # The settings that planner and controller share, in the words of both.
 ENGINE_HELP = (
     "what runs the network: 'openvino' (fast on a CPU), 'onnx' (what `gr00t export` wrote), 'torch' (plain), 'cuda_graph' "
-    "(torch, replayed on a GPU), or 'auto': torch for GR00T N1, also fine-tuned"
+    "(torch, replayed on a GPU), or 'auto': for GR00T N1, also fine-tuned, cuda_graph (torch where it is refused), torch without "
+    "a GPU; else openvino"
 )
 TOKENIZER_HELP = (
     "folder of the tokenizer, for a released checkpoint that has none; empty: it lies in the checkpoint folder"
@@ -137,8 +139,8 @@ class ControllerConfig(LoopSettings):
             )
         if self.staggered and self.head_mode == "worker":
             raise ConfigError("staggered chunks advance with the ticks; set head_mode to 'every_tick' or 'auto'")
-        if self.staggered and self.engine == "onnx":
-            raise ConfigError("engine 'onnx' has no graph for staggered chunks; use 'openvino' or 'torch'")
+        if self.staggered and self.engine in UNSTAGGERED:
+            raise ConfigError(f"engine '{self.engine}' has no graph for staggered chunks; use 'openvino' or 'torch'")
         if not self.token_warn_s <= self.token_hold_s <= self.token_max_age_s:
             raise ConfigError(
                 f"token_warn_s {self.token_warn_s}, token_hold_s {self.token_hold_s} and token_max_age_s "

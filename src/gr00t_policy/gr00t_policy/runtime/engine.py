@@ -14,7 +14,7 @@ import numpy as np
 import openvino as ov
 from numpy.typing import NDArray
 
-from gr00t_policy.core.errors import ConfigError
+from gr00t_policy.core.errors import ConfigError, MessageError
 from gr00t_policy.model.checkpoint import Checkpoint
 from gr00t_policy.model.config import HeadConfig, ModelConfig
 from gr00t_policy.runtime.config import PRECISIONS
@@ -22,6 +22,7 @@ from gr00t_policy.runtime.engine_cache import GRAPHS, BuiltPart, built_part
 from gr00t_policy.runtime.engine_report import EngineReport
 from gr00t_policy.runtime.exported_folder import exported_part
 from gr00t_policy.runtime.known_actions import KnownActions
+from gr00t_policy.runtime.prompt_room import padded_to
 from gr00t_policy.runtime.start_check import EngineRefusedError, PartCheck, check_part
 
 _WEIGHTS = {"int8": "int8", "fp32": "fp32", "bf16": "fp32"}  # bf16 is made of float32 weights when they are compiled
@@ -86,6 +87,7 @@ class EngineBackend:
         core = ov.Core()
         self._name, self._remedy = ("openvino", "delete") if config.exported is None else ("onnx", "export")
         self._requests: dict[str, ov.InferRequest] = {}
+        self._pad_id, self._looks_at_padding = checkpoint.config.language.pad_id, checkpoint.config.head.attend_padding
         self._loaded: EngineContext | None = None
         self.steps = 0
         checks = []
@@ -147,11 +149,17 @@ class EngineBackend:
     def encode(
         self, pixel_values: NDArray[np.float32], input_ids: NDArray[np.int64], mask: NDArray[np.int64]
     ) -> NDArray[np.float32]:
-        return self._run("encoder", pixel_values, input_ids, mask)[0][0]
+        """Raises MessageError for a prompt that is longer than the graph takes; a shorter one is padded and masked."""
+        tokens = input_ids.shape[1]
+        room = self._room("encoder", 1, tokens)
+        ids, real = padded_to(input_ids, room, self._pad_id), padded_to(mask, room)
+        return self._run("encoder", pixel_values, ids, real)[0][0, :tokens]
 
     def context(self, features: NDArray[np.float32], mask: NDArray[np.bool_]) -> EngineContext:
-        """In memory of its own: the one in use is not touched."""
-        values = self._run("context", features[None], mask[None].astype(np.float32))
+        """In memory of its own: the one in use is not touched. Raises MessageError as ``encode``."""
+        room = self._room("context", 0, len(mask))
+        real = np.ones_like(mask) if self._looks_at_padding else mask
+        values = self._run("context", padded_to(features[None], room), padded_to(real[None].astype(np.float32), room))
         return EngineContext([ov.Tensor(value, shared_memory=True) for value in values])
 
     def act(
@@ -190,6 +198,17 @@ class EngineBackend:
         self._pass_states[:], self._pass_x[:] = states, x
         request.infer()
         return self._pass_moved.copy()
+
+    def _room(self, name: str, index: int, tokens: int) -> int:
+        """Tokens of the graph's input ``index``; where it takes any number, those given."""
+        size = self._requests[name].get_compiled_model().input(index).get_partial_shape()[1]
+        if not size.is_static:
+            return tokens
+        if tokens > size.get_length():
+            raise MessageError(
+                f"a prompt of {tokens} tokens does not fit into the {self._name} engine's {size.get_length()}; say it shorter"
+            )
+        return size.get_length()
 
     def _run(self, name: str, *inputs: NDArray) -> list[NDArray[np.float32]]:
         request = self._requests[name]

@@ -15,6 +15,7 @@ from gr00t_policy.core.errors import CheckpointError
 from gr00t_policy.model.checkpoint import Checkpoint
 from gr00t_policy.model.json_file import read_json_object
 from gr00t_policy.runtime.engine_cache import GRAPHS, BuiltPart
+from gr00t_policy.runtime.prompt_room import prompt_room
 from gr00t_policy.runtime.start_check import ReferenceAnswers
 
 OPSET = 17  # the newest that the exporter writes without further packages; TensorRT 8.6 and later read it
@@ -56,7 +57,11 @@ def write_description(folder: Path, checkpoint: Checkpoint, parts: tuple[Exporte
             "crop_fraction": config.crop_fraction,
             "scaling": "x / 127.5 - 1, RGB, channels first",
         },
-        "prompt": {"length": config.prompt_length(len(robot.cameras)), "tokenizer": "tokenizer.json"},
+        "prompt": {
+            "length": prompt_room(checkpoint),
+            "padding": f"on the right with token {config.language.pad_id}, mask 0; of features with zeros, mask 0",
+            "tokenizer": "tokenizer.json",
+        },
         "joints": list(robot.policy_joint_names),
         "groups": {name: [part.start, part.stop] for name, part in robot.policy_slices.items()},
         "encodings": {
@@ -88,7 +93,8 @@ def exported_part(checkpoint: Checkpoint, part: str, folder: Path) -> BuiltPart:
             f"{folder} was exported with {name} {said.get(name)}, asked for is {wanted[name]}; export it again"
         )
     try:
-        graphs = {name: ov.Core().read_model(folder / f"{name}.onnx") for name in GRAPHS[part]}
-    except RuntimeError as error:
+        files = {entry["name"]: entry["file"] for entry in said["parts"]}
+        graphs = {name: ov.Core().read_model(folder / files[name]) for name in GRAPHS[part]}
+    except (RuntimeError, KeyError, TypeError) as error:
         raise CheckpointError(f"a graph in {folder} cannot be read; export it again: {error}") from error
     return BuiltPart(graphs, ReferenceAnswers.load(folder / REFERENCE), folder)

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gr00t_policy.model.action_head import ActionHead, TimeTables
-from gr00t_policy.model.dit import BLOCK_EPS, OUTPUT_EPS, Block
+from gr00t_policy.model.dit import BLOCK_EPS, OUTPUT_EPS, Block, padding_bias
 from gr00t_policy.model.layers import CategorySpecificLinear
 from gr00t_policy.runtime.known_actions import painted_in
 
@@ -25,14 +25,16 @@ class FoldedContext(nn.Module):
     """features (1, S, D), mask (1, S) -> bias (1, 1, 1, S), then per cross block keys (1, heads, head_dim, S) scaled
     and transposed, and values (1, heads, S, head_dim)."""
 
-    def __init__(self, head: ActionHead) -> None:
+    def __init__(self, head: ActionHead, *, masked: bool = False) -> None:
+        """masked: what the mask says is not real is never looked at, whatever the network does with padding of its own."""
         super().__init__()
-        self.head = head
+        self.head, self.masked = head, masked
         self.scale = head.config.head_dim**-0.5
 
     def forward(self, features: Tensor, mask: Tensor) -> tuple[Tensor, ...]:
         context = self.head.precompute_context(features, mask)
-        bias = torch.zeros_like(mask[:, None, None]) if context.bias is None else context.bias
+        bias = padding_bias(mask, features.dtype) if self.masked else context.bias
+        bias = torch.zeros_like(mask[:, None, None]) if bias is None else bias
         pairs = zip(context.keys, context.values, strict=True)
         parts = [part for keys, values in pairs for part in ((keys * self.scale).transpose(2, 3), values)]
         return (bias, *parts)

@@ -2,7 +2,6 @@
 """A checkpoint's network for other runtimes: ONNX graphs, their description, a script for TensorRT; checked before it is
 given out. Needs torch."""
 
-import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,8 +30,7 @@ class Export:
 def export(checkpoint: Checkpoint, out: Path) -> Export:
     """Write the folder ``out``, whole or not at all.
 
-    Raises ConfigError when it exists or the network cannot be exported, EngineRefusedError when the graphs do not answer as the
-    plain network does.
+    Raises ConfigError when it exists, EngineRefusedError when the graphs do not answer as the plain network does.
     """
     if out.exists():
         raise ConfigError(f"{out} exists; give another folder or remove it")
@@ -43,8 +41,8 @@ def export(checkpoint: Checkpoint, out: Path) -> Export:
         parts = write_onnx(checkpoint, folder)
         reference_answers(checkpoint, TorchBackend(checkpoint, None, "float32", "cpu")).save(folder / REFERENCE)
         write_description(folder, checkpoint, parts)
-        shutil.copy(checkpoint.folder / TOKENIZER, folder / TOKENIZER)
-        (folder / SCRIPT).write_text(tensorrt_script([part.name for part in parts]))
+        checkpoint.prompt.tokenizer.save(str(folder / TOKENIZER))
+        (folder / SCRIPT).write_text(tensorrt_script([part.file.removesuffix(".onnx") for part in parts]))
         (folder / SCRIPT).chmod(0o755)
         backend = EngineBackend(checkpoint, EngineConfig("fp32", "fp32", exported=folder))
         folder.rename(out)

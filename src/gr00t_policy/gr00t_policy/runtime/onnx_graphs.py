@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A checkpoint's network as ONNX files: encoder (System 2), context and head (System 1), static shapes, float32.
 
-The modules are those of the OpenVINO engine. Needs torch.
+The modules are those of the OpenVINO engine. Prompts without a fixed length are padded to one (``prompt_room``). Needs torch.
 """
 
 import warnings
@@ -9,35 +9,26 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.onnx._internal.torchscript_exporter import onnx_proto_utils
 
-from gr00t_policy.core.errors import ConfigError
 from gr00t_policy.model.checkpoint import Checkpoint
 from gr00t_policy.runtime.engine_graphs import Encoder, frozen
 from gr00t_policy.runtime.exported_folder import OPSET, ExportedPart, ExportedValue
 from gr00t_policy.runtime.folded_head import FoldedContext, FoldedHead
+from gr00t_policy.runtime.prompt_room import padded_to, prompt_room
 
-_LARGEST_BYTES = 2**31  # of a protobuf message, which an ONNX file is
+# A protobuf message, which an ONNX file is, holds 2 GiB. Beyond that torch writes each large tensor to a file beside the graph,
+# by a name that is the graph's own affair: such a part gets a folder of its own. The rest is left to what is no weight.
+_OWN_FOLDER_BYTES = 1.8 * 2**30
 
 
 def write_onnx(checkpoint: Checkpoint, folder: Path) -> tuple[ExportedPart, ...]:
-    """Write <part>.onnx for each part and say what goes in and out.
-
-    Raises ConfigError for networks whose prompts have no fixed length and for those that one ONNX file cannot hold.
-    """
-    if not checkpoint.config.instruction_tokens:
-        raise ConfigError(
-            "this network's prompts are as long as their sentence, and exported shapes are static; only networks with a "
-            "fixed instruction window (instruction_tokens) can be exported"
-        )
+    """Write <part>.onnx for each part, <part>/<part>.onnx where it is large, and say what goes in and out."""
     model = frozen(checkpoint)
-    size = sum(value.numel() * 4 for value in model.parameters())
-    if size >= _LARGEST_BYTES:
-        raise ConfigError(f"the network has {size / 2**30:.1f} GB in float32; one ONNX file can hold 2 GB")
-    context, head = FoldedContext(model.head), FoldedHead(model.head, checkpoint.slot)
+    context = FoldedContext(model.head, masked=not checkpoint.config.instruction_tokens)
+    head = FoldedHead(model.head, checkpoint.slot)
     pixels, ids, mask, features, state, noise = _examples(checkpoint)
     with torch.no_grad():
         kept = context(features, mask.float())
@@ -66,8 +57,9 @@ def write_onnx(checkpoint: Checkpoint, folder: Path) -> tuple[ExportedPart, ...]
 def _examples(checkpoint: Checkpoint) -> tuple[Tensor, ...]:
     config, views = checkpoint.config, len(checkpoint.embodiment.cameras)
     head, side = config.head, config.vision.image_size
-    prompt = checkpoint.prompt.encode("a", views)
-    ids, mask = (torch.from_numpy(np.ascontiguousarray(v))[None] for v in (prompt.input_ids, prompt.attention_mask))
+    prompt, room = checkpoint.prompt.encode("a", views), prompt_room(checkpoint)
+    ids = torch.from_numpy(padded_to(prompt.input_ids[None], room, config.language.pad_id))
+    mask = torch.from_numpy(padded_to(prompt.attention_mask[None], room))
     return (
         torch.zeros(1, views, 3, side, side),
         ids,
@@ -87,6 +79,9 @@ def _write(
     output_names: tuple[str, ...],
 ) -> ExportedPart:
     module = module.eval()
+    size = sum(value.numel() * value.element_size() for value in module.parameters())
+    file = f"{part}/{part}.onnx" if size > _OWN_FOLDER_BYTES else f"{part}.onnx"
+    (folder / file).parent.mkdir(exist_ok=True)
     with torch.no_grad():
         answer = module(*given)
     outputs = answer if isinstance(answer, tuple) else (answer,)
@@ -95,7 +90,7 @@ def _write(
         torch.onnx.export(
             module,
             given,
-            str(folder / f"{part}.onnx"),
+            str(folder / file),
             input_names=list(input_names),
             output_names=list(output_names),
             opset_version=OPSET,
@@ -105,7 +100,7 @@ def _write(
         tuple(ExportedValue(name, str(value.dtype).removeprefix("torch."), tuple(value.shape)) for name, value in pairs)
         for pairs in (zip(input_names, given, strict=True), zip(output_names, outputs, strict=True))
     ]
-    return ExportedPart(part, f"{part}.onnx", *values)
+    return ExportedPart(part, file, *values)
 
 
 @contextmanager

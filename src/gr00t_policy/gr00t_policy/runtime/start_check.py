@@ -3,6 +3,7 @@
 the plain network in float32 answered to the same. Knows no engine and no torch.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -109,12 +110,10 @@ def check_part(
 ) -> PartCheck:
     """part: 'encoder', 'head', or 'staggered', whose inputs are then in flight together; each on the reference's own inputs, so
     that one's error is not counted for the other."""
-    tolerance = TOLERANCES[part][precision]
     if part == "encoder":
         pixels, ids, mask = reference.pixel_values, reference.input_ids, reference.mask
         got = np.stack([backend.encode(pixels[n, None], ids[n, None], mask[n, None]) for n in range(INPUTS)])
-        size = float(np.sqrt(np.square(reference.features).mean()))
-        return PartCheck(part, precision, INPUTS, _largest(got - reference.features) / size, tolerance)
+        return check_features(precision, list(got), list(reference.features))
     contexts = [backend.context(reference.features[n], reference.mask[n] > 0) for n in range(INPUTS)]
     if part == "staggered":
         assert isinstance(backend, SteppingBackend), "a part of backends that can make single steps"
@@ -122,6 +121,15 @@ def check_part(
     else:
         got = np.stack([backend.act(contexts[n], reference.state[n], reference.noise[n]) for n in range(INPUTS)])
     return check_actions(part, precision, checkpoint, got, reference.actions)
+
+
+def check_features(
+    precision: str, got: Sequence[NDArray[np.float32]], wanted: Sequence[NDArray[np.float32]]
+) -> PartCheck:
+    """Features (S, D) that an encoder gave beside those it should have given; S may be another for each input."""
+    given, expected = np.concatenate(got), np.concatenate(wanted)
+    error = _largest(given - expected) / float(np.sqrt(np.square(expected).mean()))
+    return PartCheck("encoder", precision, len(got), error, TOLERANCES["encoder"][precision])
 
 
 def check_actions(
@@ -147,6 +155,24 @@ def head_inputs(checkpoint: "Checkpoint", tokens: tuple[int, ...], seed: int = 0
             rng.normal(size=(sizes.horizon, sizes.action_dim)).astype(np.float32),
         )
         for count in tokens
+    ]
+
+
+def encoder_inputs(checkpoint: "Checkpoint", seed: int = 0) -> list[tuple[NDArray, ...]]:
+    """Random pictures (1, V, 3, H, W), each with ids and mask (1, S) of a sentence; S is another in turn where it may be."""
+    rng, views, side = (
+        np.random.default_rng(seed),
+        len(checkpoint.embodiment.cameras),
+        checkpoint.config.vision.image_size,
+    )
+    prompts = [checkpoint.prompt.encode(sentence, views) for sentence in (_SENTENCE, "")] * (INPUTS // 2)
+    return [
+        (
+            rng.uniform(-1, 1, (1, views, 3, side, side)).astype(np.float32),
+            prompt.input_ids[None],
+            prompt.attention_mask[None],
+        )
+        for prompt in prompts
     ]
 
 

@@ -27,15 +27,16 @@ if [[ ! -x "$trtexec" ]]; then
 fi
 
 mkdir -p "$out"
-for part in @PARTS@; do
+for graph in @GRAPHS@; do
+    part="$(basename "$graph")"
     echo "building $part in $precision"
-    "$trtexec" --onnx="$here/$part.onnx" --saveEngine="$out/$part.$precision.plan" ${options[@]+"${options[@]}"} \\
+    "$trtexec" --onnx="$here/$graph.onnx" --saveEngine="$out/$part.$precision.plan" ${options[@]+"${options[@]}"} \\
         --builderOptimizationLevel=4 --useCudaGraph --warmUp=500 --iterations=200 | tee "$out/$part.$precision.log"
 done
 grep -H "GPU Compute Time" "$out"/*."$precision".log || true
 """
 
 
-def tensorrt_script(parts: Sequence[str]) -> str:
-    """parts: names of the graphs, without '.onnx'."""
-    return _SCRIPT.replace("@PARTS@", " ".join(parts))
+def tensorrt_script(graphs: Sequence[str]) -> str:
+    """graphs: their files in the folder of the script, without '.onnx'."""
+    return _SCRIPT.replace("@GRAPHS@", " ".join(graphs))

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gr00t_policy.core.errors import ConfigError
+from gr00t_policy.core.errors import ConfigError, MessageError
 from gr00t_policy.model.checkpoint import Checkpoint
 from gr00t_policy.model.dit import Context
 from gr00t_policy.model.weights import DTYPES
@@ -24,8 +24,10 @@ _CHECK_TOKENS = 64
 
 
 class TorchBackend:
-    """Eager torch. Keys and values are computed once per
-    tokens message (``context``), what depends on flow time once."""
+    """Eager torch. Keys and values are computed once per tokens message (``context``), what depends on flow time once.
+
+    Each call raises MessageError when the device's memory is full: a node holds, says so, and tries again with what comes next.
+    """
 
     def __init__(
         self,
@@ -51,18 +53,17 @@ class TorchBackend:
         self.dtype = DTYPES[stored]
         if threads > 0:
             torch.set_num_threads(threads)
+        self.steps = checkpoint.config.head.steps
+        self._joined: tuple[tuple[Context, ...], Context] | None = None
+        checks: tuple[PartCheck, ...] = ()
         with memory_for(part or "network", self.device):
             self._backbone = checkpoint.load_backbone(stored, self.device) if part in (None, "encoder") else None
             self._head = checkpoint.load_head(stored, self.device) if part in (None, "head") else None
-        self.steps = checkpoint.config.head.steps
-        self._joined: tuple[tuple[Context, ...], Context] | None = None
-        self._slot = torch.zeros(1, dtype=torch.long, device=self.device)  # the one that was kept
-        checks: tuple[PartCheck, ...] = ()
-        if self._head is not None:
-            with torch.inference_mode():
-                self._tables = self._head.time_tables(self._slot)
-            if name == FLOAT8:
-                checks = (self._to_fp8(checkpoint),)
+            self._slot = torch.zeros(1, dtype=torch.long, device=self.device)  # the one that was kept
+            if self._head is not None:
+                with torch.inference_mode():
+                    self._tables = self._head.time_tables(self._slot)
+                checks = (self._to_fp8(checkpoint),) if name == FLOAT8 else ()
         self.report = EngineReport("torch", name, checks, refused)
 
     @torch.inference_mode()
@@ -70,14 +71,16 @@ class TorchBackend:
         self, pixel_values: NDArray[np.float32], input_ids: NDArray[np.int64], mask: NDArray[np.int64]
     ) -> NDArray[np.float32]:
         assert self._backbone is not None, "this backend has no encoder"
-        ids, real = (torch.from_numpy(np.ascontiguousarray(value)).to(self.device) for value in (input_ids, mask))
-        return _array(self._backbone(self._tensor(pixel_values), ids, real))
+        with held_when_full(self.device):
+            ids, real = (torch.from_numpy(np.ascontiguousarray(value)).to(self.device) for value in (input_ids, mask))
+            return _array(self._backbone(self._tensor(pixel_values), ids, real))
 
     @torch.inference_mode()
     def context(self, features: NDArray[np.float32], mask: NDArray[np.bool_]) -> Any:
         assert self._head is not None, "this backend has no head"
-        real = torch.from_numpy(mask.astype(np.int64))[None].to(self.device)
-        return self._head.precompute_context(self._tensor(features)[None], real)
+        with held_when_full(self.device):
+            real = torch.from_numpy(mask.astype(np.int64))[None].to(self.device)
+            return self._head.precompute_context(self._tensor(features)[None], real)
 
     @torch.inference_mode()
     def act(
@@ -89,16 +92,17 @@ class TorchBackend:
     ) -> NDArray[np.float32]:
         """In bfloat16 the Euler steps add up in bfloat16 too, as in the published policy."""
         assert self._head is not None, "this backend has no head"
-        begin = self._tensor(noise)[None]
-        tensors = self._tensor(state)[None], self._slot, begin
-        if known is None:
-            return _array(self._head.sample_with_context(context, *tensors, self._tables))
-        wanted, weights = self._tensor(known.actions)[None], self._tensor(known.weights)[None]
-        return _array(
-            self._head.sample_with_context(
-                context, *tensors, self._tables, lambda x, t: painted_in(x, begin, wanted, weights, t)
+        with held_when_full(self.device):
+            begin = self._tensor(noise)[None]
+            tensors = self._tensor(state)[None], self._slot, begin
+            if known is None:
+                return _array(self._head.sample_with_context(context, *tensors, self._tables))
+            wanted, weights = self._tensor(known.actions)[None], self._tensor(known.weights)[None]
+            return _array(
+                self._head.sample_with_context(
+                    context, *tensors, self._tables, lambda x, t: painted_in(x, begin, wanted, weights, t)
+                )
             )
-        )
 
     @torch.inference_mode()
     def advance(
@@ -106,16 +110,17 @@ class TorchBackend:
     ) -> NDArray[np.float32]:
         """See ``staggering.SteppingBackend``; bfloat16 goes through float32 and back without a change."""
         assert self._head is not None, "this backend has no head"
-        context = self._together(tuple(contexts))
-        moved = self._head.advance(context, self._tensor(states), self._slot, self._tensor(x), self._tables)
-        return moved.float().cpu().numpy()
+        with held_when_full(self.device):
+            context = self._together(tuple(contexts))
+            moved = self._head.advance(context, self._tensor(states), self._slot, self._tensor(x), self._tables)
+            return moved.float().cpu().numpy()
 
     def _to_fp8(self, checkpoint: Checkpoint) -> PartCheck:
         from gr00t_policy.runtime.fp8_head import matrices_to_fp8
 
         assert self._head is not None, "this backend has no head"
         asked = [
-            (self.context(features, real), state, noise)
+            (TorchBackend.context(self, features, real), state, noise)
             for features, real, state, noise in head_inputs(checkpoint, (_CHECK_TOKENS,) * INPUTS)
         ]
         wanted = np.stack([TorchBackend.act(self, *one) for one in asked])
@@ -139,6 +144,11 @@ class TorchBackend:
         return torch.tensor(values, dtype=self.dtype, device=self.device)
 
 
+def has_gpu() -> bool:
+    """Whether torch finds one that it can use here."""
+    return torch.cuda.is_available()
+
+
 @contextmanager
 def memory_for(what: str, device: str) -> Iterator[None]:
     """Raises ConfigError, with what is free, where torch runs out of the device's memory."""
@@ -152,6 +162,18 @@ def memory_for(what: str, device: str) -> Iterator[None]:
         raise ConfigError(
             f"the {what} does not fit into the memory of device '{device}'{free}; end what else runs there, set dtype to "
             f"'bfloat16', or device to 'cpu'"
+        ) from error
+
+
+@contextmanager
+def held_when_full(device: str) -> Iterator[None]:
+    """Raises MessageError where torch runs out of the device's memory at work. The words do not change from tick to tick."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise MessageError(
+            f"the memory of device '{device}' is full; end what else runs there, or start again with dtype 'bfloat16' or "
+            "device 'cpu'"
         ) from error
 
 

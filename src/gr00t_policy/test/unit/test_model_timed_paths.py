@@ -9,7 +9,14 @@ import torch
 
 from gr00t_policy.core.errors import ConfigError
 from gr00t_policy.model.config import preset
-from gr00t_policy.model.timed_paths import TimedInputs, TimedPath, parameters_read, random_model, read_bandwidth
+from gr00t_policy.model.timed_paths import (
+    TimedInputs,
+    TimedPath,
+    device_name,
+    encode_parts,
+    parameters_read,
+    read_bandwidth,
+)
 from gr00t_policy.model.vla import Vla, build_vla
 
 torch.set_num_threads(1)
@@ -70,10 +77,13 @@ def test_parameters_read_by_the_published_network_follow_from_its_published_coun
     assert cached["act, step"] == plain["act, step"] - cached["context"] - modulation - 1536 * 1536
 
 
-def test_random_weights_are_made_in_the_format_asked_for_and_leave_the_usual_one_alone() -> None:
-    model = random_model(preset("tiny"), "bfloat16", "cpu")
-    assert {value.dtype for value in model.parameters()} == {torch.bfloat16}
-    assert torch.get_default_dtype() == torch.float32
+def test_the_encoders_stages_read_what_the_encoder_reads_and_multiply_as_their_shapes_say() -> None:
+    """By hand, for GR00T N1: 0.22 T operations for a picture, 0.15 T for 94 tokens; weights do not depend on pictures."""
+    for views, tokens in ((1, 94), (2, 158)):
+        vision, language = encode_parts(preset("n1_2b"), tokens, views)
+        assert vision[0] + language[0] == parameters_read(preset("n1_2b"), tokens, cached=True)["encode"]
+        assert 2 * vision[1] == pytest.approx(views * 0.221e12, rel=0.02)
+        assert 2 * language[1] == pytest.approx(tokens / 94 * 0.154e12, rel=0.02)
 
 
 def test_a_large_array_is_read_at_some_rate() -> None:
@@ -83,4 +93,4 @@ def test_a_large_array_is_read_at_some_rate() -> None:
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
 def test_a_device_that_is_not_there_is_refused() -> None:
     with pytest.raises(ConfigError, match="'cuda' is not available"):
-        random_model(preset("tiny"), "float32", "cuda")
+        device_name("cuda")

@@ -1,14 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a GPU would replay is the plain network: on fixed memory, padded and masked, for whatever comes in whatever order."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
-from small_checkpoint import noise_observation
+from small_checkpoint import noise_observation, save_small_checkpoint, small_config
 
 from gr00t_policy.core.errors import ConfigError
-from gr00t_policy.model.checkpoint import Checkpoint
-from gr00t_policy.runtime.backends import load_backend
+from gr00t_policy.model.checkpoint import Checkpoint, load_checkpoint
+from gr00t_policy.model.random_checkpoint import random_checkpoint
+from gr00t_policy.runtime.backends import automatic_engine, load_backend, made_or_plain
+from gr00t_policy.runtime.config import ControllerConfig
 from gr00t_policy.runtime.graph_backend import GraphBackend
 from gr00t_policy.runtime.known_actions import KnownActions
 from gr00t_policy.runtime.policy import Gr00tPolicy
@@ -90,10 +94,52 @@ def test_an_answer_is_not_overwritten_by_the_next_one(checkpoint, fixed):
 def test_what_is_replayed_stays_in_its_place(checkpoint, fixed):
     """A graph knows addresses: a tensor that were made anew would not be seen by it."""
     features, real, state, noise, _ = _asked(checkpoint, 42, 0)
-    tensors = (*fixed._context.keys, *fixed._context.values, fixed._context.bias)
+    tensors = [
+        tensor for place in fixed._places for tensor in (*place.context.keys, *place.context.values, place.context.bias)
+    ]
     before = [tensor.data_ptr() for tensor in tensors]
+    assert len(set(before)) == len(before)
     fixed.act(fixed.context(features, real), state, noise)
     assert [tensor.data_ptr() for tensor in tensors] == before
+
+
+def test_more_contexts_than_places_are_all_still_right_and_places_come_free_again(checkpoint, plain, fixed):
+    asked = [_asked(checkpoint, tokens, seed) for seed, tokens in enumerate((42, 30, 7, 60, 50))]
+    contexts = [fixed.context(*one[:2]) for one in asked]
+    assert not any(place.free for place in fixed._places)
+    for context, (features, real, state, noise, _) in zip(contexts, asked, strict=True):
+        wanted = plain.act(plain.context(features, real), state, noise)
+        np.testing.assert_allclose(fixed.act(context, state, noise), wanted, atol=2e-5)
+    del context, contexts
+    assert all(place.free for place in fixed._places)
+
+
+def test_sentences_of_any_length_are_encoded_as_by_the_plain_network(tmp_path: Path):
+    """Without a fixed window prompts are padded, also where every token looks at every other; the longest has no graph."""
+    free = load_checkpoint(save_small_checkpoint(tmp_path / "free", small_config(instruction_tokens=0)))
+    for network in (free, random_checkpoint("n1_tiny_release", 2)):
+        plain = TorchBackend(network, "encoder", "float32", "cpu")
+        fixed = GraphBackend(network, "encoder", "float32", "cpu", capture=False)
+        assert [check.part for check in fixed.report.checks] == ["encoder"]
+        views, side = len(network.embodiment.cameras), network.config.vision.image_size
+        pixels = np.random.default_rng(0).uniform(-1, 1, (1, views, 3, side, side)).astype(np.float32)
+        for words in (3, 0, 40, 1, 150):
+            prompt = network.prompt.encode(" ".join(["can"] * words), views)
+            seen = pixels, prompt.input_ids[None], prompt.attention_mask[None]
+            wanted, got = plain.encode(*seen), fixed.encode(*seen)
+            assert (len(prompt.input_ids) > fixed._room) == (words == 150)
+            np.testing.assert_allclose(got, wanted, atol=1e-4 * np.abs(wanted).max())
+
+
+def test_no_sentence_makes_the_encoder_anew_after_the_start(monkeypatch):
+    """A capture takes as long as the encoder many times over, in a tick of the planner."""
+    network = random_checkpoint("n1_tiny_release")
+    fixed = GraphBackend(network, "encoder", "float32", "cpu", capture=False)
+    monkeypatch.setattr("gr00t_policy.runtime.graph_backend.Replayed", None)
+    side = network.config.vision.image_size
+    for sentence in ("go", "put the red can into the blue bin", "x " * 200):
+        prompt = network.prompt.encode(sentence, 1)
+        fixed.encode(np.zeros((1, 1, 3, side, side), np.float32), prompt.input_ids[None], prompt.attention_mask[None])
 
 
 def test_the_head_can_be_traced_whole_as_a_compiler_needs_it(checkpoint, plain):
@@ -103,10 +149,78 @@ def test_the_head_can_be_traced_whole_as_a_compiler_needs_it(checkpoint, plain):
     np.testing.assert_allclose(traced.act(traced.context(features, real), state, noise, known), wanted, atol=2e-5)
 
 
-def test_a_network_that_is_replayed_wrongly_is_refused(checkpoint, monkeypatch):
-    monkeypatch.setattr(GraphBackend, "_load", lambda self, context: None)  # keys and values never arrive
+def test_a_head_that_is_replayed_wrongly_is_refused(checkpoint, monkeypatch):
+    monkeypatch.setattr(GraphBackend, "_load", lambda self, place, context: None)  # keys and values never arrive
     with pytest.raises(EngineRefusedError, match="differs from the plain network"):
         GraphBackend(checkpoint, "head", "float32", "cpu", capture=False)
+
+
+def test_an_encoder_that_is_replayed_wrongly_is_refused(checkpoint):
+    class Twice(GraphBackend):
+        def encode(self, *seen):
+            return 2 * super().encode(*seen)
+
+    with pytest.raises(EngineRefusedError, match="its encoder in fp32 differs from the plain network"):
+        Twice(checkpoint, "encoder", "float32", "cpu", capture=False)
+
+
+class Failing(GraphBackend):
+    """Its compiler cannot do it."""
+
+    error: Exception = RuntimeError("no kernel for this")
+
+    def _compiled(self, function):
+        def fails(*given, **named):
+            raise self.error
+
+        return fails
+
+
+class Full(Failing):
+    """The GPU has memory for the weights and not for the graph."""
+
+    error = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+
+@pytest.mark.parametrize("part", ["encoder", "head"])
+@pytest.mark.parametrize(
+    ("kind", "said"), [(Failing, "cannot be captured: no kernel"), (Full, "does not fit into the mem")]
+)
+def test_what_cannot_be_captured_is_refused_by_name_or_replaced_by_the_plain_network(checkpoint, part, kind, said):
+    def make():
+        return kind(checkpoint, part, "float32", "cpu", capture=False)
+
+    def plain(refused):
+        return TorchBackend(checkpoint, part, "float32", "cpu", 0, refused)
+
+    with pytest.raises(EngineRefusedError, match=rf"'cuda_graph' is refused: .*{part} {said}"):
+        made_or_plain(make, plain, fallback=False)
+    backend = made_or_plain(make, plain, fallback=True)
+    assert type(backend) is TorchBackend and said in backend.report.refused
+
+
+def test_the_automatic_engine_is_captured_on_a_gpu_and_torch_where_that_cannot_be():
+    chosen = [
+        automatic_engine(published=published, gpu=gpu, staggered=staggered)
+        for published, gpu, staggered in (
+            (True, True, False),
+            (True, True, True),
+            (True, False, False),
+            (False, True, False),
+        )
+    ]
+    assert chosen == ["cuda_graph", "torch", "torch", "openvino"]
+    if not torch.cuda.is_available():
+        assert load_backend(random_checkpoint("n1_tiny_release"), part="head").report.engine == "torch"
+
+
+def test_staggered_chunks_are_refused_and_not_run_without_a_graph(checkpoint, fixed):
+    with pytest.raises(ConfigError, match="engine 'cuda_graph' has no graph for staggered chunks"):
+        ControllerConfig(engine="cuda_graph", staggered=True)
+    with pytest.raises(ConfigError, match="engine 'cuda_graph' cannot make single Euler steps"):
+        load_backend(checkpoint, "cuda_graph", staggered=True)
+    with pytest.raises(ConfigError, match="cannot stagger its steps"):
+        _ = Gr00tPolicy(checkpoint, fixed).flow_steps
 
 
 def test_without_a_gpu_the_engine_is_refused_by_name(checkpoint):
@@ -131,3 +245,13 @@ def test_on_a_gpu_the_captured_network_is_the_plain_one(checkpoint, compiled):
         features, real, state, noise, known = _asked(checkpoint, tokens, seed)
         wanted = plain.act(plain.context(features, real), state, noise, known)
         np.testing.assert_allclose(graph.act(graph.context(features, real), state, noise, known), wanted, atol=1e-3)
+
+
+@needs_gpu
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("dtype", ["bfloat16", "float8"])
+def test_on_a_gpu_the_published_form_passes_its_start_check_in_both_halves(compiled, dtype):
+    network = random_checkpoint("n1_tiny_release", 2)
+    report = load_backend(network, "cuda_graph", dtype=dtype, compiled=compiled).report
+    assert {check.part for check in report.checks} == {"encoder", "head"} and not report.refused
+    assert load_backend(network, dtype=dtype).report.engine == "cuda_graph"  # automatically

@@ -4,20 +4,23 @@
 import json
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import openvino as ov
 import pytest
 import torch
+from released_folder import write_release_folder
 from small_checkpoint import noise_observation, save_small_checkpoint, small_config
 
-from gr00t_policy.core.errors import CheckpointError, ConfigError
+from gr00t_policy.core.errors import CheckpointError, ConfigError, MessageError
 from gr00t_policy.model.checkpoint import Checkpoint, load_checkpoint
 from gr00t_policy.runtime.backends import load_backend
 from gr00t_policy.runtime.engine import EngineConfig
 from gr00t_policy.runtime.onnx_export import SCRIPT, export
 from gr00t_policy.runtime.policy import Gr00tPolicy
+from gr00t_policy.runtime.prompt_room import prompt_room
 from gr00t_policy.runtime.start_check import EngineRefusedError
 
 torch.set_num_threads(1)
@@ -108,13 +111,45 @@ def test_an_exported_graph_that_was_changed_is_refused(checkpoint: Checkpoint, e
         load_backend(checkpoint, "onnx", exported=changed, part="head")
 
 
-def test_a_folder_that_exists_and_prompts_without_fixed_length_are_refused(
-    checkpoint: Checkpoint, exported: Path, tmp_path: Path
-) -> None:
+def test_a_folder_that_exists_is_refused(checkpoint: Checkpoint, exported: Path) -> None:
     with pytest.raises(ConfigError, match="exists; give another folder"):
         export(checkpoint, exported)
-    free = load_checkpoint(save_small_checkpoint(tmp_path / "free", small_config(instruction_tokens=0)))
-    with pytest.raises(ConfigError, match="instruction_tokens"):
-        export(free, tmp_path / "net")
-    assert not (tmp_path / "net").exists()
+
+
+@pytest.mark.parametrize("form", ["released", "looks everywhere"])
+def test_prompts_of_any_length_are_padded_in_graphs_of_one_length(tmp_path: Path, form: str) -> None:
+    """The published form, in small, and a network whose tokens look at all others; a weight in the padding would be seen."""
+    if form == "released":
+        network = load_checkpoint(write_release_folder(tmp_path / "net"))
+    else:
+        network = load_checkpoint(save_small_checkpoint(tmp_path / "net", small_config(instruction_tokens=0)))
+    out = tmp_path / "exported"
+    assert all(check.passed and check.max_error < 1e-4 for check in export(network, out).checks)
+    onnx, plain = (
+        load_backend(network, "onnx", exported=out),
+        load_backend(network, "torch", dtype="float32", device="cpu"),
+    )
+    said = json.loads((out / "network.json").read_text())
+    assert (out / said["prompt"]["tokenizer"]).is_file() and said["prompt"]["length"] == prompt_room(network)
+    for sentence in ("", "cup", "take the cup"):
+        chunks = []
+        for backend in (plain, onnx):
+            policy = Gr00tPolicy(network, backend, seed=1)
+            policy.accept(policy.encode(replace(noise_observation(), instruction=sentence)))
+            chunks.append(policy.act(noise_observation().state, 0).positions)
+        np.testing.assert_allclose(chunks[1], chunks[0], atol=1e-4)
+    with pytest.raises(MessageError, match="tokens does not fit into the onnx engine's .*say it shorter"):
+        Gr00tPolicy(network, onnx).encode(replace(noise_observation(), instruction="cup " * 90))
     assert not list(tmp_path.glob(".exporting-*"))
+
+
+def test_a_large_part_has_a_folder_of_its_own_for_its_files(
+    checkpoint: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where torch puts tensors of more than 2 GB beside the graph; names of two graphs may be the same."""
+    monkeypatch.setattr("gr00t_policy.runtime.onnx_graphs._OWN_FOLDER_BYTES", 1 << 20)
+    out = tmp_path / "large"
+    parts = {part.name: part.file for part in export(checkpoint, out).parts}
+    assert parts["encoder"] == "encoder/encoder.onnx" and (out / parts["encoder"]).is_file()
+    assert "onnx" in str(load_backend(checkpoint, "onnx", exported=out, part="encoder").report)
+    assert "for graph in encoder/encoder context/context head/head; do" in (out / SCRIPT).read_text()
