@@ -23,7 +23,7 @@ _MEMORY_TITLE = "resident memory, change since the warm-up [MB]"
 _PANELS = (
     ("rates [Hz]", ("planner_rate_hz", "control_rate_hz", "head_rate_hz")),
     ("time [ms]", ("head_p99_ms", "image_to_command_p95_ms")),
-    ("deadline misses [% of ticks]", (MISSES,)),
+    ("missed commands [% of those due]", (MISSES,)),
     (_MEMORY_TITLE, (MEMORY,)),
     ("open file handles", (HANDLES,)),
     ("threads", (THREADS,)),
