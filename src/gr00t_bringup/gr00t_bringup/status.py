@@ -35,6 +35,7 @@ class StackStatus:
     head_p99_ms: float = NAN
     token_age_ms: float = NAN
     image_to_command_p95_ms: float = NAN
+    joint_state_to_command_p99_ms: float = NAN
     deadline_misses: int = 0
     ticks: int = 0
     gate: str = "no word yet"
