@@ -233,7 +233,7 @@ def test_the_verb_writes_a_row_for_every_way_and_rate_and_draws_them(folder, tmp
 def test_the_exit_code_stays_0_unless_a_way_is_enforced_that_misses_a_goal(folder, tmp_path):
     """Random weights: each chunk is another motion, so that switching between them is rougher than any of them."""
     options = ["--checkpoint", str(folder), "--episodes", "1", "--max-s", "1", "--workers", "1", "--head-rate", "10"]
-    options += ["--ways", "switch", "rtc+smooth", "rtc+compensated"]
+    options += ["--ways", "switch", "rtc+smooth+compensated"]
     assert main(["bench", "seams", *options, "--enforce", "switch"]) == 1
     assert main(["bench", "seams", *options, "--enforce", "blend"]) == 2
 

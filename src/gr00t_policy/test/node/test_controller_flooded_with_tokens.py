@@ -40,7 +40,7 @@ from gr00t_policy.runtime.pacing import PacedLoop
 
 ORDER = JointOrder(load_embodiment("gr1").policy_joints)
 RATE_HZ, TOKENS_HZ, TOO_FAST = 120.0, 10.0, 10
-JUDGED_S = 3.0
+JUDGED_S = 2.0
 # Commands that may be missed, and the longest silence, beside whatever else runs on the machine. Measured on a busy one: none and
 # 10 ms with tokens at their own rate, 1.4 % and 17 ms with ten times as many.
 MISSED_SHARE, LONGEST_GAP_S = 0.05, 0.05
