@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a measurement must say about the machine it was made on. Reads /proc; knows no ROS."""
+"""What a measurement must say about the machine it was made on, and when. Reads /proc; knows no ROS."""
 
 import os
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
+
+from gr00t_bringup.software import revision, versions
 
 _PROC = Path("/proc")
 _NAMES_SHOWN = 5
@@ -11,11 +14,19 @@ _NAMES_SHOWN = 5
 
 @dataclass(frozen=True)
 class Machine:
-    """cores: usable by this process. memory_gb: total."""
+    """cores: usable by this process. memory_gb: total. gpu: None without one that its driver shows. date: UTC, now.
+
+    revision: of this repository, None outside of one. versions: of Python and of libraries, by name.
+    """
 
     cpu: str
     cores: int
     memory_gb: float
+    gpu: str | None
+    kernel: str
+    date: str
+    revision: str | None
+    versions: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -35,11 +46,20 @@ class CpuTimes:
 
 
 def this_machine(proc: Path = _PROC) -> Machine:
-    """CPU model, cores and memory of this machine."""
+    """This machine, its software and the time."""
     lines = (proc / "cpuinfo").read_text().splitlines()
     cpu = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), os.uname().machine)
     memory_kb = _value_kb((proc / "meminfo").read_text(), "MemTotal")
-    return Machine(cpu=cpu, cores=len(os.sched_getaffinity(0)), memory_gb=round(memory_kb / 2**20, 1))
+    return Machine(
+        cpu=cpu,
+        cores=len(os.sched_getaffinity(0)),
+        memory_gb=round(memory_kb / 2**20, 1),
+        gpu=_gpu(proc),
+        kernel=os.uname().release,
+        date=datetime.now(UTC).isoformat(timespec="seconds"),
+        revision=revision(),
+        versions=versions(),
+    )
 
 
 def process_memory(pid: int, proc: Path = _PROC) -> ProcessMemory | None:
@@ -95,6 +115,17 @@ def busiest_others(
             shares[name] = shares.get(name, 0.0) + since_s / elapsed_s
     ranked = sorted(shares.items(), key=lambda item: -item[1])
     return {name: round(share, 3) for name, share in ranked[:_NAMES_SHOWN] if share > 0.01}
+
+
+def _gpu(proc: Path) -> str | None:
+    """As NVIDIA's driver names it, several with a comma; on a Jetson, whose driver has no such files, the board."""
+    cards = sorted((proc / "driver/nvidia/gpus").glob("*/information"))
+    lines = (line for card in cards for line in card.read_text().splitlines())
+    models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("Model:")]
+    board = proc / "device-tree/model"
+    if not models and board.exists() and "Jetson" in (name := board.read_text().strip("\0 \n")):
+        return name
+    return ", ".join(models) or None
 
 
 def _value_kb(text: str, key: str) -> float:

@@ -5,6 +5,7 @@ Nothing here believes what a node says of itself except where only the node can 
 deadlines). Latencies end when the command gate sends the command that the robot obeys, on the recorder's machine clock.
 """
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gr00t_bringup.tracing.periods import StreamMeter
 from gr00t_policy.core.errors import DatasetError
 from gr00t_policy.data.bag import MessageDecoder, bag_topics, read_bag
+from gr00t_policy.runtime.duration_counts import counted_since, counts_from_text, percentile_ns
 
 Stamps = NDArray[np.int64]  # (N,) nanoseconds
 _RUNNING = 3  # ControllerState.RUNNING
@@ -24,6 +27,8 @@ _CONTROL_LOOP = "controller: control loop"
 _WINDOW_TICKS = 1200  # ten seconds at 120 Hz: those of the start are slower
 # A policy command sent less than this before a tick of the gate counts for the next tick: an error to the slow side.
 _HAND_OVER_NS = 500_000
+_NOMINAL_HZ = 120.0  # of commands
+_PAUSE_S = 0.5  # a longer gap of commands is no jitter: nobody drove
 
 
 @dataclass(frozen=True)
@@ -37,16 +42,34 @@ class Percentiles:
 
 @dataclass(frozen=True)
 class WakeUps:
-    """How long after its slot the control loop's ticks begin [ms], from windows of ten seconds; NaN without any."""
+    """How long after its slot the control loop's ticks begin [ms]; NaN where the bag does not hold it."""
 
-    p50: float  # median of the windows
-    p99: float  # median of the windows
-    p99_of_the_worst: float
+    p50: float  # of all ticks while the policy drove
+    p99: float  # of all ticks while the policy drove
+    p99_of_the_worst: float  # the highest p99 of ten seconds
+
+
+@dataclass(frozen=True)
+class Gaps:
+    """What the commands' own times say of those that were not sent, whatever the controller counted itself.
+
+    late: gaps of more than 1.5 periods and at most half a second; missed: what should have come in them; longest_ms: of all
+    gaps; pauses: gaps of more than half a second, in which nobody drove.
+    """
+
+    late: int
+    missed: int
+    longest_ms: float
+    pauses: int
 
 
 @dataclass(frozen=True)
 class RunFigures:
-    """The keys that ``gr00t demo`` and ``gr00t bench loop`` write."""
+    """The keys that ``gr00t demo`` and ``gr00t bench loop`` write.
+
+    ticks: those due, skipped ones included; deadline_misses: of them, those whose command was not sent in its period, by the
+    controller's own count; realtime_scheduling: the control thread had SCHED_FIFO all the time.
+    """
 
     planner_rate_hz: float
     control_rate_hz: float
@@ -54,12 +77,23 @@ class RunFigures:
     deadline_miss_fraction: float
     deadline_misses: int
     ticks: int
+    realtime_scheduling: bool
+    command_gaps: Gaps
     wake_up_lateness_ms: WakeUps
     encode_ms: Percentiles
     head_ms: Percentiles
     image_to_command_ms: Percentiles
     joint_state_to_command_ms: Percentiles
     real_time_factor: float
+
+
+@dataclass(frozen=True)
+class WakeUpsTold:
+    """What the control loop told once. p99_us: of its last ten seconds, NaN before; counts: bin -> ticks since its start."""
+
+    at_ns: int
+    p99_us: float
+    counts: dict[int, int]
 
 
 @dataclass
@@ -79,7 +113,8 @@ class RunStreams:
     command_sent: Stamps
     ticks: NDArray[np.int64]
     misses: NDArray[np.int64]
-    wake_up_us: NDArray[np.float64]  # (N, 2): p50 and p99 of the control loop's last ten seconds, told once a second
+    realtime: NDArray[np.bool_]
+    wake_ups: list[WakeUpsTold]
     real_time_factors: NDArray[np.float64]
 
 
@@ -99,15 +134,17 @@ def measure(streams: RunStreams) -> RunFigures:
     if stop <= start:
         start = streams.policy_sent[0]
     inside = _within(streams.chunk_sent, start, stop)
-    ticks, misses = np.diff(streams.ticks), np.diff(streams.misses)
+    ticks, misses = _counted(streams.ticks, streams.misses)
     return RunFigures(
         planner_rate_hz=_rate(streams.tokens_sent[_within(streams.tokens_sent, start, stop)]),
         control_rate_hz=_rate(streams.policy_sent[_within(streams.policy_sent, start, stop)]),
         head_rate_hz=_head_rate(streams.chunk_id[inside], streams.chunk_sent[inside]),
-        deadline_miss_fraction=float(misses.sum() / ticks.sum()) if ticks.sum() else 0.0,
-        deadline_misses=int(misses.sum()),
-        ticks=int(ticks.sum()),
-        wake_up_lateness_ms=_wake_ups(streams.wake_up_us),
+        deadline_miss_fraction=misses / ticks if ticks else 0.0,
+        deadline_misses=misses,
+        ticks=ticks,
+        realtime_scheduling=bool(len(streams.realtime) and streams.realtime.all()),
+        command_gaps=_gaps(streams.policy_sent[_within(streams.policy_sent, start, stop)]),
+        wake_up_lateness_ms=_wake_ups(streams.wake_ups, start),
         encode_ms=percentiles(1e3 * streams.encode_s[_within(streams.tokens_sent, start, stop)]),
         head_ms=percentiles(1e3 * streams.chunk_inference_s[inside]),
         image_to_command_ms=percentiles(_image_to_command_ms(streams, start, stop)),
@@ -149,21 +186,21 @@ def read_streams(folder: Path, namespace: str = "") -> RunStreams:
             tokens = decoder.decode(message)
             columns.rows.append((message.stamp_ns, message.publish_ns, tokens.preprocess_s + tokens.encode_s))
         elif message.topic == _DIAGNOSTICS:
-            columns.rows.extend(_wake_ups_told(decoder.decode(message)))
+            columns.rows.extend((told,) for told in _wake_ups_told(decoder.decode(message), message.publish_ns))
         elif message.topic == prefix + "controller/state":
             state = decoder.decode(message)
             if state.state == _RUNNING:
-                columns.rows.append((state.ticks, state.deadline_misses))
+                columns.rows.append((state.ticks, state.deadline_misses, state.realtime_scheduling))
         elif message.topic == prefix + "sim/task_state":
             columns.rows.append((decoder.decode(message).real_time_factor,))
         else:
             columns.rows.append((message.stamp_ns, message.publish_ns))
-    wake_ups = np.array(found.pop(_DIAGNOSTICS).rows, dtype=np.float64).reshape(-1, 2)
+    wake_ups = [told for (told,) in found.pop(_DIAGNOSTICS).rows]
     by_name = {topic.removeprefix(prefix): columns for topic, columns in found.items()}
     return _streams(by_name, wake_ups)
 
 
-def _streams(found: dict[str, _Columns], wake_ups_us: NDArray[np.float64]) -> RunStreams:
+def _streams(found: dict[str, _Columns], wake_ups: list[WakeUpsTold]) -> RunStreams:
     joints, tokens, chunks = found["joint_states"], found["conditioning_tokens"], found["action_chunk"]
     policy, state = found["policy/joint_trajectory"], found["controller/state"]
     return RunStreams(
@@ -180,26 +217,48 @@ def _streams(found: dict[str, _Columns], wake_ups_us: NDArray[np.float64]) -> Ru
         command_sent=found["joint_trajectory"].column(1),
         ticks=state.column(0),
         misses=state.column(1),
-        wake_up_us=wake_ups_us,
+        realtime=state.column(2, np.bool_),
+        wake_ups=wake_ups,
         real_time_factors=found["sim/task_state"].column(0, np.float64),
     )
 
 
-def _wake_ups_told(message: Any) -> list[tuple[float, float]]:
-    """(p50, p99) [us] of the control loop, once it has run for a window."""
+def _wake_ups_told(message: Any, at_ns: int) -> list[WakeUpsTold]:
+    """Of the control loop; the p99 once it has run for a window. Bags of before the counts have none."""
     told = []
     for status in message.status:
         values = {value.key: value.value for value in status.values}
-        if status.name == _CONTROL_LOOP and float(values.get("ticks", 0)) >= _WINDOW_TICKS:
-            told.append((float(values["wake_up_lateness.p50_us"]), float(values["wake_up_lateness.p99_us"])))
+        if status.name == _CONTROL_LOOP and "ticks" in values:
+            whole_window = float(values["ticks"]) >= _WINDOW_TICKS
+            p99_us = float(values["wake_up_lateness.p99_us"]) if whole_window else float("nan")
+            told.append(WakeUpsTold(at_ns, p99_us, counts_from_text(values.get("wake_up_lateness.counts", ""))))
     return told
 
 
-def _wake_ups(told_us: NDArray[np.float64]) -> WakeUps:
-    if not len(told_us):
-        return WakeUps(float("nan"), float("nan"), float("nan"))
-    medians = np.median(told_us, axis=0) / 1e3
-    return WakeUps(float(medians[0]), float(medians[1]), float(told_us[:, 1].max()) / 1e3)
+def _wake_ups(told: list[WakeUpsTold], start: int) -> WakeUps:
+    """Of all ticks from ``start`` on, and the worst of the windows told from then on."""
+    inside = [each for each in told if each.at_ns >= start]
+    counts = counted_since(inside[0].counts, inside[-1].counts) if inside else {}
+    windows = [each.p99_us for each in inside if not math.isnan(each.p99_us)]
+    return WakeUps(
+        percentile_ns(counts, 50) / 1e6, percentile_ns(counts, 99) / 1e6, max(windows, default=float("nan")) / 1e3
+    )
+
+
+def _counted(ticks: NDArray[np.int64], misses: NDArray[np.int64]) -> tuple[int, int]:
+    """What was added to the controller's two counts; both begin anew when it is activated again."""
+    anew = np.diff(ticks) < 0
+    since_ticks, since_misses = (np.where(anew, counts[1:], np.diff(counts)) for counts in (ticks, misses))
+    return int(since_ticks.sum()), int(since_misses.sum())
+
+
+def _gaps(sent: Stamps) -> Gaps:
+    meter = StreamMeter(_NOMINAL_HZ, _PAUSE_S)
+    for at_ns in sent.tolist():
+        meter.add(at_ns, 0, int(sent[0]))
+    figures = meter.figures()
+    longest_ms = float(np.diff(sent).max()) / 1e6 if len(sent) > 1 else float("nan")
+    return Gaps(figures.misses or 0, figures.missed_periods or 0, longest_ms, len(figures.pauses))
 
 
 def _image_to_command_ms(streams: RunStreams, start: int, stop: int) -> NDArray[np.float64]:

@@ -35,6 +35,7 @@ class StackStatus:
     head_p99_ms: float = NAN
     token_age_ms: float = NAN
     image_to_command_p95_ms: float = NAN
+    joint_state_to_command_p99_ms: float = NAN
     deadline_misses: int = 0
     ticks: int = 0
     gate: str = "no word yet"
@@ -61,7 +62,7 @@ def rows(status: StackStatus) -> list[Row]:
         ("control", hertz(status.control_rate_hz), remark(status.controller, status.controller_detail)),
         ("token age", milliseconds(status.token_age_ms), ""),
         ("image to command", milliseconds(status.image_to_command_p95_ms), "p95"),
-        ("deadline misses", missed, _percent(status.deadline_misses, status.ticks)),
+        ("missed commands", missed, _percent(status.deadline_misses, status.ticks)),
         ("gate", status.gate, status.gate_reason),
         ("task", bar(status.progress), "SOLVED" if status.success else status.task_detail),
         (

@@ -68,7 +68,7 @@ class LoopConfig:
 
 
 @dataclass
-class _Observed:
+class Observed:
     """What was seen beside the bag."""
 
     scenes: list[SceneResult] = field(default_factory=list)
@@ -98,7 +98,7 @@ def run(config: LoopConfig) -> int:
         "others_cores": observed.others,
         "lost_by_recorder": observed.lost_by_recorder,
     }
-    _print(figures, observed)
+    print_figures(figures, observed)
     if config.json is not None:
         write_json(config.json, result)
     if not config.keep_bag:
@@ -106,7 +106,7 @@ def run(config: LoopConfig) -> int:
     return 0
 
 
-def _observe(config: LoopConfig, wish: str) -> _Observed:
+def _observe(config: LoopConfig, wish: str) -> Observed:
     from gr00t_bringup.ros.stack import StackOptions, running_stack
 
     options = StackOptions(
@@ -114,7 +114,7 @@ def _observe(config: LoopConfig, wish: str) -> _Observed:
         parameter_files=config.params_file,
         overrides={"sim": {"task": config.task, "seed": config.seed}},
     )
-    observed = _Observed()
+    observed = Observed()
     with running_stack(options, config.out / "logs", BagWriter(config.out / "bag")) as stack:
         stack.wait_active()
         scenes = SceneSequence(stack, config.task, wish, config.seed, config.episode_s)
@@ -146,7 +146,7 @@ def _observe(config: LoopConfig, wish: str) -> _Observed:
     return observed
 
 
-def _look_around(stack: Any, observed: _Observed, before: dict[int, tuple[str, float]], elapsed_s: float) -> None:
+def _look_around(stack: Any, observed: Observed, before: dict[int, tuple[str, float]], elapsed_s: float) -> None:
     pids = {**stack.processes.pids, "gr00t bench": os.getpid()}
     observed.memory = {name: memory for name, pid in pids.items() if (memory := process_memory(pid)) is not None}
     after = cpu_seconds()
@@ -155,7 +155,8 @@ def _look_around(stack: Any, observed: _Observed, before: dict[int, tuple[str, f
     observed.lost_by_recorder = {topic: lost for topic, lost in stack.recorder.lost.items() if lost}
 
 
-def _print(figures: RunFigures, observed: _Observed) -> None:
+def print_figures(figures: RunFigures, observed: Observed) -> None:
+    """The table of goals, and what was seen beside the bag."""
     from rich.console import Console
     from rich.table import Table
 
@@ -164,10 +165,16 @@ def _print(figures: RunFigures, observed: _Observed) -> None:
     for column in ("figure", "measured", "goal", ""):
         table.add_column(column)
     for goal in goals(figures):
-        measured = f"{goal.value:.2f} {goal.unit}"
-        table.add_row(goal.name, measured, goal.wanted, "ok" if goal.reached else "missed")
+        digits = 3 if goal.unit == "%" else 2
+        table.add_row(goal.name, f"{goal.value:.{digits}f} {goal.unit}", goal.wanted, goal.verdict)
     console = Console()
     console.print(table)
+    gaps, wake_ups = figures.command_gaps, figures.wake_up_lateness_ms
+    console.print(
+        f"commands missed: {figures.deadline_misses} of {figures.ticks} due; gaps of more than 1.5 periods {gaps.late}, in them "
+        f"{gaps.missed} not sent; longest gap {gaps.longest_ms:.1f} ms; pauses {gaps.pauses}"
+    )
+    console.print(f"wake-up lateness p99 of the worst ten seconds: {wake_ups.p99_of_the_worst:.2f} ms")
     total_mb = sum(memory.peak_mb for memory in observed.memory.values())
     each = ", ".join(f"{name} {memory.peak_mb:.0f}" for name, memory in observed.memory.items())
     console.print(f"peak memory {total_mb:.0f} MB: {each}")

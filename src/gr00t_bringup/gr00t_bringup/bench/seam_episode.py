@@ -8,9 +8,10 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from gr00t_bringup.bench.seam_figures import turned_after_s
+from gr00t_bringup.bench.seam_figures import ORDERS, inside_chunk, turned_after_s
 from gr00t_bringup.bench.seam_stack import RATE_HZ, StackInTime, Tick, Timing
 from gr00t_policy.core.errors import ConfigError
+from gr00t_policy.core.types import ActionChunk
 from gr00t_policy.runtime.config import CHUNK_MODES, ControllerConfig, check_choice
 from gr00t_policy.runtime.policy import Gr00tPolicy, Policy
 from gr00t_sim.checkpoint_policy import load_policy
@@ -73,6 +74,7 @@ class SeamJob:
 class SeamEpisode:
     """commands, given (N, J) [rad] of arms, waist and neck, as the controller and as the limits gave them; new_chunk (N,).
 
+    inside (3, N): first, second and third differences inside the head's chunks, each by itself, as ``inside_chunk``.
     reaction_s: from when the object was moved until the commanded hand turned; NaN: it did not within 1.5 s. moved: whether
     there was an instant and a place to move it to.
     """
@@ -83,6 +85,7 @@ class SeamEpisode:
     commands: NDArray[np.float64] = field(repr=False)
     given: NDArray[np.float64] = field(repr=False)
     new_chunk: NDArray[np.bool_] = field(repr=False)
+    inside: tuple[NDArray[np.float64], ...] = field(repr=False)
     moved: bool = False
     reaction_s: float = float("nan")
 
@@ -99,11 +102,27 @@ def drive(job: SeamJob, sim: TabletopSim, policy: Policy) -> SeamEpisode:
     arms = _arms(policy)
     commands, given = (np.array([getattr(tick, name)[arms] for tick in ticks]) for name in ("command", "given"))
     fresh = np.array([tick.new_chunk for tick in ticks], bool)
+    inside = _inside(job, driven.chunks, arms)
     reaction_s = float("nan")
     if driven.move is not None:
         again = _Scene(job, sim, policy, driven.move)
         reaction_s = _reaction_s(job, sim, policy, driven.move, ticks, again.run())
-    return SeamEpisode(job, driven.success, driven.seconds, commands, given, fresh, driven.move is not None, reaction_s)
+    moved = driven.move is not None
+    return SeamEpisode(job, driven.success, driven.seconds, commands, given, fresh, inside, moved, reaction_s)
+
+
+def _inside(job: SeamJob, chunks: list[ActionChunk], arms: NDArray[np.intp]) -> tuple[NDArray[np.float64], ...]:
+    """Of each order, of all chunks."""
+    return tuple(
+        np.concatenate(
+            [np.zeros(0)]
+            + [
+                inside_chunk(chunk.positions[:, arms], order, chunk.step_dt_s * RATE_HZ, smooth=job.way.smooth)
+                for chunk in chunks
+            ]
+        )
+        for order in ORDERS
+    )
 
 
 @dataclass(frozen=True)
@@ -126,6 +145,10 @@ class _Scene:
         self._goal = sim.task.goal
         self._lay = sim.place_of(self._goal.object)
         self._stack = StackInTime(sim, policy, _config(job), job.timing)
+
+    @property
+    def chunks(self) -> list[ActionChunk]:
+        return self._stack.chunks
 
     def run(self) -> list[Tick]:
         limit_s = self._job.max_s

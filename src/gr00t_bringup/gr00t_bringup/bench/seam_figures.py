@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is measured of a path of commands: its differences at the borders of chunks and inside them, and when it turns."""
+"""What is measured of a path of commands: its differences at the borders of chunks, inside them, and when it turns."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from gr00t_policy.runtime.interpolation import at_steps, slopes_at
 
 ORDERS = (1, 2, 3)  # step, second and third difference per tick
 _HELD_TICKS = 6  # a turn is one that lasts 50 ms
@@ -29,6 +31,16 @@ class Roughness:
     @property
     def ratio(self) -> float:
         return self.border_p95 / self.inside_p95 if self.inside_p95 > 0 else float("nan")
+
+
+@dataclass(frozen=True)
+class InsideChunk:
+    """Differences of one order of chunks as the head gave them, sampled at the command rate; units as in ``Roughness``."""
+
+    order: int
+    p50: float
+    p95: float
+    max: float
 
 
 @dataclass(frozen=True)
@@ -57,6 +69,26 @@ def roughness(parts: Sequence[Differences], order: int) -> Roughness:
     values = np.concatenate([part.values for part in parts]) if parts else np.zeros(0)
     border = np.concatenate([part.at_border for part in parts]) if parts else np.zeros(0, bool)
     return Roughness(order, *_spread(values[border]), *_spread(values[~border]))
+
+
+def inside_chunk(
+    positions: NDArray[np.float64], order: int, ticks_per_step: float, *, smooth: bool
+) -> NDArray[np.float64]:
+    """Of one chunk (T, J) [rad] alone, interpolated as it is executed and sampled each tick: (N,), largest over the joints.
+
+    The reference for seams: what commands would do if this chunk were followed to its end and no other came. It is defined also
+    where every tick is a border.
+    """
+    steps = np.arange(0.0, len(positions) - 1 + 1e-9, 1 / ticks_per_step)
+    if len(steps) <= order:
+        return np.zeros(0)
+    path = at_steps(positions, steps, slopes_at(positions) if smooth else None)
+    return np.asarray(np.abs(np.diff(path, n=order, axis=0)).max(axis=1))
+
+
+def inside_chunks(values: NDArray[np.float64], order: int) -> InsideChunk:
+    """Of ``inside_chunk`` of many chunks together."""
+    return InsideChunk(order, *_spread(values))
 
 
 def turned_after_s(

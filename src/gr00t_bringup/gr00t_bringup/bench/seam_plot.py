@@ -58,7 +58,8 @@ def _draw_seams(axis: Any, rows: Sequence[Mapping[str, Any]]) -> None:
     places = np.arange(len(rows))
     third = [row["commands"][2] for row in rows]
     axis.barh(places - 0.2, [1e3 * entry["border_p95"] for entry in third], 0.38, label="at borders of chunks")
-    axis.barh(places + 0.2, [1e3 * (entry["inside_p95"] or 0.0) for entry in third], 0.38, label="inside chunks")
+    inside = [1e3 * row["inside_chunk"][2]["p95"] for row in rows]
+    axis.barh(places + 0.2, inside, 0.38, label="inside a chunk, by itself")
     axis.set_yticks(places, [row["way"] for row in rows])
     axis.invert_yaxis()
     axis.set_xscale("log")  # the worst is hundreds of times the best

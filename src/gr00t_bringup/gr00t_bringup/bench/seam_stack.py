@@ -58,6 +58,7 @@ class StackInTime:
     def __init__(self, sim: TabletopSim, policy: Policy, config: ControllerConfig, timing: Timing) -> None:
         """config: what is not about timing; the head's mode and the age limits follow from ``timing``."""
         self.sim, self.ticks = sim, list[Tick]()
+        self.chunks: list[ActionChunk] = []  # as the head gave them; at most as many as the controller publishes
         self._policy, self._timing = policy, timing
         self._now_ns, self._number = _BEGIN_NS, 0
         self._steps_done = 0
@@ -117,6 +118,9 @@ class StackInTime:
             self.sim.set_targets(given, 1 / RATE_HZ)
             fresh = self._controller.answers_ns != answered
             self.ticks.append(Tick(self._number, command.positions, fresh, given[self._index]))
+            chunk = self._controller.newest_chunk(self._now_ns)
+            if chunk is not None:
+                self.chunks.append(chunk)
         self._over = self._on_tick(self._number)
         self._number += 1
         self._now_ns = _BEGIN_NS + round(self._number * _NS / RATE_HZ)

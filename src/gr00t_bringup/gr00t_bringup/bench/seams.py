@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 
 from gr00t_bringup.bench.seam_episode import MOVED_M, SeamEpisode, SeamJob, Way, run_episode
-from gr00t_bringup.bench.seam_figures import ORDERS, differences, roughness
+from gr00t_bringup.bench.seam_figures import ORDERS, differences, inside_chunks, roughness
 from gr00t_bringup.bench.seam_plot import draw_seams
 from gr00t_bringup.bench.seam_stack import RATE_HZ, Timing
+from gr00t_bringup.bench.seam_verdict import Outcome, SceneEnd, SeamGoal, verdicts
 from gr00t_bringup.json_file import write_json
 from gr00t_bringup.machine import this_machine
 from gr00t_bringup.nodes import shipped_checkpoint
@@ -30,7 +31,7 @@ from gr00t_sim.tasks.registry import make_task
 
 @dataclass(frozen=True)
 class SeamsConfig:
-    """What to compare on which scenes. Exit code 0 when it was measured; no way has to win."""
+    """What to compare on which scenes. Exit code 0 when it was measured; no way has to win, unless --enforce names one."""
 
     checkpoint: Path | None = None
     """checkpoint folder; default: the one shipped in models/"""
@@ -57,6 +58,8 @@ class SeamsConfig:
     """time limit of an episode [s]"""
     turn_m: float = 0.01
     """a hand has turned to the moved object when it is commanded that far off its old path, towards it"""
+    enforce: tuple[str, ...] = ()
+    """exit code 1 when one of these ways misses a goal, at any head rate; what the run cannot say is not missed"""
     workers: int = 2
     """processes; one a core"""
     json: Path | None = None
@@ -78,6 +81,10 @@ class SeamsConfig:
         if slow := [rate for rate in self.head_rate if rate < RATE_HZ and self.delay_s > 1 / rate]:
             raise ConfigError(
                 f"a head with a delay of {self.delay_s:g} s cannot be evaluated {slow[0]:g} times a second"
+            )
+        if strangers := set(self.enforce) - set(self.ways):
+            raise ConfigError(
+                f"enforce names {sorted(strangers)}, which are not compared; ways: {', '.join(self.ways)}"
             )
         staggered = [text for text in self.ways if Way.parse(text).staggered]
         if staggered and min(self.head_rate) < RATE_HZ:
@@ -119,8 +126,11 @@ def run(config: SeamsConfig) -> int:
     run_jobs(_in_time(jobs, config), run_episode, config.workers, finished)
     episodes = [found[job] for job in jobs if job in found]
     groups = _grouped(episodes)
+    ends = [_end(episode) for episode in episodes]
     rows = [summarise(group) for group in groups]
+    goals = verdicts(rows, ends)
     _print(rows)
+    _print_goals(rows, goals)
     if config.json is not None:
         options = {name: value for name, value in asdict(config).items() if name not in ("json", "plot", "checkpoint")}
         write_json(
@@ -130,14 +140,42 @@ def run(config: SeamsConfig) -> int:
                 "checkpoint_hash": read.hash,
                 "options": options,
                 "moved_m": MOVED_M,
-                "rows": rows,
+                "rows": [
+                    row | {"goals": [asdict(goal) for goal in reached]}
+                    for row, reached in zip(rows, goals, strict=True)
+                ],
+                "scenes": [asdict(end) for end in ends],
                 "machine": asdict(this_machine()),
             },
         )
     if config.plot is not None:
         draw_seams(rows, [group[0] for group in groups], config.plot)
         print(config.plot)
-    return 0
+    return 1 if _misses(config.enforce, rows, goals) else 0
+
+
+def _end(episode: SeamEpisode) -> SceneEnd:
+    job = episode.job
+    return SceneEnd(
+        job.task,
+        job.seed,
+        str(job.way),
+        job.timing.head_rate_hz,
+        episode.success,
+        episode.seconds,
+        episode.moved,
+        episode.reaction_s,
+    )
+
+
+def _misses(enforced: Sequence[str], rows: Sequence[dict[str, Any]], goals: Sequence[list[SeamGoal]]) -> bool:
+    ways = {str(Way.parse(text)) for text in enforced}
+    return any(
+        goal.outcome is Outcome.MISSED
+        for row, reached in zip(rows, goals, strict=True)
+        if row["way"] in ways
+        for goal in reached
+    )
 
 
 def _in_time(jobs: Sequence[SeamJob], config: SeamsConfig) -> Iterator[SeamJob]:
@@ -154,7 +192,7 @@ def _in_time(jobs: Sequence[SeamJob], config: SeamsConfig) -> Iterator[SeamJob]:
 def summarise(episodes: Sequence[SeamEpisode]) -> dict[str, Any]:
     """Of one way at one timing: way, head_rate_hz, delay_s, episodes, successes, success, wilson95, seconds (mean of the
     successes), moved, reactions_s (of those that turned), reaction_median_s, and per order of difference ``commands`` (as the
-    controller gave them) and ``given`` (as the gate's limits did)."""
+    controller gave them), ``given`` (as the gate's limits did) and ``inside_chunk`` (of the head's chunks, each by itself)."""
     first, solved = episodes[0].job, [episode for episode in episodes if episode.success]
     moved = [episode for episode in episodes if episode.moved]
     reactions = sorted(episode.reaction_s for episode in moved if math.isfinite(episode.reaction_s))
@@ -172,6 +210,10 @@ def summarise(episodes: Sequence[SeamEpisode]) -> dict[str, Any]:
         "reaction_median_s": float(np.median(reactions)) if reactions else math.nan,
         "commands": _roughness((episode.commands, episode.new_chunk) for episode in episodes),
         "given": _roughness((episode.given, episode.new_chunk) for episode in episodes),
+        "inside_chunk": [
+            asdict(inside_chunks(np.concatenate([episode.inside[order - 1] for episode in episodes]), order))
+            for order in ORDERS
+        ],
     }
 
 
@@ -196,7 +238,7 @@ def _words(episode: SeamEpisode) -> str:
 
 def _print(rows: Sequence[dict[str, Any]]) -> None:
     print(
-        f"\n{'':30} {'success':>22} {'seconds':>8} {'reaction':>18}   differences p95 [mrad], border/inside (ratio)\n"
+        f"\n{'':30} {'success':>22} {'seconds':>8} {'reaction':>18}   differences p95 [mrad], border/inside a chunk (ratio)\n"
         f"{'':30} {'':>22} {'':>8} {'median, turned':>18} {'first':>20} {'second':>20} {'third':>20}"
     )
     for row in rows:
@@ -204,9 +246,19 @@ def _print(rows: Sequence[dict[str, Any]]) -> None:
         name = f"{row['head_rate_hz']:g} Hz {row['way']}"
         rate = f"{100 * row['success']:.0f} % ({100 * low:.0f} to {100 * high:.0f})"
         reaction = f"{1e3 * row['reaction_median_s']:.0f} ms, {len(row['reactions_s'])} of {row['moved']}"
-        seams = " ".join(f"{_beside(one):>20}" for one in row["commands"])
+        pairs = zip(row["commands"], row["inside_chunk"], strict=True)
+        seams = " ".join(f"{_beside(one['border_p95'], inside['p95']):>20}" for one, inside in pairs)
         print(f"{name:30} {rate:>22} {row['seconds']:8.1f} {reaction:>18} {seams}")
 
 
-def _beside(one: dict[str, float]) -> str:
-    return f"{1e3 * one['border_p95']:.2f}/{1e3 * one['inside_p95']:.2f} ({one['ratio']:.2f})"
+def _beside(border: float, inside: float) -> str:
+    ratio = border / inside if inside > 0 else math.nan
+    return f"{1e3 * border:.2f}/{1e3 * inside:.2f} ({ratio:.2f})"
+
+
+def _print_goals(rows: Sequence[dict[str, Any]], goals: Sequence[list[SeamGoal]]) -> None:
+    for place, goal in enumerate(goals[0]):
+        print(f"\n{goal.name}:")
+        for row, reached in zip(rows, goals, strict=True):
+            name = f"{row['head_rate_hz']:g} Hz {row['way']}"
+            print(f"{name:30} {reached[place].outcome:10} {reached[place].because}")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``gr00t bench soak``: the whole stack at work for long, watched every few seconds; fails when something grows.
+"""``gr00t bench soak``: the whole stack at work for long, watched every few seconds; fails when something gets worse.
 
 Every sample is on disk before the next is taken, so that a run that was cut off leaves what it saw.
 """
@@ -14,7 +14,7 @@ import tyro
 
 from gr00t_bringup.bench.scenes import SceneResult, SceneSequence
 from gr00t_bringup.bench.soak_plot import draw_soak
-from gr00t_bringup.bench.soak_verdict import TIME, SoakLimits, growing, series_of, trends_of
+from gr00t_bringup.bench.soak_verdict import TIME, SoakLimits, getting_worse, series_of, trends_of
 from gr00t_bringup.bench.trend import Trend
 from gr00t_bringup.bench.vital_signs import Sample, VitalSigns
 from gr00t_bringup.demo import sentence_for
@@ -24,17 +24,17 @@ from gr00t_bringup.nodes import shipped_checkpoint
 from gr00t_bringup.processes import ProcessDiedError
 from gr00t_bringup.status import live_display
 from gr00t_policy.core.errors import ConfigError
-from gr00t_policy.data.durable import append_json_line
+from gr00t_policy.data.durable import append_json_line, drop_torn_line
 
 _POLL_S = 0.5
 _SAMPLES = "samples.jsonl"
-_NAME_WIDTH = 26
+_NAME_WIDTH = 32
 _FEWEST_SAMPLES = 36  # of which a third may be warm-up
 
 
 @dataclass(frozen=True)
 class SoakConfig:
-    """How long, what is sampled how often. Exit code 1 when something grows or a node ends; says what."""
+    """How long, what is sampled how often. Exit code 1 when something gets worse or a node ends; says what."""
 
     minutes: float = 10.0
     """length of the run, after the nodes have started"""
@@ -43,7 +43,9 @@ class SoakConfig:
     warm_up_s: float = 120.0
     """not judged, as programs grow until they have done everything once; at most a third of the run"""
     limits: SoakLimits = field(default_factory=SoakLimits)
-    """growth per hour that is not called a trend"""
+    """change to the worse per hour that is not called a trend"""
+    again: bool = False
+    """judge the samples that a former run left in --out, also one that was cut off, by these limits; nothing is started"""
     task: str = "pick_named_object"
     """a task of the simulator; scene follows scene, each with its own sentence"""
     seed: int = 10000
@@ -70,10 +72,6 @@ class SoakConfig:
                 "too few to see a trend; run longer or lower --period-s"
             )
 
-    @property
-    def not_judged_s(self) -> float:
-        return min(self.warm_up_s, 20 * self.minutes)
-
 
 @dataclass
 class _Seen:
@@ -86,29 +84,49 @@ class _Seen:
 
 
 def run(config: SoakConfig) -> int:
-    """Watch, judge, print, draw; 0 when nothing grows, 1 when something does or a node ended. Raises Gr00tError."""
+    """Watch, judge, print, draw; 0 when nothing gets worse, 1 when something does or a node ended. Raises Gr00tError."""
     wish = sentence_for(config.task, "")  # an unknown task is refused before anything starts
-    config.out.mkdir(parents=True, exist_ok=True)
-    (config.out / _SAMPLES).write_text("")
     seen = _Seen()
-    try:
-        _watch(config, wish, seen)
-    except ProcessDiedError as error:
-        seen.ended = str(error)
-    seen.samples = [json.loads(line) for line in (config.out / _SAMPLES).read_text().splitlines()]
-    trends = trends_of(seen.samples, config.limits, config.not_judged_s)
-    failures = [*([seen.ended] if seen.ended else []), *growing(trends)]
+    if not config.again:
+        config.out.mkdir(parents=True, exist_ok=True)
+        (config.out / _SAMPLES).write_text("")
+        try:
+            _watch(config, wish, seen)
+        except ProcessDiedError as error:
+            seen.ended = str(error)
+    seen.samples = _read_samples(config.out / _SAMPLES)
+    if config.again and len(seen.samples) < _FEWEST_SAMPLES:
+        raise ConfigError(f"{config.out / _SAMPLES} has {len(seen.samples)} samples; a trend needs {_FEWEST_SAMPLES}")
+    return _conclude(config, seen)
+
+
+def _conclude(config: SoakConfig, seen: _Seen) -> int:
+    """Judge what was seen; the exit code."""
+    not_judged_s = min(config.warm_up_s, seen.samples[-1][TIME] / 3) if seen.samples else config.warm_up_s
+    trends = trends_of(seen.samples, config.limits, not_judged_s)
+    failures = [*([seen.ended] if seen.ended else []), *getting_worse(trends)]
     _print(trends, seen)
     if config.json is not None:
-        write_json(config.json, _as_data(config, seen, trends, failures))
+        write_json(config.json, _as_data(config, seen, trends, failures) | {"warm_up_s": not_judged_s})
     if config.plot is not None and seen.samples:
-        draw_soak(seen.samples, trends, config.not_judged_s, config.plot)
+        draw_soak(seen.samples, trends, not_judged_s, config.plot)
         print(config.plot)
     for failure in failures:
         print(f"FAILED: {failure}")
     if not failures:
-        print("nothing grows, as far as a run of this length can tell (column 'seen from')")
+        print("nothing gets worse, as far as a run of this length can tell (column 'seen from')")
     return 1 if failures else 0
+
+
+def _read_samples(file: Path) -> list[Sample]:
+    """Of this run or a former one, which may have been killed while it wrote. Raises ConfigError without a file of samples."""
+    drop_torn_line(file)
+    try:
+        return [json.loads(line) for line in file.read_text().splitlines()]
+    except FileNotFoundError:
+        raise ConfigError(f"{file} does not exist; a run without --again writes it") from None
+    except json.JSONDecodeError as error:
+        raise ConfigError(f"{file} is not a file of samples: {error}") from None
 
 
 def _watch(config: SoakConfig, wish: str, seen: _Seen) -> None:
@@ -146,7 +164,6 @@ def _watch(config: SoakConfig, wish: str, seen: _Seen) -> None:
 def _as_data(config: SoakConfig, seen: _Seen, trends: dict[str, Trend], failures: list[str]) -> dict[str, Any]:
     return {
         "minutes": config.minutes,
-        "warm_up_s": config.not_judged_s,
         "limits": asdict(config.limits),
         "failures": failures,
         "trends": {
@@ -162,14 +179,14 @@ def _as_data(config: SoakConfig, seen: _Seen, trends: dict[str, Trend], failures
 def _print(trends: dict[str, Trend], seen: _Seen) -> None:
     series = series_of(seen.samples)
     columns = f"{'at the end':>10} {'an hour':>9} {'99.9 % interval':>22} {'allowed':>8} {'seen from':>10}"
-    print(f"{'growth of':<{_NAME_WIDTH}} {columns}")
+    print(f"{'change of':<{_NAME_WIDTH}} {columns}")
     for name, trend in trends.items():
         line = f"{name:<{_NAME_WIDTH}} {series[name][-1]:10.2f}"
         if trend.slope is not None:
+            sign = "-" if trend.limit.falls else "+"
             interval = f"{trend.slope.low:.2f} to {trend.slope.high:.2f}"
-            line += (
-                f" {trend.slope.per_hour:+9.2f} {interval:>22} {trend.limit.per_hour:8g} {trend.visible_per_hour:10.1f}"
-            )
+            allowed = f"{sign}{trend.limit.per_hour:g}"
+            line += f" {trend.slope.per_hour:+9.2f} {interval:>22} {allowed:>8} {trend.visible_per_hour:10.1f}"
         print(f"{line}  {trend.verdict}")
     solved = sum(scene.success for scene in seen.scenes)
-    print(f"{len(seen.samples)} samples; scenes {len(seen.scenes)}, solved {solved}")
+    print(f"{len(seen.samples)} samples" + (f"; scenes {len(seen.scenes)}, solved {solved}" if seen.scenes else ""))

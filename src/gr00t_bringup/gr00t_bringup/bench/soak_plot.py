@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A long run as a picture: every figure over time, what grows in red with its slope."""
+"""A long run as a picture: every figure over time, what gets worse in red with its slope."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -7,10 +7,17 @@ from pathlib import Path
 from gr00t_bringup.bench.soak_verdict import TIME, series_of
 from gr00t_bringup.bench.trend import Trend, Verdict
 from gr00t_bringup.bench.vital_signs import (
+    CONTROL_RATE,
     CORES,
     HANDLES,
+    HEAD_P99,
+    HEAD_RATE,
+    IMAGE_AGE,
+    JOINT_STATE_AGE,
     MEMORY,
     MISSES,
+    PLANNER_RATE,
+    REAL_TIME_FACTOR,
     SEGMENTS,
     SEGMENTS_MB,
     TEMPERATURE,
@@ -21,15 +28,15 @@ from gr00t_policy.data.durable import written_aside
 
 _MEMORY_TITLE = "resident memory, change since the warm-up [MB]"
 _PANELS = (
-    ("rates [Hz]", ("planner_rate_hz", "control_rate_hz", "head_rate_hz")),
-    ("time [ms]", ("head_p99_ms", "image_to_command_p95_ms")),
-    ("deadline misses [% of ticks]", (MISSES,)),
+    ("rates [Hz]", (PLANNER_RATE, CONTROL_RATE, HEAD_RATE)),
+    ("time [ms]", (HEAD_P99, IMAGE_AGE, JOINT_STATE_AGE)),
+    ("missed commands [% of those due]", (MISSES,)),
     (_MEMORY_TITLE, (MEMORY,)),
     ("open file handles", (HANDLES,)),
     ("threads", (THREADS,)),
     ("shared memory: segments, MB", (SEGMENTS, SEGMENTS_MB)),
     ("share of a core", (CORES,)),
-    ("real-time factor; 1: the robot is driven", ("real_time_factor", "driven")),
+    ("real-time factor; 1: the robot is driven", (REAL_TIME_FACTOR, "driven")),
     ("temperature [deg C]", (TEMPERATURE,)),
 )
 _COLUMNS = 2
@@ -53,15 +60,15 @@ def draw_soak(samples: Sequence[Sample], trends: Mapping[str, Trend], warm_up_s:
     for axis, (title, names) in zip(axes.flat, panels, strict=False):
         for name in names:
             trend = trends.get(name)
-            grows = trend is not None and trend.verdict is Verdict.GROWS
+            worse = trend is not None and trend.verdict in (Verdict.GROWS, Verdict.FALLS)
             label, values = name.partition("/")[2] or name, series[name]
             if title == _MEMORY_TITLE:  # leaks are small beside what a process needs
                 label += f", {values[-1]:.0f} MB"
                 begin = _first_after(series[TIME], warm_up_s)
                 values = [value - values[begin] for value in values]
-            if trend is not None and trend.slope is not None and grows:
+            if trend is not None and trend.slope is not None and worse:
                 label += f": {trend.slope.per_hour:+.3g} an hour"
-            axis.plot(minutes, values, label=label, linewidth=2 if grows else 1, color="red" if grows else None)
+            axis.plot(minutes, values, label=label, linewidth=2 if worse else 1, color="red" if worse else None)
         if title != _MEMORY_TITLE:
             axis.set_ylim(0, 1.1 * max(axis.get_ylim()[1], 0.1))
         axis.axvspan(minutes[0], minutes[0] + warm_up_s / 60, color="gray", alpha=0.15, linewidth=0)

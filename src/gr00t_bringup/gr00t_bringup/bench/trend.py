@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether something grows while a program runs: a robust slope with a confidence bound, blind to noise and to warm-up.
+"""Whether something grows, or falls, while a program runs: a robust slope with a confidence bound, blind to noise and to warm-up.
 
 Memory after a start grows until everything was used once, and then wobbles; a leak goes on. Called a trend is only what
 grows for certain over the whole time judged, is still growing for certain in its second half, and has grown by an amount
-worth speaking of. Slopes: Theil 1950, their confidence interval: Sen 1968, over means of blocks that are long enough to
+worth speaking of; what must not fall is judged in the same way.
+Slopes: Theil 1950, their confidence interval: Sen 1968, over means of blocks that are long enough to
 be taken as independent of each other (what is left of it widens the interval, as in Hamed and Rao 1998).
 """
 
@@ -26,15 +27,20 @@ class Verdict(StrEnum):
 
     FLAT = "flat"
     GROWS = "grows"
+    FALLS = "falls"
     SHORT = "too short to say"
 
 
 @dataclass(frozen=True)
 class Limit:
-    """What is not a trend yet: slopes below ``per_hour``, and growth below ``least`` within the run, in the series' unit."""
+    """What is not a trend yet: slopes below ``per_hour``, and growth below ``least`` within the run, in the series' unit.
+
+    falls: it is falling that is bad, by so much; growing is welcome. Both numbers are positive all the same.
+    """
 
     per_hour: float
     least: float
+    falls: bool = False
 
 
 @dataclass(frozen=True)
@@ -48,7 +54,9 @@ class Slope:
 
 @dataclass(frozen=True)
 class Trend:
-    """verdict by ``limit``; growth: of the slope over ``span_s``, the time judged. Too few values have no slope."""
+    """verdict by ``limit``; growth: of the slope over ``span_s``, the time judged, below 0 where it falls. Too few values have
+    no slope.
+    """
 
     verdict: Verdict
     slope: Slope | None
@@ -58,10 +66,11 @@ class Trend:
 
     @property
     def visible_per_hour(self) -> float:
-        """About the smallest slope that would have been called a trend; a longer run sees smaller ones."""
+        """About the smallest slope, without its sign, that would have been called a trend; a longer run sees smaller ones."""
         if self.slope is None:
             return float("inf")
-        noise = self.slope.per_hour - self.slope.low
+        edge = self.slope.high if self.limit.falls else self.slope.low
+        noise = abs(self.slope.per_hour - edge)
         return max(self.limit.per_hour + noise, self.limit.least * _HOUR_S / self.span_s)
 
 
@@ -69,7 +78,8 @@ def judge(times_s: Sequence[float], values: Sequence[float], limit: Limit, warm_
     """The trend of values (N,) at ascending times (N,) [s] from ``warm_up_s`` after the first on. NaN is left out."""
     times, series = np.asarray(times_s, float), np.asarray(values, float)
     kept = np.isfinite(series) & (times >= (times[0] if len(times) else 0.0) + warm_up_s)
-    middles, means = _blocks(times[kept], series[kept])
+    sign = -1.0 if limit.falls else 1.0
+    middles, means = _blocks(times[kept], sign * series[kept])
     if len(means) < _FEWEST_BLOCKS:
         return Trend(Verdict.SHORT, None, 0.0, 0.0, limit)
     whole = robust_slope(middles, means)
@@ -77,8 +87,10 @@ def judge(times_s: Sequence[float], values: Sequence[float], limit: Limit, warm_
     later = robust_slope(middles[half:], means[half:], _Z_LATER)
     span_s = float(middles[-1] - middles[0])
     growth = whole.per_hour * span_s / _HOUR_S
-    grows = whole.low > limit.per_hour and later.low > 0 and growth >= limit.least
-    return Trend(Verdict.GROWS if grows else Verdict.FLAT, whole, growth, span_s, limit)
+    certain = whole.low > limit.per_hour and later.low > 0 and growth >= limit.least
+    trend = Verdict.FALLS if limit.falls else Verdict.GROWS
+    slope = Slope(-whole.per_hour, -whole.high, -whole.low) if limit.falls else whole
+    return Trend(trend if certain else Verdict.FLAT, slope, sign * growth, span_s, limit)
 
 
 def robust_slope(times_s: NDArray[np.float64], values: NDArray[np.float64], z: float = _Z) -> Slope:

@@ -19,14 +19,11 @@ from gr00t_bringup.status import StackStatus
 MEMORY, HANDLES, THREADS, CORES = "memory_mb", "handles", "threads", "cores"
 SEGMENTS, SEGMENTS_MB, MISSES = "shared_segments", "shared_segments_mb", "deadline_misses_percent"
 TEMPERATURE = "temperature_c"
-_RATES = {
-    "planner_rate_hz": "planner_rate_hz",
-    "control_rate_hz": "control_rate_hz",
-    "head_rate_hz": "head_rate_hz",
-    "head_p99_ms": "head_p99_ms",
-    "image_to_command_p95_ms": "image_to_command_p95_ms",
-    "real_time_factor": "real_time_factor",
-}
+# Figures of these names are fields of StackStatus.
+PLANNER_RATE, CONTROL_RATE, HEAD_RATE = "planner_rate_hz", "control_rate_hz", "head_rate_hz"
+HEAD_P99, IMAGE_AGE, JOINT_STATE_AGE = "head_p99_ms", "image_to_command_p95_ms", "joint_state_to_command_p99_ms"
+REAL_TIME_FACTOR = "real_time_factor"
+_TOLD = (PLANNER_RATE, CONTROL_RATE, HEAD_RATE, HEAD_P99, IMAGE_AGE, JOINT_STATE_AGE, REAL_TIME_FACTOR)
 
 Sample = dict[str, float]
 
@@ -44,7 +41,7 @@ class VitalSigns:
         """Everything at this instant. pids: of the nodes, by name; this process is added."""
         everyone = {**pids, **self._own}
         return {
-            **{name: float(getattr(status, field)) for name, field in _RATES.items()},
+            **{name: float(getattr(status, name)) for name in _TOLD},
             MISSES: self._missed_percent(status),
             "driven": float(status.gate == "active"),
             **self._shares(everyone),

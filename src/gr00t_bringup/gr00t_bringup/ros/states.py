@@ -51,6 +51,7 @@ def _controller_fields(controller: Any) -> dict[str, Any]:
         "head_p99_ms": 1e3 * controller.head_p99_s,
         "token_age_ms": 1e3 * controller.token_age_s,
         "image_to_command_p95_ms": 1e3 * controller.image_to_command_p95_s,
+        "joint_state_to_command_p99_ms": 1e3 * controller.joint_state_to_command_p99_s,
         "deadline_misses": controller.deadline_misses,
         "ticks": controller.ticks,
     }

@@ -40,7 +40,7 @@ def _facts(trace: Trace) -> list[tuple[str, str]]:
         facts.append(("head", f"{trace.chain.head_rate_hz:.1f} Hz by chunk_id"))
     if trace.ticks:
         facts.append(
-            ("deadline misses", f"{trace.deadline_misses} of {trace.ticks} ticks, by the controller's own count")
+            ("missed commands", f"{trace.deadline_misses} of {trace.ticks} due, by the controller's own count")
         )
     if trace.chain.unanswered:
         facts.append(

@@ -17,7 +17,7 @@ from gr00t_policy.core.errors import ConfigError
 _KEYS = {
     *("success", "sentence", "seed", "planner_rate_hz", "control_rate_hz", "head_rate_hz", "deadline_miss_fraction"),
     *("head_ms", "image_to_command_ms", "joint_state_to_command_ms", "machine", "real_time_factor"),
-    *("deadline_misses", "ticks", "wake_up_lateness_ms", "encode_ms"),
+    *("deadline_misses", "ticks", "realtime_scheduling", "command_gaps", "wake_up_lateness_ms", "encode_ms"),
 }
 _GOOD_SCORE = 0.7
 _SEEDS = (10_001, 10_002, 10_003)

@@ -9,8 +9,9 @@ import pytest
 from small_checkpoint import save_small_checkpoint
 
 from gr00t_bringup.bench.seam_episode import SeamJob, Way, drive, run_episode
-from gr00t_bringup.bench.seam_figures import differences, roughness, turned_after_s
+from gr00t_bringup.bench.seam_figures import differences, inside_chunk, inside_chunks, roughness, turned_after_s
 from gr00t_bringup.bench.seam_stack import StackInTime, Timing
+from gr00t_bringup.bench.seam_verdict import Outcome, SceneEnd, verdicts
 from gr00t_bringup.cli import main
 from gr00t_policy.core.errors import ConfigError
 from gr00t_policy.runtime.config import ControllerConfig
@@ -61,6 +62,53 @@ def test_without_any_tick_inside_a_chunk_there_is_no_ratio():
     found = roughness([differences(path, np.ones(60, bool), 3)], 3)
     assert np.isnan(found.inside_p95) and np.isnan(found.ratio) and found.border_max > 0.1
     assert len(differences(path[:2], np.ones(2, bool), 3).values) == 0
+
+
+def test_inside_a_chunk_straight_lines_are_rough_at_their_corners_alone_and_a_steady_motion_nowhere():
+    steady = 0.3 * np.arange(16.0)[:, None]
+    for smooth in (False, True):
+        assert inside_chunk(steady, 3, 6.0, smooth=smooth).max() < 1e-12
+        assert inside_chunk(steady, 1, 6.0, smooth=smooth) == pytest.approx(0.05)
+    corner = np.abs(np.arange(16.0) - 8)[:, None]
+    values = inside_chunk(corner, 3, 6.0, smooth=False)
+    assert len(values) == 15 * 6 + 1 - 3
+    assert np.flatnonzero(values > 1e-9).tolist() == [8 * 6 - 2, 8 * 6 - 1]
+    assert values.max() == pytest.approx(2 / 6), "the slope turns round in one tick"
+    assert inside_chunk(corner, 3, 6.0, smooth=True).max() < values.max() / 3
+
+
+def test_inside_a_chunk_the_roughest_joint_counts_and_a_chunk_too_short_has_no_differences():
+    path = np.zeros((16, 3))
+    path[8, 1] = 0.1
+    assert inside_chunk(path, 2, 6.0, smooth=False).max() == pytest.approx(0.2 / 6)
+    assert len(inside_chunk(path[:1], 3, 6.0, smooth=True)) == 0
+    assert np.isnan(inside_chunks(np.zeros(0), 3).p95)
+
+
+def row(way: str, successes: int, border: float, inside: float, episodes: int = 20) -> dict:
+    return {
+        "way": way, "head_rate_hz": 120.0, "episodes": episodes, "successes": successes, "success": successes / episodes,
+        "commands": [{"border_p95": border}] * 3, "inside_chunk": [{"p95": inside}] * 3,
+    }  # fmt: skip
+
+
+def ends(way: str, solved: range, episodes: int = 20) -> list[SceneEnd]:
+    return [SceneEnd("t", seed, way, 120.0, seed in solved, 5.0, False, np.nan) for seed in range(episodes)]
+
+
+def test_a_seam_no_rougher_than_a_chunk_reaches_its_goal_and_where_there_is_no_border_nothing_is_said():
+    rows = [row("blend", 20, 1e-3, 2e-3), row("switch", 20, 9e-3, 2e-3), row("rtc", 20, np.nan, 2e-3)]
+    found = [goals[0].outcome for goals in verdicts(rows, [])]
+    assert found == [Outcome.REACHED, Outcome.MISSED, Outcome.UNDEFINED]
+
+
+def test_success_is_lost_when_the_same_scenes_say_so_beyond_doubt_and_undefined_when_they_are_too_few():
+    rows = [row("blend", 20, 1, 2), row("rtc", 18, 1, 2), row("switch", 8, 1, 2)]
+    scenes = [*ends("blend", range(20)), *ends("rtc", range(18)), *ends("switch", range(8))]
+    best, few, lost = (goals[1] for goals in verdicts(rows, scenes))
+    assert (best.outcome, few.outcome, lost.outcome) == (Outcome.REACHED, Outcome.UNDEFINED, Outcome.MISSED)
+    assert few.because == "blend alone 2, rtc alone 0 of 20 scenes, p = 0.5"
+    assert "blend alone 12, switch alone 0" in lost.because
 
 
 def test_a_hand_has_turned_when_it_is_off_its_path_towards_the_object_for_fifty_milliseconds():
@@ -139,7 +187,7 @@ def test_the_same_scene_runs_the_same_twice_and_another_delay_differently(folder
     assert not np.array_equal(one.new_chunk[:60], later.new_chunk[:60])
 
 
-def test_the_verb_writes_a_row_for_every_way_and_rate_and_draws_them(folder, tmp_path):
+def test_the_verb_writes_a_row_for_every_way_and_rate_and_draws_them(folder, tmp_path, capsys):
     file, picture = tmp_path / "seams.json", tmp_path / "seams.png"
     options = [
         "--checkpoint",
@@ -159,7 +207,8 @@ def test_the_verb_writes_a_row_for_every_way_and_rate_and_draws_them(folder, tmp
     assert (
         main(["bench", "seams", *options, "--ways", "blend", "rtc", "--json", str(file), "--plot", str(picture)]) == 0
     )
-    rows = json.loads(file.read_text())["rows"]
+    printed, written = capsys.readouterr().out, json.loads(file.read_text())
+    rows = written["rows"]
     assert [(row["head_rate_hz"], row["way"]) for row in rows] == [
         (120, "blend"),
         (120, "rtc"),
@@ -170,7 +219,23 @@ def test_the_verb_writes_a_row_for_every_way_and_rate_and_draws_them(folder, tmp
         assert row["episodes"] == 1 and row["wilson95"][0] <= row["success"] <= row["wilson95"][1]
         assert [one["order"] for one in row["commands"]] == [1, 2, 3]
         assert row["commands"][0]["border_p50"] <= row["commands"][0]["border_p95"] <= row["commands"][0]["border_max"]
+        (inside,) = (one for one in row["inside_chunk"] if one["order"] == 3)
+        assert 0 < inside["p95"] <= inside["max"], "defined at 120 Hz too, where every tick is a border"
+        assert [goal["outcome"] in ("reached", "missed", "undefined") for goal in row["goals"]] == [True, True]
+        (scene,) = (s for s in written["scenes"] if (s["way"], s["head_rate_hz"]) == (row["way"], row["head_rate_hz"]))
+        assert (scene["task"], scene["seed"]) == ("pick_named_object", 10_000)
+        assert scene["success"] == (row["successes"] == 1)
+    assert "third difference at borders no larger than inside chunks:" in printed
+    assert "no success lost against the best way:" in printed
     assert picture.stat().st_size > 20_000
+
+
+def test_the_exit_code_stays_0_unless_a_way_is_enforced_that_misses_a_goal(folder, tmp_path):
+    """Random weights: each chunk is another motion, so that switching between them is rougher than any of them."""
+    options = ["--checkpoint", str(folder), "--episodes", "1", "--max-s", "1", "--workers", "1", "--head-rate", "10"]
+    options += ["--ways", "switch", "rtc+smooth+compensated"]
+    assert main(["bench", "seams", *options, "--enforce", "switch"]) == 1
+    assert main(["bench", "seams", *options, "--enforce", "blend"]) == 2
 
 
 def test_what_cannot_be_compared_is_wrong_use(capsys):

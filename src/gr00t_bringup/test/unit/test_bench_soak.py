@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """A leak is found; noise, warm-up, a step and a saw-tooth are not taken for one. What a sample says is true."""
 
+import json
 import math
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from gr00t_bringup.bench.soak_plot import draw_soak
-from gr00t_bringup.bench.soak_verdict import TIME, SoakLimits, growing, trends_of
+from gr00t_bringup.bench.soak_verdict import TIME, SoakLimits, getting_worse, trends_of
 from gr00t_bringup.bench.trend import Limit, Verdict, judge, robust_slope
 from gr00t_bringup.bench.vital_signs import VitalSigns
 from gr00t_bringup.cli import main
@@ -101,9 +103,101 @@ def test_a_slope_of_exact_values_is_exact():
 def test_what_grows_is_named_and_what_has_no_limit_may_grow():
     samples = [{TIME: t, "memory_mb/sim": 200 + t / 60, "memory_mb/planner": 100.0, "load_average": t} for t in HOUR]
     trends = trends_of(samples, SoakLimits(), warm_up_s=120)
-    (words,) = growing(trends)
+    (words,) = getting_worse(trends)
     assert words.startswith("memory_mb/sim grows by 60 an hour")
-    assert growing(trends_of(samples, SoakLimits(memory_mb=70), 120)) == []
+    assert getting_worse(trends_of(samples, SoakLimits(memory_mb=70), 120)) == []
+
+
+HEALTHY = {
+    "planner_rate_hz": (10.0, 0.02),
+    "control_rate_hz": (120.0, 0.1),
+    "head_rate_hz": (120.0, 0.1),
+    "real_time_factor": (1.0, 0.002),
+    "head_p99_ms": (2.4, 0.2),
+    "image_to_command_p95_ms": (29.0, 3.0),
+    "joint_state_to_command_p99_ms": (5.5, 0.2),
+    "deadline_misses_percent": (0.01, 0.02),
+    "memory_mb/planner": (180.0, 0.05),
+}  # mean and noise of an hour in which nothing happens
+
+
+def hour(drifts: dict[str, float], seed: int = 0) -> list[dict[str, float]]:
+    """Samples of a healthy hour in which each of ``drifts`` goes to its mean plus so much by the end."""
+    series = {
+        name: mean + drifts.get(name, 0.0) * HOUR / 3600 + noise(100 * seed + place, 0.5, size)
+        for place, (name, (mean, size)) in enumerate(HEALTHY.items())
+    }
+    return [
+        {TIME: float(at), **{name: float(values[i]) for name, values in series.items()}} for i, at in enumerate(HOUR)
+    ]
+
+
+def worse(samples: list[dict[str, float]]) -> list[str]:
+    return [words.partition(" by ")[0] for words in getting_worse(trends_of(samples, SoakLimits(), 120))]
+
+
+def test_a_healthy_hour_fails_nothing_however_it_wobbles():
+    assert [worse(hour({}, seed)) for seed in range(12)] == [[]] * 12
+
+
+@pytest.mark.parametrize(
+    ("name", "drift", "words"),
+    [
+        ("control_rate_hz", -10.0, "falls"),
+        ("head_rate_hz", -10.0, "falls"),
+        ("planner_rate_hz", -0.5, "falls"),
+        ("real_time_factor", -0.1, "falls"),
+        ("head_p99_ms", 2.0, "grows"),
+        ("image_to_command_p95_ms", 40.0, "grows"),
+        ("joint_state_to_command_p99_ms", 3.0, "grows"),
+        ("deadline_misses_percent", 2.0, "grows"),
+        ("memory_mb/planner", 3.0, "grows"),
+    ],
+)
+def test_each_figure_fails_the_run_when_it_slides_to_the_worse_and_never_when_to_the_better(name, drift, words):
+    assert all(worse(hour({name: drift}, seed)) == [f"{name} {words}"] for seed in range(3))
+    assert worse(hour({name: -drift})) == []
+
+
+def test_what_falls_is_told_with_its_sign_and_the_slope_that_would_have_been_seen():
+    trend = trends_of(hour({"control_rate_hz": -10.0}), SoakLimits(), 120)["control_rate_hz"]
+    assert trend.verdict is Verdict.FALLS
+    assert trend.slope.low <= -10 <= trend.slope.high < 0
+    assert trend.growth == pytest.approx(-10 * trend.span_s / 3600, abs=0.3)
+    quiet = trends_of(hour({}), SoakLimits(), 120)["control_rate_hz"]
+    assert 0.5 < quiet.visible_per_hour < 2
+    assert worse(hour({"control_rate_hz": -2 * quiet.visible_per_hour})) == ["control_rate_hz falls"]
+
+
+def written(folder: Path, samples: list[dict[str, float]]) -> Path:
+    (folder / "samples.jsonl").write_text("".join(json.dumps(sample) + "\n" for sample in samples))
+    return folder
+
+
+def test_the_verb_ends_with_1_and_says_why_when_a_rate_has_slid_and_with_0_when_nothing_did(tmp_path, capsys):
+    slid = written(tmp_path, hour({"control_rate_hz": -10.0}))
+    verdict = ["bench", "soak", "--again", "--out", str(slid), "--json", str(tmp_path / "soak.json")]
+    assert main(verdict) == 1
+    printed = capsys.readouterr().out
+    assert "FAILED: control_rate_hz falls by 9.98 an hour" in printed and "nothing gets worse" not in printed
+    assert json.loads((tmp_path / "soak.json").read_text())["trends"]["control_rate_hz"]["verdict"] == "falls"
+    assert main([*verdict, "--limits.control-rate-hz", "20"]) == 0
+    assert "nothing gets worse" in capsys.readouterr().out
+
+
+def test_a_run_that_was_killed_while_it_wrote_is_judged_by_what_it_saw(tmp_path, capsys):
+    folder = written(tmp_path, hour({"memory_mb/planner": 5.0}))
+    with (folder / "samples.jsonl").open("a") as file:
+        file.write('{"time_s": 36')
+    assert main(["bench", "soak", "--again", "--out", str(folder)]) == 1
+    assert "memory_mb/planner grows" in capsys.readouterr().out
+
+
+def test_judging_again_what_is_not_there_or_too_short_is_wrong_use(tmp_path, capsys):
+    assert main(["bench", "soak", "--again", "--out", str(tmp_path / "nowhere")]) == 2
+    assert "does not exist" in capsys.readouterr().err
+    assert main(["bench", "soak", "--again", "--out", str(written(tmp_path, hour({})[:20]))]) == 2
+    assert "a trend needs" in capsys.readouterr().err
 
 
 def test_a_picture_is_drawn_also_when_a_sensor_is_missing(tmp_path):

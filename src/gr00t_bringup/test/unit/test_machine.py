@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Naming the machine and what runs on it."""
 
+import importlib.metadata
 import os
+import platform
 import subprocess
 import sys
+from datetime import UTC, datetime
 
 import pytest
 
@@ -17,6 +20,7 @@ from gr00t_bringup.machine import (
     process_memory,
     this_machine,
 )
+from gr00t_bringup.software import revision
 
 
 def test_this_machine_has_a_name_cores_and_memory():
@@ -24,6 +28,48 @@ def test_this_machine_has_a_name_cores_and_memory():
     assert machine.cpu
     assert machine.cores >= 1
     assert machine.memory_gb > 0.1
+
+
+def test_what_a_measurement_was_made_with_is_named():
+    machine = this_machine()
+    assert abs((datetime.now(UTC) - datetime.fromisoformat(machine.date)).total_seconds()) < 60
+    assert machine.date.endswith("+00:00")
+    assert machine.kernel == platform.release()
+    assert machine.versions["python"] == platform.python_version()
+    assert {"torch", "openvino", "rclpy", "mujoco"} <= set(machine.versions)
+    assert machine.versions["torch"] == importlib.metadata.version("torch")
+
+
+def test_a_graphics_card_is_named_as_its_driver_names_it_and_a_board_by_its_own_name(tmp_path):
+    (tmp_path / "cpuinfo").write_text("model name : A CPU\n")
+    (tmp_path / "meminfo").write_text("MemTotal: 1048576 kB\n")
+    assert this_machine(tmp_path).gpu is None
+    (tmp_path / "device-tree").mkdir()
+    (tmp_path / "device-tree/model").write_bytes(b"NVIDIA Jetson AGX Orin\0")
+    assert this_machine(tmp_path).gpu == "NVIDIA Jetson AGX Orin"
+    for number in (1, 2):
+        card = tmp_path / f"driver/nvidia/gpus/0000:0{number}:00.0"
+        card.mkdir(parents=True)
+        (card / "information").write_text(f"Model: \t\t NVIDIA H100 {number}\nIRQ: 5\n")
+    assert this_machine(tmp_path).gpu == "NVIDIA H100 1, NVIDIA H100 2"
+
+
+def test_the_revision_is_that_of_the_file_and_says_when_it_was_changed(tmp_path):
+    def git(*words: str) -> str:
+        command = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b", *words]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+    file = tmp_path / "here.py"
+    file.write_text("1\n")
+    assert revision(tmp_path / "nowhere" / "here.py") is None
+    git("init", "-q")
+    assert revision(tmp_path / "untracked.py") is None
+    git("add", "here.py")
+    git("commit", "-qm", "one")
+    head = git("rev-parse", "--short=12", "HEAD")
+    assert revision.__wrapped__(file) == head
+    file.write_text("2\n")
+    assert revision.__wrapped__(file) == f"{head}-dirty"
 
 
 def test_our_own_memory_is_plausible_and_a_gone_process_has_none():

@@ -2,12 +2,14 @@
 """Measuring: known delays come out, on whichever clock the stamps are."""
 
 import dataclasses
+import math
 
 import numpy as np
 import pytest
 
-from gr00t_bringup.measure import RunStreams, measure
+from gr00t_bringup.measure import Gaps, RunStreams, WakeUpsTold, measure
 from gr00t_policy.core.errors import DatasetError
+from gr00t_policy.runtime.duration_counts import bin_of
 
 _S = 10**9
 _MS = 10**6
@@ -39,7 +41,11 @@ def _run(clock_offset_ns: int = 0, seconds: float = 5.0) -> RunStreams:
         command_sent=command + _MS,
         ticks=np.array([100, 220, 340]),
         misses=np.array([5, 5, 6]),
-        wake_up_us=np.array([[40.0, 100.0], [42.0, 150.0], [41.0, 900.0]]),
+        realtime=np.array([True, True, True]),
+        wake_ups=[
+            WakeUpsTold(int(sent[0]) + at_s * _S, p99_us, {bin_of(40_000): 120 * at_s, bin_of(900_000): at_s})
+            for at_s, p99_us in ((2, math.nan), (3, 150.0), (4, 900.0))
+        ],
         real_time_factors=np.array([1.0, 1.0, 0.5]),
     )
 
@@ -57,8 +63,10 @@ def test_known_rates_and_delays_are_found(offset_ns):
     assert figures.deadline_miss_fraction == pytest.approx(1 / 240)
     assert (figures.deadline_misses, figures.ticks) == (1, 240)
     assert figures.encode_ms.p50 == pytest.approx(4)
+    assert figures.realtime_scheduling
     wake_ups = figures.wake_up_lateness_ms
-    assert (wake_ups.p50, wake_ups.p99, wake_ups.p99_of_the_worst) == pytest.approx((0.041, 0.15, 0.9))
+    assert wake_ups.p50 == pytest.approx(0.04, rel=1 / 16)
+    assert wake_ups.p99_of_the_worst == pytest.approx(0.9)
     assert figures.real_time_factor == 1.0
 
 
@@ -73,3 +81,46 @@ def test_a_run_without_commands_is_refused():
     empty = np.array([], dtype=np.int64)
     with pytest.raises(DatasetError, match="sent no command"):
         measure(dataclasses.replace(_run(), policy_sent=empty, policy_stamp=empty))
+
+
+def test_lateness_is_of_all_ticks_of_the_run_and_not_of_its_median_window():
+    """Two percent of the ticks of the second minute are late: every window but one is quiet, the p99 of the run is not."""
+    run = _run()
+    begin = int(run.policy_sent[0])
+    quiet, late = bin_of(50_000), bin_of(900_000)
+    told = [WakeUpsTold(begin + second * _S, 50.0, {quiet: 120 * second}) for second in range(2, 60)]
+    told += [WakeUpsTold(begin + 60 * _S, 950.0, {quiet: 120 * 60, late: 150})]
+    wake_ups = measure(dataclasses.replace(run, wake_ups=told)).wake_up_lateness_ms
+    assert wake_ups.p50 == pytest.approx(0.05, rel=1 / 16)
+    assert wake_ups.p99 == pytest.approx(0.9, rel=1 / 16)
+    assert wake_ups.p99_of_the_worst == pytest.approx(0.95)
+
+
+def test_lateness_is_not_known_from_a_bag_that_does_not_tell_it():
+    old = [dataclasses.replace(told, counts={}) for told in _run().wake_ups]
+    assert math.isnan(measure(dataclasses.replace(_run(), wake_ups=old)).wake_up_lateness_ms.p99)
+    assert math.isnan(measure(dataclasses.replace(_run(), wake_ups=[])).wake_up_lateness_ms.p99_of_the_worst)
+
+
+def test_counts_that_begin_anew_with_an_activation_lose_nothing():
+    run = dataclasses.replace(_run(), ticks=np.array([100, 220, 50, 170]), misses=np.array([5, 8, 1, 2]))
+    figures = measure(run)
+    assert (figures.deadline_misses, figures.ticks) == (3 + 1 + 1, 120 + 50 + 120)
+
+
+def test_commands_that_were_not_sent_are_found_without_asking_the_controller():
+    run = _run()
+    assert measure(run).command_gaps == Gaps(0, 0, pytest.approx(8.33, abs=0.01), 0)
+    gone = np.isin(np.arange(len(run.policy_sent)), [200, *range(300, 336)])  # one, and a stall of 300 ms
+    fewer = dataclasses.replace(run, policy_sent=run.policy_sent[~gone], policy_stamp=run.policy_stamp[~gone])
+    gaps = measure(fewer).command_gaps
+    assert (gaps.late, gaps.missed, gaps.pauses) == (2, 37, 0)
+    assert gaps.longest_ms == pytest.approx(37 * 1000 / 120, abs=0.01)
+
+
+def test_half_a_second_without_commands_is_a_pause():
+    run = _run()
+    gone = np.isin(np.arange(len(run.policy_sent)), range(300, 380))
+    fewer = dataclasses.replace(run, policy_sent=run.policy_sent[~gone], policy_stamp=run.policy_stamp[~gone])
+    gaps = measure(fewer).command_gaps
+    assert (gaps.late, gaps.missed, gaps.pauses) == (0, 0, 1)

@@ -3,6 +3,7 @@
 
 import sys
 import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from std_msgs.msg import String
 
 from gr00t_planner.camera_phase import CameraPhase
 from gr00t_planner.config import PlannerConfig
-from gr00t_planner.planner import Planner
+from gr00t_planner.planner import Planner, Verdict
 from gr00t_planner.ros.planner_report import report_to_message, report_to_statuses
 from gr00t_policy.core.errors import MessageError
 from gr00t_policy.core.picture_message import image_to_rgb
@@ -24,6 +25,7 @@ from gr00t_policy.ros.engine_status import engine_status
 from gr00t_policy.ros.lifecycle import SuiteNode, run
 from gr00t_policy.ros.loop_diagnostics import loop_status
 from gr00t_policy.ros.messages import ns_from_stamp, tokens_to_message
+from gr00t_policy.ros.news import NEWS_PERIOD_S, News
 from gr00t_policy.runtime.backends import TimedBackend, default_cache, load_backend, open_checkpoint, shared_threads
 from gr00t_policy.runtime.pacing import PacedLoop
 from gr00t_policy.runtime.policy import Gr00tPolicy
@@ -34,14 +36,16 @@ _WARN_PERIOD_S = 1.0
 
 
 class PlannerNode(SuiteNode[PlannerConfig]):
-    """Callbacks offer images and sentences; a paced thread encodes and publishes."""
+    """Callbacks offer images and sentences; a paced thread encodes and publishes. It neither logs nor tells states."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__("planner", PlannerConfig, **options)
         self._made: Planner | None = None
         self._loop: PacedLoop | None = None
         self._process = QuietProcess()
+        self._found: object = None  # by the paced thread
         self._told: object = None
+        self._news = News[tuple[Verdict, int]]()  # with the time since when it is true
         self._diagnostics = Diagnostics(self)
 
     @property
@@ -85,11 +89,13 @@ class PlannerNode(SuiteNode[PlannerConfig]):
             topic, callback = f"camera/{camera.name}/image_raw", partial(self._on_image, camera.name)
             self.keep_subscription(Image, topic, callback, qos.SENSOR)
         self.keep_subscription(String, "language_command", self._on_sentence, qos.LANGUAGE)
+        self.keep_timer(NEWS_PERIOD_S, self._tell_news)
         self.keep_timer(_STATE_PERIOD_S, self._tell_regularly)
         self.keep_timer(PERIOD_S, self._tell_diagnostics)
-        self._tell_state()
+        self._tell_now()
 
     def activate(self) -> None:
+        self._found = None
         self._planner.activate()
         config = self._config
         self._loop = PacedLoop(
@@ -103,7 +109,7 @@ class PlannerNode(SuiteNode[PlannerConfig]):
         )
         self._process.begin(lock_memory=config.lock_memory)
         self._loop.start()
-        self._tell_state()
+        self._tell_now()
 
     def deactivate(self) -> None:
         if self._loop is not None:
@@ -112,7 +118,7 @@ class PlannerNode(SuiteNode[PlannerConfig]):
         self._process.end()
         if self._made is not None:
             self._made.deactivate()
-            self._tell_state()
+            self._tell_now()
 
     def cleanup(self) -> None:
         self._made = None
@@ -126,8 +132,10 @@ class PlannerNode(SuiteNode[PlannerConfig]):
                 self._tokens.publish(tokens_to_message(tokens, self._config.wire_type, self._frame_id))
             except MessageError as error:
                 self._planner.refuse_tokens(str(error))
-        if self._planner.verdict != self._told:
-            self._tell_state()
+        verdict = self._planner.verdict
+        if verdict != self._found:
+            self._found = verdict
+            self._news.put((verdict, self.now_ns))
 
     def _on_image(self, camera: str, message: Image) -> None:
         try:
@@ -145,20 +153,28 @@ class PlannerNode(SuiteNode[PlannerConfig]):
         refusal = self._planner.instruction(message.data)
         if refusal is not None:
             self.get_logger().warning(refusal, throttle_duration_sec=_WARN_PERIOD_S)
-        self._tell_state()
+        self._tell_now()
 
     def _tell_regularly(self) -> None:
         if self._loop is not None and self._loop.failure is not None:
             raise RuntimeError("the planner's loop ended by an error") from self._loop.failure
-        self._tell_state()
+        self._tell_now()
 
-    def _tell_state(self) -> None:
-        report = self._planner.report(time.monotonic_ns(), self.now_ns)
+    def _tell_now(self) -> None:
+        self._tell_news()
+        self._tell_state(self._planner.verdict, self.now_ns)
+
+    def _tell_news(self) -> None:
+        for verdict, since_ns in self._news.take():
+            self._tell_state(verdict, since_ns)
+
+    def _tell_state(self, verdict: Verdict, since_ns: int) -> None:
+        report = replace(self._planner.report(time.monotonic_ns(), self.now_ns), verdict=verdict)
         told, self._told = self._told, report.verdict
         if told != self._told:
             detail = f": {report.verdict.detail}" if report.verdict.detail else ""
             self.get_logger().info(f"{report.verdict.state.name}{detail}")
-        self._state.publish(report_to_message(report, self.now_ns, self._hash))
+        self._state.publish(report_to_message(report, since_ns, self._hash))
 
     def _tell_diagnostics(self) -> None:
         if self._loop is not None and self._config.follow_camera:

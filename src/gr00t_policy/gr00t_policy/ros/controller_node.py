@@ -3,6 +3,7 @@
 
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +29,12 @@ from gr00t_policy.ros.messages import (
     ns_from_stamp,
     tokens_from_message,
 )
+from gr00t_policy.ros.news import NEWS_PERIOD_S, News
 from gr00t_policy.runtime.backends import blank_tokens, default_cache, load_backend, open_checkpoint, shared_threads
 from gr00t_policy.runtime.config import ControllerConfig
 from gr00t_policy.runtime.controller import Controller, Mode
 from gr00t_policy.runtime.head_worker import HeadWorker
+from gr00t_policy.runtime.inputs import Verdict
 from gr00t_policy.runtime.pacing import PacedLoop
 from gr00t_policy.runtime.policy import Gr00tPolicy
 from gr00t_policy.runtime.process_priority import lower_all_threads, raise_all_threads, raised
@@ -44,7 +47,7 @@ _SOURCE = "policy"  # the command gate's name for these commands
 
 
 class ControllerNode(SuiteNode[ControllerConfig]):
-    """Callbacks keep the newest messages; a paced thread reads them and ticks the controller."""
+    """Callbacks keep the newest messages; a paced thread reads them and ticks the controller. It neither logs nor tells."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__("controller", ControllerConfig, **options)
@@ -52,7 +55,9 @@ class ControllerNode(SuiteNode[ControllerConfig]):
         self._loop: PacedLoop | None = None
         self._worker: HeadWorker | None = None
         self._process = QuietProcess()
+        self._found: object = None  # by the paced thread
         self._told: object = None
+        self._news = News[tuple[Verdict, int]]()  # with the time since when it is true
         self._joints: JointState | None = None
         self._read: JointState | None = None
         self._diagnostics = Diagnostics(self)
@@ -106,11 +111,13 @@ class ControllerNode(SuiteNode[ControllerConfig]):
         self.keep_subscription(JointTrajectory, "joint_trajectory", self._on_given, qos.COMMAND, raw=True)
         self.keep_subscription(JointState, "joint_states", self._on_joint_state, qos.SENSOR)
         self.keep_subscription(ConditioningTokensMsg, "conditioning_tokens", self._on_tokens, qos.NEWEST)
+        self.keep_timer(NEWS_PERIOD_S, self._tell_news)
         self.keep_timer(_STATE_PERIOD_S, self._tell_regularly)
         self.keep_timer(PERIOD_S, self._tell_diagnostics)
-        self._tell_state()
+        self._tell_now()
 
     def activate(self) -> None:
+        self._found = None
         self._controller.activate()
         self._read = self._joints
         config = self._config
@@ -146,7 +153,7 @@ class ControllerNode(SuiteNode[ControllerConfig]):
             lower_all_threads()
         if self._made is not None:
             self._made.deactivate()
-            self._tell_state()
+            self._tell_now()
 
     def cleanup(self) -> None:
         self._made = None
@@ -161,8 +168,10 @@ class ControllerNode(SuiteNode[ControllerConfig]):
             chunk = self._controller.newest_chunk(now_ns)
             if chunk is not None:
                 self._chunks.publish(chunk_to_message(chunk, self._order))
-        if (self._controller.verdict.state, self._controller.verdict.cause) != self._told:
-            self._tell_state()
+        verdict = self._controller.verdict
+        if (found := (verdict.state, verdict.cause)) != self._found:
+            self._found = found
+            self._news.put((verdict, now_ros_ns))
 
     def _read_joints(self, now_ns: int, now_ros_ns: int) -> None:
         message = self._joints
@@ -208,15 +217,22 @@ class ControllerNode(SuiteNode[ControllerConfig]):
         for thread in (self._loop, self._worker):
             if thread is not None and thread.failure is not None:
                 raise RuntimeError("the control loop or its head ended by an error") from thread.failure
-        self._tell_state()
+        self._tell_now()
 
-    def _tell_state(self) -> None:
-        report = self._controller.report(time.monotonic_ns(), self.now_ns)
-        verdict = report.verdict
+    def _tell_now(self) -> None:
+        self._tell_news()
+        self._tell_state(self._controller.verdict, self.now_ns)
+
+    def _tell_news(self) -> None:
+        for verdict, since_ns in self._news.take():
+            self._tell_state(verdict, since_ns)
+
+    def _tell_state(self, verdict: Verdict, since_ns: int) -> None:
+        report = replace(self._controller.report(time.monotonic_ns(), self.now_ns), verdict=verdict)
         told, self._told = self._told, (verdict.state, verdict.cause)
         if told != self._told:
             self.get_logger().info(f"{verdict.state.name}: {verdict.detail}" if verdict.detail else verdict.state.name)
-        self._state.publish(report_to_message(report, self.now_ns, self._loop))
+        self._state.publish(report_to_message(report, since_ns, self._loop))
 
     def _tell_diagnostics(self) -> None:
         if self._loop is not None:

@@ -9,6 +9,7 @@ from gr00t_policy.runtime.controller import ControllerReport
 from gr00t_policy.runtime.inputs import Cause, State
 from gr00t_policy.runtime.latency import Percentiles
 from gr00t_policy.runtime.pacing import PacedLoop
+from gr00t_policy.runtime.slots import Slots
 
 _STREAMS = {
     "tokens": (Cause.NO_TOKENS, Cause.TOKENS_SILENT, Cause.IMAGE_OLD, Cause.TOKENS_LATE),
@@ -18,7 +19,8 @@ _NAN = float("nan")
 
 
 def report_to_message(report: ControllerReport, stamp_ns: int, loop: PacedLoop | None) -> ControllerState:
-    """loop: the control loop, None while there is none."""
+    """loop: the control loop, None while there is none. ``ticks`` are all that were due, also those that were skipped."""
+    slots = loop.slots if loop else Slots(0)
     head = _three(report.head)
     from_image, from_state = _three(report.image_to_command), _three(report.joint_state_to_command)
     message = ControllerState(
@@ -31,9 +33,9 @@ def report_to_message(report: ControllerReport, stamp_ns: int, loop: PacedLoop |
         head_p50_s=head[0],
         head_p95_s=head[1],
         head_p99_s=head[2],
-        ticks=loop.ticks if loop else 0,
-        deadline_misses=loop.deadline_misses if loop else 0,
-        deadline_miss_fraction=loop.miss_fraction if loop else 0.0,
+        ticks=slots.passed,
+        deadline_misses=slots.missed,
+        deadline_miss_fraction=slots.missed_fraction,
         token_age_s=report.token_age_s,
         joint_state_age_s=report.joint_state_age_s,
         image_to_command_p50_s=from_image[0],

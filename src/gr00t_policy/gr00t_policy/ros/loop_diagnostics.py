@@ -2,6 +2,7 @@
 """A node's loop for `/diagnostics`: periodicity, execution time, lateness of waking up, misses; the same for every node."""
 
 from gr00t_policy.ros.diagnostics import Level, Status
+from gr00t_policy.runtime.duration_counts import counts_to_text
 from gr00t_policy.runtime.latency import Spread
 from gr00t_policy.runtime.loop_health import Grade, LoopHealth, loop_health
 from gr00t_policy.runtime.loop_settings import LoopSettings
@@ -38,8 +39,10 @@ def _values(health: LoopHealth) -> dict[str, object]:
         "wake_up_lateness.p50_us": 1e6 * lateness.p50_s,
         "wake_up_lateness.p99_us": 1e6 * lateness.p99_s,
         "wake_up_lateness.max_us": 1e6 * lateness.max_s,
+        "wake_up_lateness.counts": counts_to_text(health.lateness_counts),
         "ticks": health.ticks,
         "deadline_misses": health.deadline_misses,
+        "late_ticks": health.late_ticks,
         "slots_skipped": health.slots_skipped,
         "scheduling": "SCHED_FIFO" if health.realtime else "ordinary",
         "core": health.core if health.core >= 0 else "any",

@@ -4,6 +4,7 @@
 from dataclasses import dataclass
 from enum import IntEnum
 
+from gr00t_policy.runtime.duration_counts import Counts
 from gr00t_policy.runtime.latency import Percentiles, Spread
 from gr00t_policy.runtime.loop_settings import LoopSettings
 from gr00t_policy.runtime.pacing import PacedLoop, ThreadUsage
@@ -21,7 +22,9 @@ class Grade(IntEnum):
 
 @dataclass(frozen=True)
 class LoopHealth:
-    """A loop's figures of the last ten seconds. faults: one clause for each threshold that is passed."""
+    """A loop's figures of the last ten seconds; since its start: ticks, what was missed (``slots.py``) and lateness_counts.
+    faults: one clause for each threshold that is passed.
+    """
 
     nominal_hz: float
     periodicity_hz: Spread
@@ -31,7 +34,9 @@ class LoopHealth:
     rate_hz: float
     ticks: int
     deadline_misses: int
+    late_ticks: int
     slots_skipped: int
+    lateness_counts: Counts
     realtime: bool
     core: int
     usage: ThreadUsage
@@ -53,8 +58,10 @@ def loop_health(loop: PacedLoop, settings: LoopSettings) -> LoopHealth:
         duration=loop.duration(),
         rate_hz=loop.rate_hz,
         ticks=loop.ticks,
-        deadline_misses=loop.deadline_misses,
-        slots_skipped=loop.slots_skipped,
+        deadline_misses=loop.slots.missed,
+        late_ticks=loop.slots.late_ticks,
+        slots_skipped=loop.slots.skipped,
+        lateness_counts=loop.lateness_counts.counts(),
         realtime=loop.realtime,
         core=loop.core,
         usage=loop.usage,

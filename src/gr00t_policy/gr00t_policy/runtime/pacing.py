@@ -2,10 +2,9 @@
 """A loop on an absolute schedule of the steady clock, in its own thread, with real-time priority where allowed.
 
 Slot k is at start + k / rate. Loops of one rate that name a phase keep it to each other, also in different processes of one
-machine, since the steady clock is the same for all. A tick that ends after the next slot is a deadline miss; the loop then
-skips to the next future slot and counts the slots it lost: it never runs late ticks in a burst. A slot that comes less than
-a quarter of a period after the begin of a late tick is skipped too. Sleeping is ``clock_nanosleep`` to an absolute time of
-the steady clock, which does not drift, does not follow jumps of the system clock, and releases the GIL.
+machine, since the steady clock is the same for all. Late ticks never run in a burst: what was missed is skipped and counted
+(``slots.py``). Sleeping is ``clock_nanosleep`` to an absolute time of the steady clock, which does not drift, does not follow
+jumps of the system clock, and releases the GIL.
 """
 
 import ctypes
@@ -21,14 +20,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gr00t_policy.runtime.duration_counts import DurationCounts
 from gr00t_policy.runtime.latency import DurationRing, Percentiles, Spread, spread
+from gr00t_policy.runtime.slots import Slots
 
 _log = logging.getLogger(__name__)
 _libc = ctypes.CDLL(ctypes.util.find_library("c"), use_errno=True)
 _TIMER_ABSTIME = 1
 _NS = 1_000_000_000
 _WINDOW_S = 10.0  # what statistics look back on
-_CLOSEST = 4  # two ticks begin at least a period / _CLOSEST apart
 
 
 @dataclass(frozen=True)
@@ -68,20 +68,18 @@ class PacedLoop:
         """phase_ns: slots are whole periods of the steady clock and so much more (or less); None: from the start on."""
         self._phase_ns = phase_ns
         self.period_ns = round(_NS / rate_hz)
+        self.slots = Slots(self.period_ns)
+        self.lateness_counts = DurationCounts()  # of all ticks since the start
         self.nominal_hz = rate_hz
         self.realtime = False
         self.priority, self.core = priority, core
         self.usage = ThreadUsage()
         self.failure: BaseException | None = None
-        self.ticks = 0
-        self.deadline_misses = 0
-        self.slots_skipped = 0
         self._name, self._tick, self._on_failure, self._spare = name, tick, on_failure, spare
         kept = max(round(_WINDOW_S * rate_hz), 16)
         self._lateness, self._duration, self._period = DurationRing(kept), DurationRing(kept), DurationRing(kept)
         self._stamps_ns: list[int] = [0, 0]  # first and newest wake-up
         self._ticks_per_second = max(round(rate_hz), 2)
-        self._move_ns = 0
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
@@ -92,8 +90,9 @@ class PacedLoop:
         return (self.ticks - 1) * _NS / (newest - first) if self.ticks > 1 and newest > first else 0.0
 
     @property
-    def miss_fraction(self) -> float:
-        return self.deadline_misses / self.ticks if self.ticks else 0.0
+    def ticks(self) -> int:
+        """Slots that were run."""
+        return self.slots.ticks
 
     def lateness(self) -> Percentiles:
         """How long after its slot each tick began."""
@@ -116,7 +115,7 @@ class PacedLoop:
 
     def move(self, by_ns: int) -> None:
         """The next slot and all after it come so much later (or earlier); at most a period, once a period."""
-        self._move_ns = by_ns
+        self.slots.move(by_ns)
 
     def stop(self, timeout_s: float = 2.0) -> None:
         """Let the running tick end and join the thread; harmless when the loop is not running or from inside it."""
@@ -127,22 +126,23 @@ class PacedLoop:
     def _run(self) -> None:
         self.realtime = set_realtime_priority(self.priority) if self.priority > 0 else False
         self.core = self.core if self.core >= 0 and keep_to_core(self.core) else -1
-        slot_ns = time.monotonic_ns() + self.period_ns
+        due_ns = time.monotonic_ns() + self.period_ns
         if self._phase_ns is not None:
-            slot_ns += (self._phase_ns - slot_ns) % self.period_ns
+            due_ns += (self._phase_ns - due_ns) % self.period_ns
+        self.slots.due_ns = due_ns
         try:
-            sleep_until_ns(slot_ns)
+            sleep_until_ns(due_ns)
             while not self._stopping:
-                slot_ns = self._once(slot_ns)
-                sleep_until_ns(slot_ns)
+                self._once()
+                sleep_until_ns(self.slots.due_ns)
         except BaseException as error:  # noqa: BLE001 - a dead control thread must be known to its owner, whatever the cause
             self.failure = error
             _log.exception("loop '%s' ended by an error after %d ticks", self._name, self.ticks)
             if self._on_failure is not None:
                 self._on_failure(error)
 
-    def _once(self, slot_ns: int) -> int:
-        """One tick; returns the next slot."""
+    def _once(self) -> None:
+        """One tick, of the slot that is due."""
         began_ns = time.monotonic_ns()
         if self.ticks > 0:
             self._period.add((began_ns - self._stamps_ns[1]) / _NS)
@@ -151,27 +151,15 @@ class PacedLoop:
         self._stamps_ns[1] = began_ns
         self._tick(began_ns)
         ended_ns = time.monotonic_ns()
-        self.ticks += 1
-        self._lateness.add((began_ns - slot_ns) / _NS)
+        late_ns = began_ns - self.slots.due_ns
+        self._lateness.add(late_ns / _NS)
+        self.lateness_counts.add(late_ns)
         self._duration.add((ended_ns - began_ns) / _NS)
-        slot_ns += self.period_ns
-        if self._move_ns:
-            slot_ns, self._move_ns = slot_ns + self._move_ns, 0
-        if ended_ns > slot_ns:
-            self.deadline_misses += 1
-            slot_ns += self._skip((ended_ns - slot_ns) // self.period_ns + 1)
-        if slot_ns - began_ns < self.period_ns // _CLOSEST:
-            slot_ns += self._skip(1)
+        self.slots.over(began_ns, ended_ns)
         if self.ticks % self._ticks_per_second == 1:
             self.usage = _thread_usage()
         if self._spare is not None:
-            self._spare(slot_ns - time.monotonic_ns())
-        return slot_ns
-
-    def _skip(self, slots: int) -> int:
-        """Count slots that will not be run; returns their length."""
-        self.slots_skipped += slots
-        return slots * self.period_ns
+            self._spare(self.slots.due_ns - time.monotonic_ns())
 
 
 def sleep_until_ns(deadline_ns: int) -> None:

@@ -130,10 +130,10 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 @pytest.mark.parametrize("step_s", [-5, 5])
 def test_the_loop_ticks_on_while_the_clock_is_set_and_commands_follow_the_new_time(world, step_s):
     loop = world.node._loop
-    began_s, ticks, skipped = time.monotonic(), loop.ticks, loop.slots_skipped
+    began_s, ticks, skipped = time.monotonic(), loop.ticks, loop.slots.skipped
     world.offset_ns += step_s * 10**9
     world.until_commands(20)
     elapsed_s = time.monotonic() - began_s
-    run = loop.ticks - ticks + loop.slots_skipped - skipped
+    run = loop.ticks - ticks + loop.slots.skipped - skipped
     assert run == pytest.approx(elapsed_s * RATE_HZ, abs=8), "one tick per slot of the steady clock, run or skipped"
     assert loop.rate_hz <= RATE_HZ * 1.01

@@ -56,7 +56,7 @@ def test_a_loop_that_was_moved_ticks_at_the_new_phase_without_a_miss():
     assert sorted(offsets[:moved_from])[moved_from // 2] < 1.0
     after = sorted(offsets[moved_from + 1 :])
     assert after[len(after) // 2] == pytest.approx(4.1, abs=0.9)
-    assert loop.slots_skipped <= 2
+    assert loop.slots.skipped <= 8, "of 80, on a busy machine; test_runtime_slots.py has the same on a made clock"
 
 
 def _ran(rate_hz: float, ticks: int, tick_s: float) -> PacedLoop:
