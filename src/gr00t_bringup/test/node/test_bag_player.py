@@ -97,6 +97,23 @@ def recorded(context, peers: Node, folder: Path) -> Path:
     return folder
 
 
+@pytest.mark.parametrize(("by_s", "said"), [(-3600, "set back by 3600."), (3600, "set forward by 3600.")])
+def test_a_clock_that_was_set_within_the_bag_is_told_once_and_not_waited_for(tmp_path, by_s, said):
+    """The recording lasts a second; its first and last time of receipt are an hour apart."""
+    start_ns = 1_700_000_000 * 10**9
+    with BagWriter(tmp_path / "bag") as bag:
+        bag.add_topic(BagTopic("/words", "std_msgs/msg/String", "string data\n", (OfferedQos(),)))
+        for i in range(51):
+            at_ns = start_ns + i * 20_000_000 + (by_s * 10**9 if i >= 25 else 0)
+            bag.write(BagMessage("/words", b"\x00\x01\x00\x00\x02\x00\x00\x00a\x00", at_ns, at_ns, i + 1))
+    command = [*PLAY, str(tmp_path / "bag"), "--clock", "--json", str(tmp_path / "report.json")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count(said) == 1 and "played without a wait" in done.stderr
+    report = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
+    assert report["messages"] == {"/words": 51} and 0.9 < report["seconds"] < 10
+
+
 def test_a_bag_recorded_from_what_is_played_equals_the_bag_that_is_played(context, peers, tmp_path):
     bag = recorded(context, peers, tmp_path / "bag")
     ticks: list[int] = []

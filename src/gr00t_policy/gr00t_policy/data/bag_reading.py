@@ -11,13 +11,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
+import numpy as np
 from mcap.reader import McapReader, make_reader
 from mcap.records import Channel, Schema
 from mcap.summary import Summary
 from mcap.writer import MCAP0_MAGIC
+from numpy.typing import NDArray
 
 from gr00t_policy.core.errors import DatasetError
 from gr00t_policy.data.bag_damage import BROKEN_FILE
+from gr00t_policy.data.bag_index import index_record
 from gr00t_policy.data.bag_metadata import qos_from_yaml
 from gr00t_policy.data.bag_topic import BagMessage, BagTopic
 
@@ -75,13 +78,38 @@ def read_bag(bag: Path, topics: Collection[str] | None = None, start_ns: int | N
     start_ns: those received earlier are left out, without reading their chunks.
     """
     for file in mcap_files(bag):
-        with file.open("rb") as stream:
-            try:
-                for _, channel, message in _reader(stream, file).iter_messages(topics, starting_at=start_ns):
-                    stamps = message.log_time, message.publish_time
-                    yield BagMessage(channel.topic, message.data, *stamps, message.sequence)
-            except BROKEN_FILE as error:
-                raise _unreadable(file, error) from error
+        yield from _messages(file, topics, start_ns, in_time_order=True)
+
+
+def read_as_written(bag: Path, topics: Collection[str] | None = None) -> Iterator[BagMessage]:
+    """Messages of a closed bag in the order in which they stand in its files. Raises DatasetError.
+
+    That is the order in which they came also where the clock was set back, so that their times do not tell.
+    """
+    for file in mcap_files(bag):
+        yield from _messages(file, topics, None, in_time_order=False)
+
+
+def places_as_written(file: Path) -> dict[str, tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Topic -> (place in the file, time of receipt [ns]) of its messages in the order in which they stand there.
+
+    Places grow over all topics. No message is read. Raises DatasetError.
+    """
+    summary = _summary(file)
+    found: dict[str, list[NDArray[np.int64]]] = {}
+    begin = 0
+    with file.open("rb") as stream:
+        for chunk in sorted(summary.chunk_indexes, key=lambda chunk: chunk.chunk_start_offset):
+            for channel_id, offset in chunk.message_index_offsets.items():
+                record = index_record(stream, offset)
+                if record is None or channel_id not in summary.channels:
+                    raise _unindexed(file)
+                pairs = np.stack([record["offset"].astype(np.int64) + begin, record["log_ns"].astype(np.int64)])
+                found.setdefault(summary.channels[channel_id].topic, []).append(pairs)
+            begin += chunk.uncompressed_size
+    joined = {topic: np.concatenate(parts, axis=1) for topic, parts in found.items()}
+    sorted_by_place = {topic: pairs[:, np.argsort(pairs[0], kind="stable")] for topic, pairs in joined.items()}
+    return {topic: (pairs[0], pairs[1]) for topic, pairs in sorted_by_place.items()}
 
 
 def newest_before(bag: Path, topic: str, end_ns: int, most: int) -> list[BagMessage]:
@@ -130,6 +158,18 @@ def why_no_mcap(bag: Path) -> str:
     if any(bag.glob("*.mcap.*")):
         return "its files are compressed as a whole; write it anew with: ros2 bag convert"
     return "it holds no .mcap file"
+
+
+def _messages(
+    file: Path, topics: Collection[str] | None, start_ns: int | None, *, in_time_order: bool
+) -> Iterator[BagMessage]:
+    with file.open("rb") as stream:
+        try:
+            found = _reader(stream, file).iter_messages(topics, starting_at=start_ns, log_time_order=in_time_order)
+            for _, channel, message in found:
+                yield BagMessage(channel.topic, message.data, message.log_time, message.publish_time, message.sequence)
+        except BROKEN_FILE as error:
+            raise _unreadable(file, error) from error
 
 
 def _reader(stream: IO[bytes], file: Path) -> McapReader:
