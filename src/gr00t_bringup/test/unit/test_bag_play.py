@@ -316,7 +316,11 @@ def _empty(bag: Path) -> None:
         (_unindexed, [], "has no index; `gr00t bag recover` writes the bag anew with one"),
         (_empty, [], "is an empty bag: it has 1 topics and no message"),
         (lambda bag: (bag / "bag_0.mcap").write_bytes(b"text"), [], "is not an MCAP file"),
-        (lambda bag: (bag / "bag_0.mcap").rename(bag / "bag_0.db3"), [], "sqlite3 format; write it anew as MCAP"),
+        (
+            lambda bag: (bag / "bag_0.mcap").rename(bag / "bag_0.db3"),
+            [],
+            "sqlite3 format; write it anew as MCAP, with ros2 bag convert",
+        ),
         (lambda bag: (bag / "bag_0.mcap").unlink(), [], "is not a bag: it holds no .mcap file"),
     ],
 )

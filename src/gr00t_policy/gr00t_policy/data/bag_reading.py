@@ -154,7 +154,11 @@ def why_no_mcap(bag: Path) -> str:
     if bag.is_file():
         return "it is a file, and none that ends in .mcap"
     if any(bag.glob("*.db3*")):
-        return "it holds a recording in sqlite3 format; write it anew as MCAP with: ros2 bag convert"
+        new = bag.with_name(f"{bag.name}_mcap")
+        return (
+            "it holds a recording in sqlite3 format; write it anew as MCAP, with ros2 bag convert or, without ROS, with: "
+            f"rosbags-convert --src {bag} --dst {new} --dst-storage mcap --dst-version 9"
+        )
     if any(bag.glob("*.mcap.*")):
         return "its files are compressed as a whole; write it anew with: ros2 bag convert"
     return "it holds no .mcap file"
