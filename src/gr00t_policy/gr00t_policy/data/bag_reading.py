@@ -5,9 +5,11 @@ Messages are streamed: beside the index, no more than the chunks that overlap in
 end, or without an index, is refused with the way out.
 """
 
+import os
 from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import IO
 
@@ -19,6 +21,7 @@ from mcap.writer import MCAP0_MAGIC
 from numpy.typing import NDArray
 
 from gr00t_policy.core.errors import DatasetError
+from gr00t_policy.data.bag_chunks import messages_in_chunks
 from gr00t_policy.data.bag_damage import BROKEN_FILE
 from gr00t_policy.data.bag_index import index_record
 from gr00t_policy.data.bag_metadata import qos_from_yaml
@@ -169,9 +172,15 @@ def _messages(
 ) -> Iterator[BagMessage]:
     with file.open("rb") as stream:
         try:
-            found = _reader(stream, file).iter_messages(topics, starting_at=start_ns, log_time_order=in_time_order)
+            reader = _reader(stream, file)
+            summary = _closed_summary(file, *_version(stream))
+            if summary is not None and summary.chunk_indexes:
+                yield from messages_in_chunks(stream, summary, topics, start_ns or 0, in_time_order=in_time_order)
+                return
+            found = reader.iter_messages(topics, starting_at=start_ns, log_time_order=in_time_order)
             for _, channel, message in found:
-                yield BagMessage(channel.topic, message.data, message.log_time, message.publish_time, message.sequence)
+                stamps = message.log_time, message.publish_time
+                yield BagMessage(channel.topic, message.data, *stamps, message.sequence)
         except BROKEN_FILE as error:
             raise _unreadable(file, error) from error
 
@@ -200,6 +209,18 @@ def _summary(file: Path) -> Summary:
     if summary is None:
         raise _unindexed(file)
     return summary
+
+
+def _version(stream: IO[bytes]) -> tuple[int, int]:
+    """Another when the file was written again."""
+    status = os.fstat(stream.fileno())
+    return status.st_size, status.st_mtime_ns
+
+
+@lru_cache(maxsize=1)  # a bag is read topic by topic, and a summary of many chunks takes long to read
+def _closed_summary(file: Path, _size: int, _mtime_ns: int) -> Summary | None:
+    with file.open("rb") as stream:
+        return _reader(stream, file).get_summary()
 
 
 def _topics(file: Path, summary: Summary) -> dict[str, BagTopic]:

@@ -6,6 +6,7 @@ that it cannot disagree with the data. How old each row's values were lies besid
 """
 
 import json
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -31,7 +32,9 @@ from gr00t_policy.data.meta import read_lines, read_object
 from gr00t_policy.data.video import VideoEncoding
 from gr00t_policy.data.writer import LeRobotWriter, require_same_format
 
-_ENCODING = VideoEncoding(keyframe_interval=2)  # any frame is reached by decoding two; training reads at random
+# Any frame is reached by decoding two, and 1.7 times as fast as with `veryfast`: training reads at random. Files are half
+# as large again at the same quality, and encoding takes 40 % of the time.
+_ENCODING = VideoEncoding(preset="ultrafast", keyframe_interval=2)
 _MAX_LAG_S = 0.5
 _FOLDER_OF_AGES = "timing"
 
@@ -123,7 +126,7 @@ def _convert(bag: Path, writer: LeRobotWriter, conversion: Conversion) -> BagRep
     timings = audit(recording, conversion.state_hz)
     if found := faults(recording, timings):
         raise DatasetError(f"{bag}: " + "; ".join(found))
-    rows = _resampled(recording, notes, timings, writer.layout.root, conversion)
+    rows = _resampled(recording, notes, timings, conversion)
     pieces, dropped = cut(rows, conversion.fps, conversion.cutting)
     left_out = [_timed(rows, piece.start, piece.stop) | {"why": piece.why} for piece in dropped] + [
         {"from_s": _seconds(rows, start_ns), "to_s": _seconds(rows, stop_ns), "why": why}
@@ -136,6 +139,9 @@ def _convert(bag: Path, writer: LeRobotWriter, conversion: Conversion) -> BagRep
     ends_ns = rows.tick_ns + round(1 / (conversion.fps * NS))  # as the command of a row
     drivers = convert_driver.drivers_at(bag, ends_ns, recording.line)
     known_parts = {line["part"] for line in there}
+    if len(pieces) > 1:  # a picture that cannot be decoded must be found before the first of them is written
+        for pictures in rows.images.values():
+            deque(pictures, maxlen=0)
     for part, piece in enumerate(pieces):
         if part not in known_parts:
             info = {"bag": bag.name, "bag_id": identity, "part": part, "parts": len(pieces), "operator": notes.operator}
@@ -155,7 +161,6 @@ def _resampled(
     recording: Recording,
     notes: EpisodeNotes,
     timings: Mapping[str, StreamTiming],
-    folder: Path,
     conversion: Conversion,
 ) -> Rows:
     said = any(text for _, text in recording.sentences)
@@ -167,7 +172,7 @@ def _resampled(
         )
     rates = {camera.name: camera.rate_hz for camera in conversion.robot.cameras}
     limits = stream_limits(timings, conversion.fps, rates)
-    return resample(recording, conversion.fps, limits, instruction, folder)
+    return resample(recording, conversion.fps, limits, instruction)
 
 
 def _add(writer: LeRobotWriter, rows: Rows, piece: Piece, drivers: NDArray[np.int64], info: dict[str, Any]) -> None:
@@ -177,9 +182,12 @@ def _add(writer: LeRobotWriter, rows: Rows, piece: Piece, drivers: NDArray[np.in
     with written_aside(ages_file(writer.layout.root, writer.num_episodes)) as aside:
         pq.write_table(pa.table({name: pa.array(values) for name, values in ages.items()}), aside, compression="zstd")
     images = {camera: frames[part] for camera, frames in rows.images.items()}
-    writer.add_episode(
-        rows.states[part], rows.actions[part], images, piece.sentence, {convert_driver.COLUMN: drivers[part]}, info
-    )
+    columns = {convert_driver.COLUMN: drivers[part]}
+    try:
+        writer.add_episode(rows.states[part], rows.actions[part], images, piece.sentence, columns, info)
+    except DatasetError:  # a picture cannot be decoded
+        writer.discard_unfinished()
+        raise
 
 
 def _described(rows: Rows, piece: Piece, fps: float) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 """Bags that cannot be learnt from: each is refused in one sentence, and the good one beside it is converted."""
 
 import re
-import resource
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,13 +10,12 @@ import numpy as np
 import pytest
 from mcap.reader import make_reader
 from mcap.writer import IndexType, Writer
+from sample_bags import SENTENCE, S, Story, cut_short, joint_state, messages_of, string, write_bag
 from sample_bags import STORE as TYPES
-from sample_bags import S, Story, cut_short, joint_state, messages_of, string, write_bag
 from sample_data import small_robot
 
 from gr00t_policy.core.embodiment import Camera
 from gr00t_policy.core.errors import DatasetError
-from gr00t_policy.data import convert_rows
 from gr00t_policy.data.bag import BagMessage, BagTopic, BagWriter
 from gr00t_policy.data.convert_bags import BagReport, Conversion, convert_bags
 from gr00t_policy.data.convert_source import find_bags
@@ -263,14 +261,27 @@ def test_pictures_of_another_size_are_refused(tmp_path):
     assert not (tmp_path / "data" / "meta" / "info.json").exists()
 
 
-def test_a_disk_without_room_for_the_pictures_is_told_before_they_are_written(tmp_path, monkeypatch):
-    monkeypatch.setattr(convert_rows, "_IN_MEMORY_BYTES", 1000)
-    bag = write_bag(tmp_path / "bag", ROBOT, Story(3.0))
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
-    try:
-        (report,) = convert([bag], tmp_path / "data")
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert "MB free for the pictures" in report.detail
-    assert convert([bag], tmp_path / "data")[0].outcome == "converted"
+def _without_tables(cdr: bytes) -> bytes:
+    """Begin and end of the jpeg are whole; its Huffman tables say nonsense."""
+    place = cdr.index(b"\xff\xc4") + 5
+    return cdr[:place] + b"\xff" * 16 + cdr[place + 16 :]
+
+
+@pytest.mark.parametrize("sentences", [((0.0, SENTENCE),), ((0.0, SENTENCE), (2.5, "another one"))])
+@pytest.mark.parametrize("damage", [lambda cdr: cdr[:-200], _without_tables], ids=["cut short", "broken inside"])
+def test_a_picture_that_cannot_be_decoded_refuses_its_bag_and_changes_nothing(tmp_path, damage, sentences):
+    """Also where only decoding tells, which is done when the video of each episode is written."""
+    story = Story(5.0, codec="jpeg", sentences=sentences)
+
+    def change(messages: list[BagMessage]) -> list[BagMessage]:
+        pictures = [m for m in messages if m.topic.endswith("compressed")]
+        broken = pictures[80]
+        return [replace(m, cdr=damage(m.cdr)) if m is broken else m for m in messages]
+
+    good = write_bag(tmp_path / "good", ROBOT, Story(2.0))
+    assert convert([good], tmp_path / "data")[0].outcome == "converted"
+    before = {file: file.read_bytes() for file in (tmp_path / "data").rglob("*.*") if file.is_file()}
+    (report,) = convert([write_bag(tmp_path / "bag", ROBOT, story, change)], tmp_path / "data")
+    assert report.outcome == "refused"
+    after = {file: file.read_bytes() for file in (tmp_path / "data").rglob("*.*") if file.is_file()}
+    assert after == before
