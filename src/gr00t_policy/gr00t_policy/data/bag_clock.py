@@ -54,6 +54,11 @@ class RecordedTime:
     gaps: tuple[str, ...] = ()
 
     @property
+    def was_set_back(self) -> bool:
+        """Then times do not say which message came first."""
+        return any(self.cuts.values())
+
+    @property
     def duration_ns(self) -> int:
         """What was recorded, without the time by which the clock was set."""
         return sum(stretch.duration_ns for stretch in self.stretches)
@@ -72,7 +77,7 @@ class RecordedTime:
         self, topics: Collection[str] | None = None, start_ns: int | None = None
     ) -> Iterator[tuple[int, BagMessage]]:
         """(stretch, message) in order. start_ns: as of ``read_bag``, where no clock was set back. Raises DatasetError."""
-        if not any(self.cuts.values()):
+        if not self.was_set_back:
             starts = [stretch.start_ns for stretch in self.stretches]
             for message in read_bag(self.contents.bag, topics, start_ns):
                 yield max(bisect_right(starts, message.log_ns) - 1, 0), message

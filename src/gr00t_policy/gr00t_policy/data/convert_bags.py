@@ -21,6 +21,8 @@ from gr00t_policy.core.embodiment import Embodiment
 from gr00t_policy.core.errors import ConfigError, DatasetError, Gr00tError
 from gr00t_policy.data import convert_driver
 from gr00t_policy.data.action_lag import action_lag
+from gr00t_policy.data.bag_clock import RecordedTime, recorded_time
+from gr00t_policy.data.bag_reading import bag_contents
 from gr00t_policy.data.convert_episodes import Cutting, Piece, cut
 from gr00t_policy.data.convert_recording import Recording, read_recording
 from gr00t_policy.data.convert_rows import Rows, resample, stream_limits, uncovered
@@ -124,7 +126,9 @@ def _convert(bag: Path, writer: LeRobotWriter, conversion: Conversion) -> BagRep
         raise DatasetError(f"{bag} is of robot '{notes.embodiment}', not '{conversion.robot.name}'; see --robot")
     recording = read_recording(bag, conversion.robot, conversion.topics)
     timings = audit(recording, conversion.state_hz)
-    if found := faults(recording, timings):
+    clock = recorded_time(bag_contents(bag))
+    set_back = [f"{step}; record it again" for step in clock.steps] if clock.was_set_back else []
+    if found := faults(recording, timings) or set_back:
         raise DatasetError(f"{bag}: " + "; ".join(found))
     rows = _resampled(recording, notes, timings, conversion)
     pieces, dropped = cut(rows, conversion.fps, conversion.cutting)
@@ -150,7 +154,7 @@ def _convert(bag: Path, writer: LeRobotWriter, conversion: Conversion) -> BagRep
     return BagReport(
         bag,
         "converted",
-        _remarks(recording, notes),
+        _remarks(recording, notes, clock),
         tuple(_episodes_of(writer.layout, identity)),
         {name: asdict(timing) for name, timing in timings.items()},
         tuple(left_out),
@@ -213,12 +217,13 @@ def _seconds(rows: Rows, time_ns: int) -> float:
     return round((time_ns - int(rows.tick_ns[0])) * NS, 3)
 
 
-def _remarks(recording: Recording, notes: EpisodeNotes) -> str:
-    """Of which clock times are; messages that were left out, as a node would; a sentence that was noted, but another said."""
+def _remarks(recording: Recording, notes: EpisodeNotes, clock: RecordedTime) -> str:
+    """Of which clock times are, and where it was set; messages that a node would leave out; a sentence noted, but not said."""
     streams = {"joint states": recording.states, "commands": recording.commands}
     found = [f"{s.refused} {name} left out ({s.reason})" for name, s in streams.items() if s.refused]
     if recording.line.name:
         found.insert(0, f"times are of another clock than the system's: {recording.line.name}")
+    found += clock.steps
     said = [text for _, text in recording.sentences if text]
     if said and notes.instruction and notes.instruction not in said:
         found.append(f"the recorder noted '{notes.instruction}', but '{said[0]}' was said and counts")

@@ -2,6 +2,7 @@
 """Bags that cannot be learnt from: each is refused in one sentence, and the good one beside it is converted."""
 
 import re
+import struct
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 from mcap.reader import make_reader
 from mcap.writer import IndexType, Writer
-from sample_bags import SENTENCE, S, Story, cut_short, joint_state, messages_of, string, write_bag
+from sample_bags import SENTENCE, START, S, Story, cut_short, joint_state, messages_of, string, write_bag
 from sample_bags import STORE as TYPES
 from sample_data import small_robot
 
@@ -259,6 +260,36 @@ def test_pictures_of_another_size_are_refused(tmp_path):
     assert "expected (48, 96, 3) uint8 RGB, got (48, 64, 3)" in report.detail
 
     assert not (tmp_path / "data" / "meta" / "info.json").exists()
+
+
+def _clock_set(by_s: float) -> Callable[[list[BagMessage]], list[BagMessage]]:
+    """The system clock of all computers is set after 2 s: times of receipt, of sending, and stamps."""
+
+    def moved(message: BagMessage) -> BagMessage:
+        by_ns = round(by_s * S)
+        stamp_ns, cdr = message.stamp_ns + by_ns, message.cdr
+        stamp = struct.pack("<iI", stamp_ns // S, stamp_ns % S)
+        later = {"log_ns": message.log_ns + by_ns, "publish_ns": message.publish_ns + by_ns}
+        return replace(message, cdr=cdr[:4] + stamp + cdr[12:], **later)
+
+    def change(messages: list[BagMessage]) -> list[BagMessage]:
+        return [moved(m) if m.publish_ns > START + 2 * S else m for m in messages]
+
+    return change
+
+
+@pytest.mark.parametrize("by_s", [-3600, -2])
+def test_a_system_clock_that_was_set_back_is_refused(tmp_path, by_s):
+    """By an hour, later messages lie before all others, in their own order: half of the bag was once left out instead."""
+    assert "the clock was set back" in refusal(write_bag(tmp_path / "bag", ROBOT, Story(4.0), _clock_set(by_s)))
+
+
+def test_a_system_clock_that_was_set_forward_splits_the_episode_and_is_told(tmp_path):
+    (report,) = convert([write_bag(tmp_path / "bag", ROBOT, Story(4.0), _clock_set(3600))], tmp_path / "data")
+    assert report.outcome == "converted" and "set forward by 3600.0 s" in report.detail
+    assert [round(episode["to_s"] - episode["from_s"], 1) for episode in report.episodes] == pytest.approx(
+        [2, 1.9], abs=0.1
+    )
 
 
 def _without_tables(cdr: bytes) -> bytes:
