@@ -15,6 +15,7 @@ from gr00t_bringup.playback.controls import HELP, NoControls, keys_of_terminal
 from gr00t_bringup.playback.player import Player, PlayOptions, PlayReport, Progress, Sink, require_playable
 from gr00t_bringup.playback.selection import Selection, select
 from gr00t_policy.core.errors import ConfigError, DatasetError
+from gr00t_policy.data.bag_clock import RecordedTime, recorded_time
 from gr00t_policy.data.bag_reading import BagContents, bag_contents
 
 _CLOCK_HZ = 40.0  # as `ros2 bag play --clock` without a number
@@ -113,19 +114,20 @@ def run(config: BagPlayConfig) -> int:
 
     options, contents = config.options(), bag_contents(config.bag)
     selection = config.selection(contents)
-    require_playable(contents, selection, options)
+    recorded = recorded_time(contents)
+    require_playable(recorded, selection, options)
     if config.start_paused and (config.disable_keyboard_controls or not sys.stdin.isatty()):
         raise ConfigError("--start-paused needs a terminal to press the space bar in; the standard input is none")
-    _announce(contents, selection)
+    _announce(recorded, selection)
     with announced(selection, with_clock=config.plays_clock, allow_commands=config.allow_commands, warn=_warn) as sink:
-        return _play(config, options, contents, selection, sink)
+        return _play(config, options, recorded, selection, sink)
 
 
-def _play(config: BagPlayConfig, options: PlayOptions, contents: BagContents, selection: Selection, sink: Sink) -> int:
+def _play(config: BagPlayConfig, options: PlayOptions, recorded: RecordedTime, selection: Selection, sink: Sink) -> int:
     with keys_of_terminal(disabled=config.disable_keyboard_controls) as controls:
         if not isinstance(controls, NoControls):
             print(HELP)
-        player = Player(contents, selection, options, sink, controls, time.monotonic_ns, _teller())
+        player = Player(recorded, selection, options, sink, controls, time.monotonic_ns, _teller())
         try:
             player.run()
         finally:
@@ -133,12 +135,17 @@ def _play(config: BagPlayConfig, options: PlayOptions, contents: BagContents, se
     return 0
 
 
-def _announce(contents: BagContents, selection: Selection) -> None:
+def _announce(recorded: RecordedTime, selection: Selection) -> None:
+    contents = recorded.contents
     files = f" in {len(contents.files)} files" if len(contents.files) > 1 else ""
-    print(f"{contents.bag}: {contents.duration_s:.1f} s, {contents.counts.total()} messages{files}; plays")
+    print(f"{contents.bag}: {recorded.duration_ns / 1e9:.1f} s, {contents.counts.total()} messages{files}; plays")
     for name, played in selection.names.items():
         renamed = f" as {played}" if played != name else ""
         print(f"  {contents.counts[name]:8d}  {name}  {selection.topics[name].type_name}{renamed}")
+    for step in recorded.steps:
+        _warn(f"{step}; it is played without a wait, and the recorded time jumps there as it did")
+    for gap in recorded.gaps:
+        _warn(f"{gap}, and that is waited for; --start-offset goes past it, --rate makes it shorter")
     if selection.withheld:
         print(
             f"not played: {', '.join(selection.withheld)}: a robot that listens would move; --allow-commands plays them"

@@ -167,6 +167,12 @@ VERBS = (
         "the recorder under its rated load: messages lost, cores, queue",
     ),
     Verb(
+        ("bench", "convert"),
+        "gr00t_bringup.bench.convert",
+        "ConvertBenchConfig",
+        "bags of the rated load become a dataset: processor time for a recorded second",
+    ),
+    Verb(
         ("bench", "operator"),
         "gr00t_bringup.bench.operator",
         "OperatorBenchConfig",

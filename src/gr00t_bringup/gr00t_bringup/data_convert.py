@@ -140,8 +140,13 @@ def _show(reports: Sequence[BagReport], conversion: Conversion) -> None:
 def _cells(report: BagReport, line: dict, streams: Sequence[str], fps: float) -> list[str]:
     """Of one episode, from ``seconds`` on. Of a bag that was there before, its rates are not measured again."""
     rates = [f"{report.timings[stream]['rate_hz']:.2f}" if report.timings else "" for stream in streams]
-    lost = sum(max(timing["lost"], 0) for timing in report.timings.values())
     lag_s = line["action_lag_s"]
     lag = "-" if lag_s is None else f"{1e3 * lag_s:.0f}" + ("!" if not 0 < lag_s <= _SLOW_S else "")
     oldest = "/".join(f"{1e3 * line['oldest_s'][stream]:.0f}" for stream in streams)
-    return [f"{_seconds(line, fps):.1f}", line["tasks"][0], *rates, oldest, str(lost) if report.timings else "", lag]
+    return [f"{_seconds(line, fps):.1f}", line["tasks"][0], *rates, oldest, _lost(report), lag]
+
+
+def _lost(report: BagReport) -> str:
+    """Of all streams; '?' where the recorder kept no sequence numbers, as other recorders do not."""
+    known = [timing["lost"] for timing in report.timings.values() if timing["lost"] >= 0]
+    return str(sum(known)) if known else "?" if report.timings else ""

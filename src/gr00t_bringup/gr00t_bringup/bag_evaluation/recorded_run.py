@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from gr00t_policy.core.embodiment import Embodiment
 from gr00t_policy.core.errors import DatasetError
 from gr00t_policy.data.bag import BagTopic
+from gr00t_policy.data.bag_clock import recorded_time
+from gr00t_policy.data.bag_reading import bag_contents
 from gr00t_policy.data.convert_recording import Recording, messages_of_topic, read_recording, recorded_topics
 from gr00t_policy.data.convert_source import TopicNames, episode_notes, has_commands, in_namespace
 from gr00t_policy.data.convert_timing import audit, faults
@@ -108,7 +110,7 @@ def open_run(bag: Path, robot: Embodiment, names: TopicNames, sentence: str = ""
         done=Done(times_ns, commands.positions[first], COMMANDS if commanded else POSITIONS),
         instruction=instruction,
         topics=topics,
-        clock_faults=tuple(faults(recording, audit(recording))),
+        clock_faults=(*recorded_time(bag_contents(bag)).steps, *faults(recording, audit(recording))),
         planner_tick_ns=_planner_tick_ns(recording, topics, names),
     )
     if (run.stop_ns - run.start_ns) * _NS < _LEAST_S:

@@ -18,11 +18,7 @@ from numpy.typing import NDArray
 from gr00t_policy.core.errors import DatasetError
 from gr00t_policy.data.bag import BagMessage, BagTopic
 from gr00t_policy.data.bag_damage import BROKEN_FILE
-
-_MESSAGE_INDEX = 0x07
-_PAIR = np.dtype([("log_ns", "<u8"), ("offset", "<u8")])
-_RECORD_HEAD = 9  # opcode, length
-_ARRAY_HEAD = 6  # channel id, bytes of the array
+from gr00t_policy.data.bag_index import index_record
 
 
 @dataclass
@@ -84,10 +80,10 @@ def _from_index(stream: IO[bytes], summary: Summary, index: BagIndex) -> dict[st
     found: dict[str, list[NDArray[np.int64]]] = defaultdict(list)
     for chunk in summary.chunk_indexes:
         for channel_id, offset in chunk.message_index_offsets.items():
-            values = _index_record(stream, offset)
+            values = index_record(stream, offset)
             if values is None or channel_id not in summary.channels:
                 return None
-            found[summary.channels[channel_id].topic].append(values)
+            found[summary.channels[channel_id].topic].append(values["log_ns"].astype(np.int64))
     counted = sum(len(part) for parts in found.values() for part in parts)
     if summary.statistics is None or counted != summary.statistics.message_count:
         return None
@@ -97,19 +93,6 @@ def _from_index(stream: IO[bytes], summary: Summary, index: BagIndex) -> dict[st
 def _topic(channel: Channel, schema: Schema | None) -> BagTopic:
     text = schema.data.decode("utf-8", "replace") if schema else ""
     return BagTopic(channel.topic, schema.name if schema else "unknown", text)
-
-
-def _index_record(stream: IO[bytes], offset: int) -> NDArray[np.int64] | None:
-    """Log times of one message index record; None when there is none at ``offset``."""
-    stream.seek(offset)
-    head = stream.read(_RECORD_HEAD + _ARRAY_HEAD)
-    if len(head) < _RECORD_HEAD + _ARRAY_HEAD or head[0] != _MESSAGE_INDEX:
-        return None
-    size = int.from_bytes(head[-4:], "little")
-    data = stream.read(size)
-    if len(data) != size or size % _PAIR.itemsize:
-        return None
-    return np.frombuffer(data, _PAIR)["log_ns"].astype(np.int64)
 
 
 def _from_messages(file: Path, index: BagIndex) -> dict[str, NDArray[np.int64]]:

@@ -17,7 +17,9 @@ from gr00t_bringup.inspection.report import Grid, Problem, Report, few, megabyte
 from gr00t_bringup.inspection.robot_differences import shipped_robots
 from gr00t_bringup.interface import IMAGE, Topic, camera_topic, topics
 from gr00t_policy.core.embodiment import Embodiment, load_embodiment
-from gr00t_policy.core.errors import Gr00tError
+from gr00t_policy.core.errors import DatasetError, Gr00tError
+from gr00t_policy.data.bag_clock import recorded_time
+from gr00t_policy.data.bag_reading import bag_contents
 
 _GAP_PERIODS, _GAP_S = 5.0, 0.1  # a gap is worth a word when it is longer than both
 _SENTENCES_SHOWN = 8
@@ -57,7 +59,7 @@ def bag_report(path: Path, robot: str = "") -> Report:
     streams = {name: _stream(stamps, start_ns) for name, stamps in index.stamps_ns.items()}
     fits = {name: bag_differences(index, streams, content, config) for name, config in robots.items()}
     best = min(fits, key=lambda name: (sum(problem.severity == "difference" for problem in fits[name]), name))
-    report.problems = [*damages, *fits[best]]
+    report.problems = [*damages, *_clock(path, index), *fits[best]]
     notes = bag_notes(path, files)
     report.facts = [*_facts(index, content, start_ns, end_ns), *note_facts(notes)]
     report.grids = [_topic_grid(index, streams, content, robots[best])]
@@ -131,6 +133,16 @@ def _gap(name: str, stream: Stream) -> list[Problem]:
         return []
     detail = f"silent for {stream.gap_s:.2f} s at {stream.gap_at_s:.2f} s; usually {stream.rate_hz:.0f} Hz"
     return [Problem("note", name, detail)]
+
+
+def _clock(path: Path, index: BagIndex) -> list[Problem]:
+    """Where the recorder's clock was set, so that the times below do not say how long it took."""
+    if not index.complete or not path.is_dir():
+        return []
+    try:
+        return [Problem("note", "clock", step) for step in recorded_time(bag_contents(path)).steps]
+    except DatasetError as error:  # the damages say where
+        return [Problem("note", "clock", str(error))]
 
 
 def _damages(path: Path, index: BagIndex) -> list[Problem]:

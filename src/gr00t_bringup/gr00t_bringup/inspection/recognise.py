@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from gr00t_policy.core.errors import ConfigError
+from gr00t_policy.data.bag_reading import why_no_mcap
 
 Kind = Literal["checkpoint", "dataset", "bag"]
 _SIGNS = (
@@ -25,9 +26,7 @@ def recognise(path: Path) -> Kind:
             f"{path} is one file of a {_kind(path.parent) or 'checkpoint'}; give its folder {path.parent}"
         )
     if path.is_dir() and any(path.glob("*.db3")):
-        raise ConfigError(
-            f"{path} is a bag in sqlite3 format, which is not read here; convert it with: ros2 bag convert"
-        )
+        raise ConfigError(f"{path} is not a bag that is read here: {why_no_mcap(path)}")
     raise ConfigError(f"{path} is none of: {_SIGNS}{_below(path)}")
 
 

@@ -2,11 +2,12 @@
 """Plays a bag at the times it was recorded, on the steady clock. Knows no ROS: messages go to a ``Sink``.
 
 One thread does everything: it waits for the next message, the next tick of /clock or a key, whichever is first. What
-comes late is sent at once and does not delay what follows.
+comes late is sent at once and does not delay what follows. Where the recorder's clock was set within the bag, the time of
+the bag (and /clock) jumps as it did, and nothing waits for it.
 """
 
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
@@ -14,8 +15,9 @@ from gr00t_bringup.playback.controls import Command, Controls
 from gr00t_bringup.playback.selection import Selection
 from gr00t_bringup.playback.timeline import Timeline
 from gr00t_policy.core.errors import ConfigError
-from gr00t_policy.data.bag import BagMessage, read_bag
-from gr00t_policy.data.bag_reading import BagContents, newest_before
+from gr00t_policy.data.bag import BagMessage
+from gr00t_policy.data.bag_clock import RecordedTime
+from gr00t_policy.data.bag_reading import newest_before
 from gr00t_policy.runtime.latency import DurationRing, Percentiles
 
 RATE_STEP = 1.1  # of one key press, as in rosbag2
@@ -89,26 +91,27 @@ class PlayReport:
         return {**vars(self), "messages": dict(self.messages), "lateness": asdict(self.lateness)}
 
 
-def require_playable(contents: BagContents, selection: Selection, options: PlayOptions) -> None:
+def require_playable(recorded: RecordedTime, selection: Selection, options: PlayOptions) -> None:
     """Raise ConfigError where no message would ever be played, or one without end."""
+    contents, duration_s = recorded.contents, recorded.duration_ns / 1e9
     if not any(contents.counts[name] for name in selection.topics):
         raise ConfigError(f"{contents.bag} holds no message of {', '.join(selection.topics)}")
-    if options.start_offset_s > contents.duration_s:
+    if options.start_offset_s > duration_s:
         raise ConfigError(
-            f"--start-offset is {options.start_offset_s:g} s, but {contents.bag} lasts {contents.duration_s:.3f} s"
+            f"--start-offset is {options.start_offset_s:g} s, but {contents.bag} lasts {duration_s:.3f} s"
         )
-    if options.loop and contents.duration_s <= options.start_offset_s:
+    if options.loop and duration_s <= options.start_offset_s:
         raise ConfigError(
             f"--loop: {contents.bag} has a single moment from there on, which would be played without end"
         )
 
 
 class Player:
-    """Plays ``contents`` once, or round after round. ``report`` is kept up to date, also when ``run`` is interrupted."""
+    """Plays a bag once, or round after round. ``report`` is kept up to date, also when ``run`` is interrupted."""
 
     def __init__(
         self,
-        contents: BagContents,
+        recorded: RecordedTime,
         selection: Selection,
         options: PlayOptions,
         sink: Sink,
@@ -117,11 +120,12 @@ class Player:
         tell: Callable[[Progress], None],
     ) -> None:
         """now_ns: the steady clock. Raises ConfigError as ``require_playable`` does."""
-        require_playable(contents, selection, options)
+        require_playable(recorded, selection, options)
         self.report = PlayReport()
-        self._contents, self._selection, self._options = contents, selection, options
+        self._recorded, self._selection, self._options = recorded, selection, options
         self._sink, self._controls, self._now_ns, self._tell = sink, controls, now_ns, tell
-        self._start_ns = contents.start_ns + round(options.start_offset_s * 1e9)
+        self._first_stretch, self._start_ns = recorded.at(round(options.start_offset_s * 1e9))
+        self._stretch = self._first_stretch
         self._lateness = DurationRing(1 << 16)
         self._is_stepping = False
         self._began_ns = now_ns()
@@ -137,46 +141,80 @@ class Player:
             line.pause(self._began_ns)
         try:
             while True:
-                self._line = line
+                self._line, self._stretch = line, self._first_stretch
                 self.report.rounds += 1
                 self._play_once()
                 if not options.loop:
                     return self.report
-                self._wait_until(self._contents.end_ns)
-                now_ns = self._now_ns()
-                line = Timeline(self._start_ns, now_ns, self._line.rate)
-                if self._line.is_paused:
-                    line.pause(now_ns)
+                self._wait_until(self._end_ns)
+                line = self._line_from(self._start_ns)
         finally:
             self.report.seconds = (self._now_ns() - self._began_ns) / 1e9
             self.report.lateness = self._lateness.percentiles()
             self._tell(self._progress(self._now_ns()))
 
     def _play_once(self) -> None:
-        for message, is_early in self._messages():
-            self._wait_until(self._start_ns if is_early else message.log_ns)
+        for stretch, message, is_early in self._messages():
+            while self._stretch < stretch:
+                self._wait_until(self._end_ns)
+                self._stretch += 1
+                self._line = self._line_from(self._recorded.stretches[self._stretch].start_ns)
+            due_at_ns = self._start_ns if is_early else min(message.log_ns, self._end_ns)
+            self._wait_until(due_at_ns)
             if self._options.clock_at_messages:
-                self._sink.publish_clock(
-                    max(self._line.bag_at(self._now_ns()), self._start_ns if is_early else message.log_ns)
-                )
+                self._sink.publish_clock(max(self._line.bag_at(self._now_ns()), due_at_ns))
             self._sink.publish(message)
             self.report.messages[message.topic] += 1
-            due_ns = self._line.steady_at(message.log_ns)
+            due_ns = self._line.steady_at(due_at_ns)
             if due_ns is not None and not is_early and not self._is_stepping:
                 self._lateness.add((self._now_ns() - due_ns) / 1e9)
             self._is_stepping = False
 
-    def _messages(self) -> Iterator[tuple[BagMessage, bool]]:
-        """Those of the bag from the start on; before them the latched ones that were in force then (True)."""
-        bag, topics = self._contents.bag, self._selection.topics
-        if self._options.start_offset_s:
-            early = []
-            for name, topic in topics.items():
-                if any(qos.durability == LATCHED for qos in topic.qos):
-                    depth = max(qos.depth for qos in topic.qos) or DEFAULT_DEPTH
-                    early += newest_before(bag, name, self._start_ns, depth)
-            yield from ((message, True) for message in sorted(early, key=lambda message: message.log_ns))
-        yield from ((message, False) for message in read_bag(bag, list(topics), self._start_ns))
+    @property
+    def _end_ns(self) -> int:
+        """Of the stretch that is played; the clock was set there, or it is the bag's end."""
+        return self._recorded.stretches[self._stretch].end_ns
+
+    def _line_from(self, bag_ns: int) -> Timeline:
+        """From now on, as fast as before, standing if it stood."""
+        now_ns = self._now_ns()
+        line = Timeline(bag_ns, now_ns, self._line.rate)
+        if self._line.is_paused:
+            line.pause(now_ns)
+        return line
+
+    def _messages(self) -> Iterator[tuple[int, BagMessage, bool]]:
+        """Stretch and message from the start on; before them the latched ones that were in force then (True)."""
+        topics, first = list(self._selection.topics), self._first_stretch
+        kept = {name: deque[BagMessage](maxlen=depth) for name, depth in self._latched().items()}
+        is_plain = len(self._recorded.stretches) == 1  # then the index leads to the start, and back from there
+        if is_plain and self._options.start_offset_s:
+            for name, latched in kept.items():
+                latched.extend(newest_before(self._recorded.contents.bag, name, self._start_ns, latched.maxlen or 1))
+        has_begun = False
+        for stretch, message in self._recorded.messages(topics, self._start_ns if is_plain else None):
+            if not has_begun and (stretch, message.log_ns) < (first, self._start_ns):
+                if message.topic in kept:
+                    kept[message.topic].append(message)
+                continue
+            if not has_begun:
+                has_begun = True
+                yield from self._early(kept)
+            yield stretch, message, False
+        if not has_begun:
+            yield from self._early(kept)
+
+    def _early(self, kept: Mapping[str, Sequence[BagMessage]]) -> Iterator[tuple[int, BagMessage, bool]]:
+        early = (message for latched in kept.values() for message in latched)
+        yield from ((self._first_stretch, message, True) for message in sorted(early, key=lambda one: one.log_ns))
+
+    def _latched(self) -> dict[str, int]:
+        """Topic -> how many of its newest messages are in force, of those that latch."""
+        return {
+            name: max(qos.depth for qos in topic.qos) or DEFAULT_DEPTH
+            for name, topic in self._selection.topics.items()
+            if any(qos.durability == LATCHED for qos in topic.qos)
+        }
 
     def _wait_until(self, bag_ns: int) -> None:
         """Until it is that time in the bag, or a person asked for the next message."""
@@ -226,10 +264,11 @@ class Player:
         self._tell_ns = now_ns
 
     def _progress(self, now_ns: int) -> Progress:
-        line = self._line
+        line, stretch = self._line, self._recorded.stretches[self._stretch]
+        inside_ns = line.bag_at(now_ns) - stretch.start_ns
         return Progress(
-            played_s=min(line.bag_at(now_ns) - self._contents.start_ns, round(self._contents.duration_s * 1e9)) / 1e9,
-            total_s=self._contents.duration_s,
+            played_s=(self._recorded.passed_ns(self._stretch) + min(inside_ns, stretch.duration_ns)) / 1e9,
+            total_s=self._recorded.duration_ns / 1e9,
             messages=self.report.messages.total(),
             rate=line.rate,
             is_paused=line.is_paused,

@@ -17,12 +17,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from foreign_bags import CAMERA, COMMANDS, JOINTS, write_foreign_bag
 from gr00t_msgs.msg import ConditioningTokens
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, ReliabilityPolicy
+from rosbags.rosbag2 import StoragePlugin
 from rosgraph_msgs.msg import Clock
+from sample_data import small_robot
 from sensor_msgs.msg import Image, JointState
 from small_checkpoint import save_small_checkpoint
 from std_msgs.msg import String
@@ -95,6 +98,40 @@ def recorded(context, peers: Node, folder: Path) -> Path:
     for publisher in (joints, mode, words):
         peers.destroy_publisher(publisher)
     return folder
+
+
+@pytest.mark.parametrize(("by_s", "said"), [(-3600, "set back by 3600."), (3600, "set forward by 3600.")])
+def test_a_clock_that_was_set_within_the_bag_is_told_once_and_not_waited_for(tmp_path, by_s, said):
+    """The recording lasts a second; its first and last time of receipt are an hour apart."""
+    start_ns = 1_700_000_000 * 10**9
+    with BagWriter(tmp_path / "bag") as bag:
+        bag.add_topic(BagTopic("/words", "std_msgs/msg/String", "string data\n", (OfferedQos(),)))
+        for i in range(51):
+            at_ns = start_ns + i * 20_000_000 + (by_s * 10**9 if i >= 25 else 0)
+            bag.write(BagMessage("/words", b"\x00\x01\x00\x00\x02\x00\x00\x00a\x00", at_ns, at_ns, i + 1))
+    command = [*PLAY, str(tmp_path / "bag"), "--clock", "--json", str(tmp_path / "report.json")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count(said) == 1 and "played without a wait" in done.stderr
+    report = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
+    assert report["messages"] == {"/words": 51} and 0.9 < report["seconds"] < 10
+
+
+def test_a_bag_of_another_recorder_is_played_to_who_listens(context, peers, tmp_path):
+    """Its topics have neither QoS nor numbers; its commands are left out."""
+    robot = small_robot()
+    counts = write_foreign_bag(tmp_path / "bag", robot, 1.0, StoragePlugin.MCAP)
+    joints: list[JointState] = []
+    pictures: list[Image] = []
+    peers.create_subscription(JointState, JOINTS, joints.append, 200)
+    peers.create_subscription(Image, CAMERA, pictures.append, 200)
+    with spinning(context, peers):
+        command = [*PLAY, str(tmp_path / "bag"), "--delay", "1", "--exclude-topics", COMMANDS]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 0, done.stderr
+        wait_until(lambda: len(joints) == counts[JOINTS] and len(pictures) == counts[CAMERA])
+    assert {picture.encoding for picture in pictures} == {"bgr8"}
+    assert set(robot.policy_joint_names) < set(joints[0].name)
 
 
 def test_a_bag_recorded_from_what_is_played_equals_the_bag_that_is_played(context, peers, tmp_path):

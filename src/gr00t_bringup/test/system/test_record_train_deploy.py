@@ -5,6 +5,7 @@ become a dataset, a checkpoint learns from it, and is evaluated. The person is t
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from gr00t_bringup.cli import main
@@ -81,7 +82,20 @@ def test_its_chunks_are_compared_with_what_the_person_did(place: Path, dataset: 
 def test_it_is_judged_by_the_bags_themselves(place: Path, scenes: list[dict], checkpoint: Path) -> None:
     number = next(number for number, scene in enumerate(scenes, start=1) if scene["solved"])
     bag = place / "episodes" / f"episode_{number:04d}"
-    main(f"eval --bag {bag} --checkpoint {checkpoint} --out {place}/by_bag --no-film".split())
+    code = main(f"eval --bag {bag} --checkpoint {checkpoint} --out {place}/by_bag".split())
     found = json.loads((place / "by_bag" / "evaluation.json").read_text())
+    severities = {each["severity"] for each in found["verdicts"]}
     assert found["verdicts"], "a checkpoint of two training steps is not fit, and this says how"
-    assert "What was played" in (place / "by_bag" / "report.html").read_text()
+    assert found["ok"] == ("error" not in severities)
+    assert code == (0 if found["ok"] else 1), "as the help promises"
+    assert "units_or_order" not in {each["code"] for each in found["verdicts"]}, (
+        "the shipped network still knows the robot"
+    )
+    moved = [group for group, errors in found["errors"].items() if errors["moving"]]
+    assert "all" in moved and any(group.endswith("_arm") for group in moved) and any("hand" in group for group in moved)
+    for group in moved:
+        errors = found["errors"][group]["policy"]
+        by_step = np.array(errors["mae_rad_by_step"])
+        assert by_step.shape == (16,) and np.isfinite(by_step).all() and 0 < errors["mae_rad"] < 1.0, (group, errors)
+    page = (place / "by_bag" / "report.html").read_text()
+    assert "What was played" in page and "video/mp4;base64," in page

@@ -17,6 +17,7 @@ from gr00t_bringup.playback.selection import fed, is_command, is_obeyed, select
 from gr00t_bringup.playback.timeline import Timeline
 from gr00t_policy.core.errors import ConfigError
 from gr00t_policy.data.bag import BagLayout, BagMessage, BagTopic, BagWriter, OfferedQos
+from gr00t_policy.data.bag_clock import recorded_time
 from gr00t_policy.data.bag_reading import bag_contents
 
 S = 1_000_000_000
@@ -85,7 +86,15 @@ class Stage:
 def _play(bag: Path, stage: Stage, topics=("/words", "/state"), **options) -> Player:
     contents = bag_contents(bag)
     selection = select(contents.topics, wanted=topics)
-    player = Player(contents, selection, PlayOptions(**options), stage, stage, lambda: stage.now_ns, stage.told.append)
+    player = Player(
+        recorded_time(contents),
+        selection,
+        PlayOptions(**options),
+        stage,
+        stage,
+        lambda: stage.now_ns,
+        stage.told.append,
+    )
     player.run()
     return player
 
@@ -100,6 +109,56 @@ def test_every_message_is_sent_once_in_order_when_it_was_recorded_divided_by_the
     assert report.messages == Counter({"/words": 41, "/state": 2})
     assert report.lateness.max_s < 1e-6 and report.seconds == pytest.approx(2 / rate)
     assert stage.told[-1].played_s == pytest.approx(2.0) and stage.told[-1].messages == 43
+
+
+def _write_with_a_set_clock(folder: Path, by_s: float, silent: tuple[float, float] = (0, 0)) -> Path:
+    """A second of words at 20 Hz, and a state at 0.1 s; the system clock is set at 0.5 s."""
+    listed = [(i / 20, WORDS, i + 1) for i in range(21 if silent == (0, 0) else 400)] + [(0.101, STATE, 1)]
+    with BagWriter(folder) as bag:
+        for topic in (WORDS, STATE):
+            bag.add_topic(topic)
+        for at_s, topic, number in sorted(listed, key=lambda one: one[0]):
+            at_ns = START + round((at_s + (by_s if at_s >= 0.5 else 0)) * S)
+            if not silent[0] <= at_s < silent[1]:
+                bag.write(BagMessage(topic.name, _cdr(f"{topic.name} {number}"), at_ns, at_ns, number))
+    return folder
+
+
+@pytest.mark.parametrize("rate", [1.0, 4.0])
+@pytest.mark.parametrize("by_s", [-3600.0, -0.3, 3600.0])
+def test_where_the_system_clock_was_set_nothing_waits_and_all_is_played_in_order(tmp_path, by_s, rate):
+    """Log time was once followed blindly: a second with an hour's step took an hour."""
+    stage = Stage()
+    report = _play(_write_with_a_set_clock(tmp_path / "bag", by_s), stage, rate=rate, clock_at_messages=True).report
+    words = [(at_s, message) for at_s, message in stage.sent if message.topic == WORDS.name]
+    assert [message.sequence for _, message in words] == list(range(1, 22))
+    for number, (at_s, _) in enumerate(words):
+        assert at_s == pytest.approx((number - (number >= 10)) / 20 / rate, abs=1e-6), "but for the period of the step"
+    assert report.seconds == pytest.approx(0.95 / rate) and stage.told[-1].total_s == pytest.approx(0.95)
+    for (_, clock_s), (_, message) in zip(stage.clock, stage.sent, strict=True):
+        assert clock_s == pytest.approx((message.log_ns - START) / S, abs=1e-6), "/clock is what the stamps are of"
+
+
+@pytest.mark.parametrize("by_s", [-3600.0, 3600.0])
+def test_an_offset_and_rounds_count_what_was_recorded_not_what_the_clock_was_set_by(tmp_path, by_s):
+    bag = _write_with_a_set_clock(tmp_path / "bag", by_s)
+    stage = Stage()
+    _play(bag, stage, start_offset_s=0.6)
+    assert stage.sent[0][1].topic == STATE.name, "the latched message in force comes first"
+    assert [message.sequence for _, message in stage.sent[1:]] == list(range(14, 22))
+    again = Stage(most_s=2.0)
+    with pytest.raises(KeyboardInterrupt):
+        _play(bag, again, topics=(WORDS.name,), loop=True)
+    assert [message.sequence for _, message in again.sent] == [*range(1, 22), *range(1, 22), *range(1, 4)]
+    with pytest.raises(ConfigError, match=r"is 2 s, but .* lasts 0\.950 s"):
+        _play(bag, Stage(), start_offset_s=2.0)
+
+
+def test_a_pause_of_the_recording_is_waited_for(tmp_path):
+    stage = Stage()
+    bag = _write_with_a_set_clock(tmp_path / "bag", 0.0, silent=(1.0, 12.0))
+    assert _play(bag, stage).report.seconds == pytest.approx(19.95)
+    assert recorded_time(bag_contents(bag)).gaps == ("0.9 s in: nothing was recorded for 11.1 s",)
 
 
 def test_a_split_and_compressed_bag_is_played_as_a_whole_one(tmp_path):
@@ -257,7 +316,11 @@ def _empty(bag: Path) -> None:
         (_unindexed, [], "has no index; `gr00t bag recover` writes the bag anew with one"),
         (_empty, [], "is an empty bag: it has 1 topics and no message"),
         (lambda bag: (bag / "bag_0.mcap").write_bytes(b"text"), [], "is not an MCAP file"),
-        (lambda bag: (bag / "bag_0.mcap").rename(bag / "bag_0.db3"), [], "sqlite3 format; write it anew as MCAP"),
+        (
+            lambda bag: (bag / "bag_0.mcap").rename(bag / "bag_0.db3"),
+            [],
+            "sqlite3 format; write it anew as MCAP, with ros2 bag convert",
+        ),
         (lambda bag: (bag / "bag_0.mcap").unlink(), [], "is not a bag: it holds no .mcap file"),
     ],
 )

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sample_world import OTHER, ROBOT, ClockPolicy, Work, changed, plan, write_work
+from sample_bags import S
+from sample_world import OTHER, ROBOT, START, ClockPolicy, Work, changed, plan, write_work
 
 from gr00t_bringup.bag_evaluation.aligned import Aligned, align
 from gr00t_bringup.bag_evaluation.judge import Judgement, as_data, judge
@@ -18,6 +19,7 @@ from gr00t_bringup.bag_evaluation.time_shift import chunk_shift
 from gr00t_bringup.bag_evaluation.token_latency import TokenLatency
 from gr00t_bringup.bag_evaluation.training_range import TrainingRange
 from gr00t_planner.config import PlannerConfig
+from gr00t_policy.data.bag import BagWriter, bag_topics, read_bag
 from gr00t_policy.data.convert_source import TopicNames
 
 EXACT = ReplaySettings(planner=PlannerConfig(frozen_images=0, token_dtype="float32"), probes=8)
@@ -132,6 +134,23 @@ def test_being_held_is_told_with_its_cause(record):
     slow = replace(EXACT, controller=replace(EXACT.controller, token_max_age_s=2.0))
     judgement = judge([record()], ClockPolicy(), TokenLatency((0.45,), "constant"), slow, None, TRAINED, OTHER)
     assert "no new tokens for 0.3 s" in bad(judgement)["held"]
+
+
+@pytest.mark.parametrize("by_s", [0.4, -0.4])
+def test_a_clock_that_was_set_while_it_was_recorded_is_told(record, tmp_path, by_s):
+    """Of the recording computer alone: the senders' stamps go on."""
+    bag = record().recording.bag
+    with BagWriter(tmp_path / "set") as written:
+        for topic in bag_topics(bag).values():
+            written.add_topic(topic)
+        for message in read_bag(bag):
+            by_ns = round(by_s * S) if message.log_ns - START > 2.5 * S else 0
+            moved = replace(message, log_ns=message.log_ns + by_ns, publish_ns=message.publish_ns + by_ns)
+            written.write(moved)
+    judgement = judged([open_run(tmp_path / "set", ROBOT, TopicNames())], ClockPolicy())
+    told = [each for each in judgement.verdicts if each.code == "clock"]
+    assert told and {each.severity for each in told} == {"warning"}
+    assert all("clock" in each.sentence and each.sentence.startswith("set: ") for each in told), told
 
 
 def test_a_lead_over_positions_without_commands_is_only_a_note(record):

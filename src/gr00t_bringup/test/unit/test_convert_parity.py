@@ -95,7 +95,7 @@ def test_rows_equal_what_the_live_nodes_would_have_had(tmp_path, codec, change):
     bag = write_bag(tmp_path / "bag", ROBOT, story, change)
     recording = read_recording(bag, ROBOT, TopicNames())
     limits = stream_limits(audit(recording), FPS, {"head": 20.0})
-    rows, live, compared = resample(recording, FPS, limits, "", tmp_path), LiveStack(ROBOT, bag), 0
+    rows, live, compared = resample(recording, FPS, limits, ""), LiveStack(ROBOT, bag), 0
     for row, tick_ns in enumerate(rows.tick_ns.tolist()):
         seen, state = live.until(tick_ns)
         if rows.why[row]:

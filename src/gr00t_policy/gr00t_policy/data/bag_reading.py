@@ -5,19 +5,25 @@ Messages are streamed: beside the index, no more than the chunks that overlap in
 end, or without an index, is refused with the way out.
 """
 
+import os
 from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import IO
 
+import numpy as np
 from mcap.reader import McapReader, make_reader
 from mcap.records import Channel, Schema
 from mcap.summary import Summary
 from mcap.writer import MCAP0_MAGIC
+from numpy.typing import NDArray
 
 from gr00t_policy.core.errors import DatasetError
+from gr00t_policy.data.bag_chunks import messages_in_chunks
 from gr00t_policy.data.bag_damage import BROKEN_FILE
+from gr00t_policy.data.bag_index import index_record
 from gr00t_policy.data.bag_metadata import qos_from_yaml
 from gr00t_policy.data.bag_topic import BagMessage, BagTopic
 
@@ -75,13 +81,38 @@ def read_bag(bag: Path, topics: Collection[str] | None = None, start_ns: int | N
     start_ns: those received earlier are left out, without reading their chunks.
     """
     for file in mcap_files(bag):
-        with file.open("rb") as stream:
-            try:
-                for _, channel, message in _reader(stream, file).iter_messages(topics, starting_at=start_ns):
-                    stamps = message.log_time, message.publish_time
-                    yield BagMessage(channel.topic, message.data, *stamps, message.sequence)
-            except BROKEN_FILE as error:
-                raise _unreadable(file, error) from error
+        yield from _messages(file, topics, start_ns, in_time_order=True)
+
+
+def read_as_written(bag: Path, topics: Collection[str] | None = None) -> Iterator[BagMessage]:
+    """Messages of a closed bag in the order in which they stand in its files. Raises DatasetError.
+
+    That is the order in which they came also where the clock was set back, so that their times do not tell.
+    """
+    for file in mcap_files(bag):
+        yield from _messages(file, topics, None, in_time_order=False)
+
+
+def places_as_written(file: Path) -> dict[str, tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Topic -> (place in the file, time of receipt [ns]) of its messages in the order in which they stand there.
+
+    Places grow over all topics. No message is read. Raises DatasetError.
+    """
+    summary = _summary(file)
+    found: dict[str, list[NDArray[np.int64]]] = {}
+    begin = 0
+    with file.open("rb") as stream:
+        for chunk in sorted(summary.chunk_indexes, key=lambda chunk: chunk.chunk_start_offset):
+            for channel_id, offset in chunk.message_index_offsets.items():
+                record = index_record(stream, offset)
+                if record is None or channel_id not in summary.channels:
+                    raise _unindexed(file)
+                pairs = np.stack([record["offset"].astype(np.int64) + begin, record["log_ns"].astype(np.int64)])
+                found.setdefault(summary.channels[channel_id].topic, []).append(pairs)
+            begin += chunk.uncompressed_size
+    joined = {topic: np.concatenate(parts, axis=1) for topic, parts in found.items()}
+    sorted_by_place = {topic: pairs[:, np.argsort(pairs[0], kind="stable")] for topic, pairs in joined.items()}
+    return {topic: (pairs[0], pairs[1]) for topic, pairs in sorted_by_place.items()}
 
 
 def newest_before(bag: Path, topic: str, end_ns: int, most: int) -> list[BagMessage]:
@@ -126,10 +157,32 @@ def why_no_mcap(bag: Path) -> str:
     if bag.is_file():
         return "it is a file, and none that ends in .mcap"
     if any(bag.glob("*.db3*")):
-        return "it holds a recording in sqlite3 format; write it anew as MCAP with: ros2 bag convert"
+        new = bag.with_name(f"{bag.name}_mcap")
+        return (
+            "it holds a recording in sqlite3 format; write it anew as MCAP, with ros2 bag convert or, without ROS, with: "
+            f"rosbags-convert --src {bag} --dst {new} --dst-storage mcap --dst-version 9"
+        )
     if any(bag.glob("*.mcap.*")):
         return "its files are compressed as a whole; write it anew with: ros2 bag convert"
     return "it holds no .mcap file"
+
+
+def _messages(
+    file: Path, topics: Collection[str] | None, start_ns: int | None, *, in_time_order: bool
+) -> Iterator[BagMessage]:
+    with file.open("rb") as stream:
+        try:
+            reader = _reader(stream, file)
+            summary = _closed_summary(file, *_version(stream))
+            if summary is not None and summary.chunk_indexes:
+                yield from messages_in_chunks(stream, summary, topics, start_ns or 0, in_time_order=in_time_order)
+                return
+            found = reader.iter_messages(topics, starting_at=start_ns, log_time_order=in_time_order)
+            for _, channel, message in found:
+                stamps = message.log_time, message.publish_time
+                yield BagMessage(channel.topic, message.data, *stamps, message.sequence)
+        except BROKEN_FILE as error:
+            raise _unreadable(file, error) from error
 
 
 def _reader(stream: IO[bytes], file: Path) -> McapReader:
@@ -156,6 +209,18 @@ def _summary(file: Path) -> Summary:
     if summary is None:
         raise _unindexed(file)
     return summary
+
+
+def _version(stream: IO[bytes]) -> tuple[int, int]:
+    """Another when the file was written again."""
+    status = os.fstat(stream.fileno())
+    return status.st_size, status.st_mtime_ns
+
+
+@lru_cache(maxsize=1)  # a bag is read topic by topic, and a summary of many chunks takes long to read
+def _closed_summary(file: Path, _size: int, _mtime_ns: int) -> Summary | None:
+    with file.open("rb") as stream:
+        return _reader(stream, file).get_summary()
 
 
 def _topics(file: Path, summary: Summary) -> dict[str, BagTopic]:

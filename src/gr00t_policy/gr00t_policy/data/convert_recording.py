@@ -2,7 +2,7 @@
 """One bag as streams of stamped values: joint states, commands, sentences, and pictures one at a time."""
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from gr00t_policy.core.embodiment import Embodiment
 from gr00t_policy.core.errors import DatasetError, MessageError
 from gr00t_policy.core.joint_order import JointOrder
-from gr00t_policy.core.picture_message import compressed_to_rgb, image_to_rgb
+from gr00t_policy.core.picture_message import compressed_shape, compressed_to_rgb, image_shape, image_to_rgb
 from gr00t_policy.data.bag import BagMessage, BagTopic, MessageDecoder, bag_topics, read_bag
 from gr00t_policy.data.bag_damage import BROKEN_MESSAGE
 from gr00t_policy.data.convert_clock import TimeLine, find_time_line, first_stamp_ns
@@ -74,11 +74,39 @@ class Recording:
         """(sent [ns], stamp [ns], (H, W, 3) uint8 RGB) of one camera in order of sending. Raises DatasetError."""
         topic = self.sources.cameras[camera]
         for sent_ns, _, decoded in _decoded(self.bag, topic, self.line):
+            yield sent_ns, _stamp_ns(decoded.header.stamp), self._picture(decoded, topic)
+
+    def outlines(self, camera: str) -> Iterator[tuple[int, int, NDArray[np.uint8]]]:
+        """As ``pictures``, but black: of the pictures only the size is looked at. Raises DatasetError."""
+        topic = self.sources.cameras[camera]
+        black = np.zeros(1, np.uint8)
+        for sent_ns, _, decoded in _decoded(self.bag, topic, self.line):
             try:
-                rgb = compressed_to_rgb(decoded.data) if topic.type_name == COMPRESSED else image_to_rgb(decoded)
+                shape = compressed_shape(decoded.data) if topic.type_name == COMPRESSED else image_shape(decoded)
             except MessageError as error:
-                raise DatasetError(f"{self.bag}: a picture of {topic.name} cannot be used: {error}") from error
-            yield sent_ns, _stamp_ns(decoded.header.stamp), rgb
+                raise self._unusable(topic, error) from error
+            yield sent_ns, _stamp_ns(decoded.header.stamp), np.broadcast_to(black, shape)
+
+    def chosen_pictures(self, camera: str, numbers: Sequence[int]) -> Iterator[NDArray[np.uint8]]:
+        """(H, W, 3) uint8 RGB of the pictures with these numbers in order of sending, which must rise. Raises DatasetError."""
+        topic, wanted = self.sources.cameras[camera], iter(numbers)
+        decoder = _decoder(self.bag, topic)
+        number = next(wanted, None)
+        for place, (_, message) in enumerate(_messages(self.bag, topic, self.line)):
+            if number is None:
+                return
+            if place == number:
+                yield self._picture(_decode(self.bag, decoder, message), topic)
+                number = next(wanted, None)
+
+    def _picture(self, decoded: Any, topic: BagTopic) -> NDArray[np.uint8]:
+        try:
+            return compressed_to_rgb(decoded.data) if topic.type_name == COMPRESSED else image_to_rgb(decoded)
+        except MessageError as error:
+            raise self._unusable(topic, error) from error
+
+    def _unusable(self, topic: BagTopic, error: MessageError) -> DatasetError:
+        return DatasetError(f"{self.bag}: a picture of {topic.name} cannot be used: {error}")
 
 
 def read_recording(bag: Path, robot: Embodiment, names: TopicNames) -> Recording:
@@ -168,16 +196,23 @@ def _camera_arrivals(bag: Path, topic: BagTopic, line: TimeLine) -> Arrivals:
 
 def _decoded(bag: Path, topic: BagTopic, line: TimeLine) -> Iterator[tuple[int, BagMessage, Any]]:
     """(time of sending [ns], message, what it says), in order of sending."""
+    decoder = _decoder(bag, topic)
+    for sent_ns, message in _messages(bag, topic, line):
+        yield sent_ns, message, _decode(bag, decoder, message)
+
+
+def _decoder(bag: Path, topic: BagTopic) -> MessageDecoder:
     try:
-        decoder = MessageDecoder({topic.name: topic})
+        return MessageDecoder({topic.name: topic})
     except BROKEN_MESSAGE as error:
         raise DatasetError(f"{bag}: the definition of {topic.name} in the bag cannot be read: {error!r}") from error
-    for sent_ns, message in _messages(bag, topic, line):
-        try:
-            decoded = decoder.decode(message)
-        except BROKEN_MESSAGE as error:
-            raise DatasetError(f"{bag}: a message of {topic.name} does not fit its definition: {error!r}") from error
-        yield sent_ns, message, decoded
+
+
+def _decode(bag: Path, decoder: MessageDecoder, message: BagMessage) -> Any:
+    try:
+        return decoder.decode(message)
+    except BROKEN_MESSAGE as error:
+        raise DatasetError(f"{bag}: a message of {message.topic} does not fit its definition: {error!r}") from error
 
 
 def _messages(bag: Path, topic: BagTopic, line: TimeLine) -> Iterator[tuple[int, BagMessage]]:

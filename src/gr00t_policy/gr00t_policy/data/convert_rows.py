@@ -6,34 +6,32 @@ The action of a tick is the newest command to be reached by the end of it: what 
 """
 
 import heapq
-import os
-import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gr00t_policy.core.errors import DatasetError
 from gr00t_policy.core.types import Observation
+from gr00t_policy.data.convert_pictures import RowPictures
 from gr00t_policy.data.convert_recording import Recording
 from gr00t_policy.data.convert_timing import NS, StreamTiming
 from gr00t_policy.data.streams import DEFAULT_LIMITS, ObservationStreams, Reason, Refusal, StreamLimits
-from gr00t_policy.data.video import Frames
 
 STALE_PERIODS = 2.0  # of a stream or of the rows, whichever is longer, beyond the stream's usual delay
 _WORTH_TELLING_S = 0.5
-_IN_MEMORY_BYTES = 512 * 1024**2  # pictures of one camera: 178 s of 224x224, 29 s of 640x480, at 20 Hz
 _COUNTED = (Reason.OUT_OF_ORDER, Reason.FROM_THE_FUTURE)  # single messages that a node leaves out, and so do we
 
+Pictures = Iterator[tuple[int, int, NDArray[np.uint8]]]
+"""Of one camera in order of sending: sent [ns], stamp [ns], (H, W, 3)."""
 Event = tuple[int, int, str, int, NDArray | str]
 """Sent [ns], order among equals, stream ("state", "sentence" or a camera), stamp [ns], value."""
 
 
 @dataclass(frozen=True)
 class Rows:
-    """N ticks. states, actions: (N, J) float32 [rad]; images: camera -> (N, H, W, 3); ages [s] at the tick, (N,) each.
+    """N ticks. states, actions: (N, J) float32 [rad]; images: camera -> N pictures; ages [s] at the tick, (N,) each.
 
     ages: ``state``, ``action`` (behind the tick's end) and each camera. why: "" for a row that holds an observation and a
     command, else what was missing; such a row's values mean nothing.
@@ -43,7 +41,7 @@ class Rows:
     states: NDArray[np.float32]
     actions: NDArray[np.float32]
     sentences: tuple[str, ...]
-    images: dict[str, Frames]
+    images: dict[str, RowPictures]
     ages_s: dict[str, NDArray[np.float32]]
     why: tuple[str, ...]
 
@@ -65,36 +63,43 @@ def stream_limits(timings: Mapping[str, StreamTiming], fps: float, cameras: Mapp
     )
 
 
-def resample(recording: Recording, fps: float, limits: StreamLimits, instruction: str, folder: Path) -> Rows:
+def resample(recording: Recording, fps: float, limits: StreamLimits, instruction: str) -> Rows:
     """One row every 1 / fps from the first moment at which every stream has delivered to the last.
 
-    instruction: in force until the bag says a sentence. folder: pictures are kept in a nameless file there, since those of a
-    long recording do not fit into memory. Raises DatasetError for a picture that the robot's camera does not take.
+    instruction: in force until the bag says a sentence. Raises DatasetError for a picture that the robot's camera does not take.
     """
     ticks = _ticks(recording, fps)
     robot, count = recording.robot, len(ticks)
     streams = ObservationStreams(robot, limits, newest_state=True)
     streams.set_instruction(instruction)
-    images = {camera.name: _spilled((count, camera.height, camera.width, 3), folder) for camera in robot.cameras}
+    shown = {camera.name: np.full(count, -1, np.int64) for camera in robot.cameras}
+    taken, offered = dict.fromkeys(shown, -1), dict.fromkeys(shown, -1)
     states = np.zeros((count, len(robot.policy_joints)), np.float32)
-    ages = {name: np.zeros(count, np.float32) for name in ("state", *images)}
+    ages = {name: np.zeros(count, np.float32) for name in ("state", *shown)}
     actions, action_ages, missing = _commands(recording, ticks, fps)
     sentences, why = [], []
-    events = recorded_events(recording)
+    events = recorded_events(recording, recording.outlines)
     event = next(events, None)
     for row, tick_ns in enumerate(ticks.tolist()):
         while event is not None and event[0] <= tick_ns:
-            _offer(recording, streams, event)
+            is_taken, name = _offer(recording, streams, event), event[2]
+            if name in offered:
+                offered[name] += 1
+                taken[name] = offered[name] if is_taken else taken[name]
             event = next(events, None)
         seen = streams.observe(tick_ns)
         if isinstance(seen, Observation):
             states[row] = seen.state
             for camera, age_s in streams.image_ages_s(tick_ns).items():
-                images[camera][row], ages[camera][row] = seen.images[camera], age_s
+                shown[camera][row], ages[camera][row] = taken[camera], age_s
             ages["state"][row] = (tick_ns - seen.state_stamp_ns) * NS
         sentences.append(streams.instruction)
         why.append(seen.detail if isinstance(seen, Refusal) else missing[row])
     ages["action"] = action_ages
+    images = {
+        camera.name: RowPictures(recording, camera.name, (camera.height, camera.width), shown[camera.name])
+        for camera in robot.cameras
+    }
     return Rows(ticks, states, actions, tuple(sentences), images, ages, tuple(why))
 
 
@@ -124,24 +129,29 @@ def _ticks(recording: Recording, fps: float) -> NDArray[np.int64]:
     return first + np.round(np.arange(count) / (fps * NS)).astype(np.int64)
 
 
-def recorded_events(recording: Recording) -> Iterator[Event]:
-    """All messages that an observation is made of, in order of sending; at equal times sentences first, pictures last."""
+def recorded_events(recording: Recording, pictures: Callable[[str], Pictures] | None = None) -> Iterator[Event]:
+    """All messages that an observation is made of, in order of sending; at equal times sentences first, pictures last.
+
+    pictures: of a camera; those of the recording unless given.
+    """
+    look = pictures or recording.pictures
     arrivals = recording.states.arrivals
     states: Iterator[Event] = (
         (int(sent), 1, "state", int(stamp), positions)
         for sent, stamp, positions in zip(arrivals.sent_ns, arrivals.stamp_ns, recording.states.positions, strict=True)
     )
     sentences: Iterator[Event] = ((sent, 0, "sentence", sent, text) for sent, text in recording.sentences)
-    cameras = [_picture_events(recording, camera, 2 + number) for number, camera in enumerate(recording.cameras)]
+    cameras = [_picture_events(look(camera), camera, 2 + number) for number, camera in enumerate(recording.cameras)]
     return heapq.merge(states, sentences, *cameras, key=lambda event: event[:2])
 
 
-def _picture_events(recording: Recording, camera: str, order: int) -> Iterator[Event]:
-    for sent_ns, stamp_ns, picture in recording.pictures(camera):
+def _picture_events(pictures: Pictures, camera: str, order: int) -> Iterator[Event]:
+    for sent_ns, stamp_ns, picture in pictures:
         yield sent_ns, order, camera, stamp_ns, picture
 
 
-def _offer(recording: Recording, streams: ObservationStreams, event: Event) -> None:
+def _offer(recording: Recording, streams: ObservationStreams, event: Event) -> bool:
+    """Whether it was taken."""
     sent_ns, _, name, stamp_ns, value = event
     if isinstance(value, str):
         refusal = streams.set_instruction(value)
@@ -152,6 +162,7 @@ def _offer(recording: Recording, streams: ObservationStreams, event: Event) -> N
     if refusal is not None and refusal.reason not in _COUNTED:
         hint = f"; is '{recording.robot.name}' the robot of this bag?" if name in recording.cameras else ""
         raise DatasetError(f"{recording.bag}: {refusal.detail}{hint}")
+    return refusal is None
 
 
 def _commands(
@@ -175,23 +186,3 @@ def _commands(
         for age_s in ages_s.tolist()
     ]
     return commands.positions[order][chosen].astype(np.float32), ages_s.astype(np.float32), why
-
-
-def _spilled(shape: tuple[int, ...], folder: Path) -> Frames:
-    """Zeros; many of them in a file without a name: gone with the last reference to it, also after a kill.
-
-    The file's place on the disk is taken at once: a full disk noticed later would end the process without a word.
-    Raises DatasetError.
-    """
-    size = int(np.prod(shape, dtype=np.int64))
-    if size <= _IN_MEMORY_BYTES:
-        return np.zeros(shape, np.uint8)
-    with tempfile.TemporaryFile(dir=folder) as file:
-        try:
-            os.posix_fallocate(file.fileno(), 0, size)
-        except OSError as error:
-            raise DatasetError(
-                f"{folder} has no {size / 1e6:.0f} MB free for the pictures of one bag ({error.strerror}); free some space, "
-                "or record shorter episodes"
-            ) from error
-        return np.memmap(file, np.uint8, "r+", shape=shape)

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any, Protocol
 
 import av
 import av.container
@@ -30,7 +31,19 @@ class VideoEncoding:
 DEFAULT_ENCODING = VideoEncoding()
 
 
-def write_video(path: Path, frames: Frames, fps: float, encoding: VideoEncoding = DEFAULT_ENCODING) -> None:
+class FrameSource(Protocol):
+    """N frames (H, W, 3) uint8 RGB, one after the other: ``Frames``, or what makes them when asked."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    @property
+    def dtype(self) -> np.dtype[Any]: ...
+
+    def __iter__(self) -> Iterator[Any]: ...
+
+
+def write_video(path: Path, frames: FrameSource, fps: float, encoding: VideoEncoding = DEFAULT_ENCODING) -> None:
     """Encode (N, H, W, 3) uint8 RGB frames, frame i at i / fps seconds. No B-frames: file order is time order."""
     count, height, width, _ = frames.shape
     if count == 0 or height % 2 or width % 2:

@@ -37,7 +37,7 @@ from gr00t_policy.data.layout import (
     make_modality,
     make_totals,
 )
-from gr00t_policy.data.video import DEFAULT_ENCODING, Frames, VideoEncoding, require_regular, write_video
+from gr00t_policy.data.video import DEFAULT_ENCODING, FrameSource, VideoEncoding, require_regular, write_video
 
 _log = logging.getLogger(__name__)
 
@@ -81,7 +81,7 @@ class LeRobotWriter:
         )
         if self._info is not None and not self._lengths:
             self._info = None  # no episode yet: nothing binds this folder to a shape
-        self._discard_unfinished()
+        self.discard_unfinished()
 
     @property
     def num_episodes(self) -> int:
@@ -102,7 +102,7 @@ class LeRobotWriter:
         self,
         states: NDArray[np.floating],
         actions: NDArray[np.floating],
-        images: Mapping[str, Frames],
+        images: Mapping[str, FrameSource],
         task: str,
         extra: Mapping[str, NDArray[Any]] | None = None,
         episode_info: Mapping[str, Any] | None = None,
@@ -220,7 +220,7 @@ class LeRobotWriter:
             self._tasks[task] = index
         return self._tasks[task]
 
-    def _discard_unfinished(self) -> None:
+    def discard_unfinished(self) -> None:
         """Delete files of the episode that was being written when the last writer ended."""
         pattern = f"*/**/*episode_{self.num_episodes:06d}.*"
         leftovers = [*self.layout.root.glob(pattern), *self.layout.root.rglob(".*.part")]

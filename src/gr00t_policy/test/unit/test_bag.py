@@ -5,6 +5,7 @@ import io
 import struct
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 from mcap.exceptions import McapError
@@ -26,7 +27,7 @@ from gr00t_policy.data.bag import (
     read_bag,
 )
 from gr00t_policy.data.bag_metadata import qos_from_yaml
-from gr00t_policy.data.bag_reading import bag_contents, newest_before
+from gr00t_policy.data.bag_reading import bag_contents, newest_before, read_as_written
 from gr00t_policy.data.message_definitions import message_definition
 
 _HASH = "RIHS01_df668c740482bbd48fb39d76a70dfd4bd59db1288021743503259e948f6b1a18"  # of std_msgs/msg/String
@@ -246,3 +247,29 @@ def test_qos_of_older_rosbag2_is_understood():
     [qos] = qos_from_yaml(numbers + times)
     assert qos == OfferedQos("best_effort", "transient_local", "unknown", 0, "automatic")
     assert qos_from_yaml("") == qos_from_yaml("nonsense") == ()
+
+
+@pytest.mark.parametrize("compression", ["none", "zstd"])
+@pytest.mark.parametrize(("topics", "start_s"), [(None, 0), (["/b"], 0), (["/a", "/b"], 2.05), ([], 0)])
+def test_messages_are_those_of_the_librarys_reader_in_its_order_also_where_chunks_overlap(
+    tmp_path, compression, topics, start_s
+):
+    rng = np.random.default_rng(0)
+    start_ns = 10**18 + round(start_s * 1e9)
+    with BagWriter(tmp_path / "bag", layout=BagLayout(400, compression)) as bag:
+        for name in ("/a", "/b"):
+            bag.add_topic(BagTopic(name, "std_msgs/msg/String", "string data\n"))
+        for number in range(300):
+            at_ns = (
+                10**18 + int(rng.integers(0, 100)) * 10**8 // 10 + number * 10**7
+            )  # many at the same time, out of order
+            name = "/a" if rng.random() < 0.5 else "/b"
+            bag.write(BagMessage(name, bytes(rng.integers(0, 60)), at_ns, at_ns - 5, number))
+    with (tmp_path / "bag" / "bag_0.mcap").open("rb") as stream:
+        reader = make_reader(stream)
+        by_time, as_written = read_bag(tmp_path / "bag", topics, start_ns), read_as_written(tmp_path / "bag", topics)
+        for read, is_sorted in ((by_time, True), (as_written, False)):
+            found = reader.iter_messages(topics, starting_at=start_ns if is_sorted else None, log_time_order=is_sorted)
+            expected = [(c.topic, m.data, m.log_time, m.publish_time, m.sequence) for _, c, m in found]
+            assert [(m.topic, m.cdr, m.log_ns, m.publish_ns, m.sequence) for m in read] == expected
+            assert bool(expected) == (topics != [])

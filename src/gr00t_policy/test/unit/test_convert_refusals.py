@@ -2,7 +2,7 @@
 """Bags that cannot be learnt from: each is refused in one sentence, and the good one beside it is converted."""
 
 import re
-import resource
+import struct
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,13 +11,12 @@ import numpy as np
 import pytest
 from mcap.reader import make_reader
 from mcap.writer import IndexType, Writer
+from sample_bags import SENTENCE, START, S, Story, cut_short, joint_state, messages_of, string, write_bag
 from sample_bags import STORE as TYPES
-from sample_bags import S, Story, cut_short, joint_state, messages_of, string, write_bag
 from sample_data import small_robot
 
 from gr00t_policy.core.embodiment import Camera
 from gr00t_policy.core.errors import DatasetError
-from gr00t_policy.data import convert_rows
 from gr00t_policy.data.bag import BagMessage, BagTopic, BagWriter
 from gr00t_policy.data.convert_bags import BagReport, Conversion, convert_bags
 from gr00t_policy.data.convert_source import find_bags
@@ -263,14 +262,57 @@ def test_pictures_of_another_size_are_refused(tmp_path):
     assert not (tmp_path / "data" / "meta" / "info.json").exists()
 
 
-def test_a_disk_without_room_for_the_pictures_is_told_before_they_are_written(tmp_path, monkeypatch):
-    monkeypatch.setattr(convert_rows, "_IN_MEMORY_BYTES", 1000)
-    bag = write_bag(tmp_path / "bag", ROBOT, Story(3.0))
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
-    try:
-        (report,) = convert([bag], tmp_path / "data")
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert "MB free for the pictures" in report.detail
-    assert convert([bag], tmp_path / "data")[0].outcome == "converted"
+def _clock_set(by_s: float) -> Callable[[list[BagMessage]], list[BagMessage]]:
+    """The system clock of all computers is set after 2 s: times of receipt, of sending, and stamps."""
+
+    def moved(message: BagMessage) -> BagMessage:
+        by_ns = round(by_s * S)
+        stamp_ns, cdr = message.stamp_ns + by_ns, message.cdr
+        stamp = struct.pack("<iI", stamp_ns // S, stamp_ns % S)
+        later = {"log_ns": message.log_ns + by_ns, "publish_ns": message.publish_ns + by_ns}
+        return replace(message, cdr=cdr[:4] + stamp + cdr[12:], **later)
+
+    def change(messages: list[BagMessage]) -> list[BagMessage]:
+        return [moved(m) if m.publish_ns > START + 2 * S else m for m in messages]
+
+    return change
+
+
+@pytest.mark.parametrize("by_s", [-3600, -2])
+def test_a_system_clock_that_was_set_back_is_refused(tmp_path, by_s):
+    """By an hour, later messages lie before all others, in their own order: half of the bag was once left out instead."""
+    assert "the clock was set back" in refusal(write_bag(tmp_path / "bag", ROBOT, Story(4.0), _clock_set(by_s)))
+
+
+def test_a_system_clock_that_was_set_forward_splits_the_episode_and_is_told(tmp_path):
+    (report,) = convert([write_bag(tmp_path / "bag", ROBOT, Story(4.0), _clock_set(3600))], tmp_path / "data")
+    assert report.outcome == "converted" and "set forward by 3600.0 s" in report.detail
+    assert [round(episode["to_s"] - episode["from_s"], 1) for episode in report.episodes] == pytest.approx(
+        [2, 1.9], abs=0.1
+    )
+
+
+def _without_tables(cdr: bytes) -> bytes:
+    """Begin and end of the jpeg are whole; its Huffman tables say nonsense."""
+    place = cdr.index(b"\xff\xc4") + 5
+    return cdr[:place] + b"\xff" * 16 + cdr[place + 16 :]
+
+
+@pytest.mark.parametrize("sentences", [((0.0, SENTENCE),), ((0.0, SENTENCE), (2.5, "another one"))])
+@pytest.mark.parametrize("damage", [lambda cdr: cdr[:-200], _without_tables], ids=["cut short", "broken inside"])
+def test_a_picture_that_cannot_be_decoded_refuses_its_bag_and_changes_nothing(tmp_path, damage, sentences):
+    """Also where only decoding tells, which is done when the video of each episode is written."""
+    story = Story(5.0, codec="jpeg", sentences=sentences)
+
+    def change(messages: list[BagMessage]) -> list[BagMessage]:
+        pictures = [m for m in messages if m.topic.endswith("compressed")]
+        broken = pictures[80]
+        return [replace(m, cdr=damage(m.cdr)) if m is broken else m for m in messages]
+
+    good = write_bag(tmp_path / "good", ROBOT, Story(2.0))
+    assert convert([good], tmp_path / "data")[0].outcome == "converted"
+    before = {file: file.read_bytes() for file in (tmp_path / "data").rglob("*.*") if file.is_file()}
+    (report,) = convert([write_bag(tmp_path / "bag", ROBOT, story, change)], tmp_path / "data")
+    assert report.outcome == "refused"
+    after = {file: file.read_bytes() for file in (tmp_path / "data").rglob("*.*") if file.is_file()}
+    assert after == before

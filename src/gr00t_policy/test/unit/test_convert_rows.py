@@ -49,7 +49,7 @@ def convert(bags: list[Path], out: Path, **changes) -> list[BagReport]:
 def rows_of(bag: Path) -> Rows:
     recording = read_recording(bag, ROBOT, TopicNames())
     limits = stream_limits(audit(recording), FPS, {camera.name: camera.rate_hz for camera in ROBOT.cameras})
-    return resample(recording, FPS, limits, "", bag.parent)
+    return resample(recording, FPS, limits, "")
 
 
 @pytest.mark.parametrize("codec", ["", "png", "jpeg"])
@@ -131,7 +131,7 @@ def test_a_command_to_be_reached_at_once_at_the_end_of_a_tick_belongs_to_the_nex
     states = replace(recording.states.arrivals, sent_ns=recording.states.arrivals.sent_ns - round(0.001 * S))
     moved = replace(recording, commands=commands, states=replace(recording.states, arrivals=states))
     limits = stream_limits(audit(moved), FPS, {"head": 20.0})
-    rows = resample(moved, FPS, limits, SENTENCE, tmp_path)
+    rows = resample(moved, FPS, limits, SENTENCE)
     first = (rows.tick_ns - START) / (S / 20)
     np.testing.assert_array_equal(rows.actions[:, 0], np.ceil(first + 1) - 1)
 

@@ -7,7 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from gr00t_policy.core.errors import ConfigError, Gr00tError
-from gr00t_policy.data.bag import MessageDecoder, bag_topics, read_bag
+from gr00t_policy.data.bag import MessageDecoder, bag_topics
+from gr00t_policy.data.bag_clock import recorded_time
+from gr00t_policy.data.bag_reading import bag_contents
 from gr00t_teleop.devices.clutch_guard import ClutchGuard
 from gr00t_teleop.devices.device import Clock, Deliver, Device
 from gr00t_teleop.operator_message import state_from_message
@@ -59,18 +61,26 @@ class Replay(Device):
     def _play(self, deliver: Deliver) -> None:
         guard = ClutchGuard()
         shift_ns: int | None = None  # of the steady clock against the recorder's
-        for arrived_ns, state in self._recorded():
+        for stretch, passed_ns, arrived_ns, state in self._recorded():
             if shift_ns is None:
-                shift_ns = time.monotonic_ns() - arrived_ns
-            wait_s = (arrived_ns + shift_ns - time.monotonic_ns()) / 1e9
+                shift_ns = time.monotonic_ns() - passed_ns
+            wait_s = (passed_ns + shift_ns - time.monotonic_ns()) / 1e9
             if self.stopping.wait(max(0.0, wait_s)):
                 return
             age_ns = max(arrived_ns - state.stamp_ns, 0)
-            engaged = guard.engaged(state.engaged, 0, arrived_ns)
+            engaged = guard.engaged(state.engaged, stretch, passed_ns)
             self._counts["delivered"] += 1
             deliver(replace(state, stamp_ns=self._now_ns() - age_ns, engaged=engaged))
 
-    def _recorded(self) -> Iterator[tuple[int, OperatorState]]:
+    def _recorded(self) -> Iterator[tuple[int, int, int, OperatorState]]:
+        """(stretch, time that had passed [ns], time of receipt [ns], sample).
+
+        Where the recorder's clock was set, nobody knows for how long the person was away: a new stretch, for the clutch.
+        """
         decoder = MessageDecoder({self._topic: self._topics[self._topic]})
-        for message in read_bag(self._bag, [self._topic]):
-            yield message.log_ns, state_from_message(decoder.decode(message))
+        recorded = recorded_time(bag_contents(self._bag))
+        for number, message in recorded.messages([self._topic]):
+            stretch = recorded.stretches[number]
+            inside_ns = min(message.log_ns - stretch.start_ns, stretch.duration_ns)
+            passed_ns = recorded.passed_ns(number) + inside_ns
+            yield number, passed_ns, message.log_ns, state_from_message(decoder.decode(message))

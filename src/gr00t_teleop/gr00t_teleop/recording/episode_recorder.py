@@ -80,7 +80,7 @@ class EpisodeRecorder:
             watch = self._watches[message.topic]
             watch.receive(message, now_ns)
             if self._config.snapshot_s:
-                self._ring.add(message)
+                self._ring.add(message, now_ns)
             episode = self._recording
             if episode is not None:
                 self._put(episode, watch, message, now_ns)

@@ -3,6 +3,7 @@
 
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -67,6 +68,16 @@ def test_a_recorded_person_comes_again_with_timing_gaps_validity_and_age(tmp_pat
     at = np.array([at for at, _ in heard]) / 1e9
     assert np.allclose(at - at[0], TIMES_S, atol=0.1)
     assert all(0 <= at - played.stamp_ns - _AGE_NS < 50e6 for at, played in heard)
+
+
+def test_a_person_recorded_while_the_clock_was_set_back_is_not_waited_for_and_lets_go_of_the_clutch(tmp_path):
+    states = recorded(lambda i: i in (1, 2, 3, 5, 6))
+    moved = [replace(state, stamp_ns=state.stamp_ns - 3600 * 10**9 * (i > 2)) for i, state in enumerate(states)]
+    began_s = time.monotonic()
+    heard = play(write(tmp_path / "bag", moved))
+    assert time.monotonic() - began_s < 5
+    assert [state.sequence for _, state in heard] == [state.sequence for state in states], "in the order of recording"
+    assert [state.engaged for _, state in heard] == [False, True, True, False, False, False, False]
 
 
 def test_a_clutch_that_was_held_at_the_start_or_over_a_gap_does_not_drive(tmp_path):

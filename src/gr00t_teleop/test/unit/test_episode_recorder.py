@@ -256,11 +256,21 @@ def test_a_snapshot_holds_the_last_seconds_also_while_nothing_is_recorded(scene)
 def test_the_ring_is_bounded_in_time_and_bytes():
     ring = SnapshotRing(span_s=1.0, most_bytes=100)
     for i in range(50):
-        ring.add(BagMessage("/t", bytes(30), i * S // 10, 0, i))
+        ring.add(BagMessage("/t", bytes(30), 0, 0, i), i * S // 10)
     assert [message.sequence for message in ring.content()] == [47, 48, 49]
     for i in range(50, 90):
-        ring.add(BagMessage("/t", b"", i * S // 10, 0, i))
+        ring.add(BagMessage("/t", b"", 0, 0, i), i * S // 10)
     assert [message.sequence for message in ring.content()] == list(range(79, 90))
+
+
+@pytest.mark.parametrize("step_s", [-3600, 3600])
+def test_the_ring_holds_the_same_seconds_when_the_system_clock_is_set(step_s):
+    """Messages' times are of the system clock: set back, the ring once grew to its bytes; set forward, it was emptied."""
+    ring = SnapshotRing(span_s=1.0, most_bytes=10**9)
+    for i in range(50):
+        wall_ns = i * S // 10 + (step_s * S if i >= 45 else 0)
+        ring.add(BagMessage("/t", b"", wall_ns, wall_ns, i), i * S // 10)
+    assert [message.sequence for message in ring.content()] == list(range(39, 50))
 
 
 def test_two_recorders_on_one_folder_are_refused_also_across_processes_and_a_dead_one_frees_it(scene, tmp_path):
