@@ -19,6 +19,7 @@ from typing import Self
 import numpy as np
 import pytest
 from fake_headset import FakeHeadset, frame
+from recorded_person import state_at, write
 
 from gr00t_policy.core.embodiment import load_embodiment
 from gr00t_policy.data.bag import MessageDecoder, bag_topics, read_bag
@@ -59,14 +60,14 @@ class Terminal:
         self.printed = self.printed[match.end() :]
         return match
 
-    def until_driven_by(self, who: str, headset: "Headset") -> None:
+    def until_driven_by(self, who: str, headset: "Headset | None" = None) -> None:
         """Until the gate passes the commands of ``who`` on. What this machine did by sleeping for a while is put right."""
         deadline = time.monotonic() + 90.0
         while re.search(rf"{who} +│ active", self.printed) is None:
             assert self.process.poll() is None and time.monotonic() < deadline, self.printed[-3000:]
             if "damped: no joint states" in self.printed:
                 self.press("r")
-            if "close it again" in self.printed and headset.closed:
+            if "close it again" in self.printed and headset is not None and headset.closed:
                 headset.closed = False
                 time.sleep(0.5)
                 headset.closed = True
@@ -143,8 +144,8 @@ def driven(checkpoint: Path, sentence: str, tmp_path_factory: pytest.TempPathFac
     return out
 
 
-def _messages(out: Path, *names: str) -> dict[str, list[tuple[int, object]]]:
-    bag = out / "episode_0001"
+def _messages(out: Path, *names: str, episode: int = 1) -> dict[str, list[tuple[int, object]]]:
+    bag = out / f"episode_{episode:04d}"
     decoder = MessageDecoder(bag_topics(bag))
     found: dict[str, list[tuple[int, object]]] = {f"/{name}": [] for name in names}
     for message in read_bag(bag, list(found)):
@@ -202,3 +203,29 @@ def test_a_port_that_is_taken_is_one_line_and_exit_code_2(tmp_path):
     assert done.returncode == 2
     assert "cannot listen on 127.0.0.1 port" in done.stderr
     assert len(done.stderr.splitlines()) == 2  # what is wrong, and where the log is
+
+
+def test_a_recorded_person_drives_from_the_beginning_in_each_scene_and_their_episodes_are_kept(tmp_path):
+    times = np.arange(0, 30, 1 / 60)  # the clutch is open at the beginning alone
+    states = [state_at(t, number, clutch=t > 4.0) for number, t in enumerate(times.tolist(), 1)]
+    bag, out = write(tmp_path / "person", states), tmp_path / "out"
+    terminal = Terminal(
+        "--device", "replay", "--device-options", f"bag={bag}", "--seed", "3", "--episodes", "2", "--out", str(out)
+    )
+    terminal.until("scene 3: ")
+    for kept in (1, 2):
+        terminal.press("s")
+        terminal.until(f"recording episode_000{kept}")
+        terminal.until_driven_by("the person")
+        time.sleep(2.0)
+        terminal.press("k")
+        if kept == 1:
+            terminal.until(r"episodes kept +│ 1 of 2")
+    assert terminal.process.wait(60) == 0, terminal.printed[-2000:]
+    for episode in (1, 2):
+        recorded = _messages(out, "operator_state", "joint_trajectory", "command_gate/state", episode=episode)
+        path = np.array([message.points[0].positions for _, message in recorded["joint_trajectory"]])
+        assert np.ptp(path, axis=0).max() > 0.02, "the robot did move"
+        assert "teleop" in {state.source for _, state in recorded["command_gate/state"] if state.state == _ACTIVE}
+        people = [message for _, message in recorded["operator_state"]]
+        assert [people[0].engaged, people[-1].engaged] == [False, True]
