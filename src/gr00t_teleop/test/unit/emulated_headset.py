@@ -30,7 +30,20 @@ setInterval(() => {
 }, 4);
 """
 
+# This emulator calls the positions of its grips guessed. And a hand has a grip, too, as it would hold a controller: with
+# `asGrip` the page is shown that alone.
+_TRACKED_GRIPS = """
+Object.defineProperty(XRPose.prototype, "emulatedPosition", { get: () => false });
+window.asGrip = false;
+const sources = Object.getOwnPropertyDescriptor(XRSession.prototype, "inputSources").get;
+const withoutHand = (source) => Object.create(source, { hand: { value: null } });
+Object.defineProperty(XRSession.prototype, "inputSources", {
+  get() { return asGrip ? Array.from(sources.call(this), withoutHand) : sources.call(this); },
+});
+"""
 
-def emulated_headset(inputs: str) -> str:
-    """The script that puts the headset into a page. inputs: 'hand' or 'controller'."""
-    return _EMULATOR.read_text() + _HEADSET.replace("MODE", repr(inputs))
+
+def emulated_headset(inputs: str, *, tracks_grips: bool = False) -> str:
+    """The script that puts the headset into a page. inputs: 'hand' or 'controller'. tracks_grips: as real headsets do."""
+    script = _EMULATOR.read_text() + _HEADSET.replace("MODE", repr(inputs))
+    return script + _TRACKED_GRIPS if tracks_grips else script
