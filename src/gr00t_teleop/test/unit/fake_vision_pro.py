@@ -23,11 +23,13 @@ class FakeVisionPro:
     def __init__(self, rate_hz: float = 120.0, joints: int = 27) -> None:
         self.rate_hz, self.joints = rate_hz, joints
         self.refuses = self.stalls = self.hangs_up = False
+        self.holds_back = False  # what is made meanwhile is sent at once when it ends: a burst
         self.frozen: set[str] = set()  # wrists that stand still while their fingers move
         self.broken: set[str] = set()  # wrists of NaN
         self.offset_m = 0.0  # of the right wrist
         self.marker = 0.0  # a message that is no pose
         self.asked: list[np.ndarray] = []
+        self.made: list[float] = []  # when each sample was taken
         self.sent: list[float] = []
         self._frozen_at = 0.0
         self._ending = threading.Event()
@@ -67,10 +69,14 @@ class FakeVisionPro:
 
     def _stream(self, request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
         self.asked.append(to_array(request.Head))
-        due = time.monotonic()
+        due, waiting = time.monotonic(), []
         while context.is_active() and not self._ending.is_set() and not self.hangs_up:
             if not self.stalls:
-                self.sent.append(time.monotonic())
-                yield self.update(time.monotonic())
+                self.made.append(time.monotonic())
+                waiting.append(self.update(self.made[-1]))
+            if not self.holds_back:
+                self.sent += [time.monotonic()] * len(waiting)
+                yield from waiting
+                waiting = []
             due += 1 / self.rate_hz
             self._ending.wait(max(0.0, due - time.monotonic()))

@@ -13,8 +13,8 @@ from gr00t_teleop.devices.frames import (
     poses_from_matrices,
     poses_from_y_up,
     turned_from_y_up,
-    wrist_from_grip,
     wrist_axes_of_hand,
+    wrist_from_grip,
 )
 from gr00t_teleop.types import KEYPOINTS
 

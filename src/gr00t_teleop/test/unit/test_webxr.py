@@ -14,8 +14,8 @@ from fake_headset import FakeHeadset, frame
 from made_people import moving, sample
 
 from gr00t_policy.core.errors import ConfigError
-from gr00t_teleop.devices.webxr import REFUSED, WebXr, WebXrOptions
 from gr00t_teleop.devices.frames import wrist_from_grip
+from gr00t_teleop.devices.webxr import REFUSED, WebXr, WebXrOptions
 from gr00t_teleop.devices.webxr_frame import FORMAT, HEADER, decode_frame
 from gr00t_teleop.types import tracked
 
@@ -175,7 +175,9 @@ def test_a_frame_of_another_size_ends_the_connection_and_nothing_of_it_is_used(p
     assert page.states == []
 
 
-@pytest.mark.parametrize(("place", "value"), [(0, FORMAT - 1), (0, FORMAT + 1), (1, np.nan), (2, -1), (3, np.inf), (6, np.nan)])
+@pytest.mark.parametrize(
+    ("place", "value"), [(0, FORMAT - 1), (0, FORMAT + 1), (1, np.nan), (2, -1), (3, np.inf), (6, np.nan)]
+)
 def test_a_frame_with_a_broken_header_ends_the_connection(page, place, value):
     async def session():
         async with page.headset() as headset:
