@@ -167,6 +167,12 @@ VERBS = (
         "the recorder under its rated load: messages lost, cores, queue",
     ),
     Verb(
+        ("bench", "ik"),
+        "gr00t_bringup.bench.ik",
+        "IkBenchConfig",
+        "random motions of both wrists through inverse kinematics and gate: gaps, contacts, limits",
+    ),
+    Verb(
         ("bench", "operator"),
         "gr00t_bringup.bench.operator",
         "OperatorBenchConfig",
