@@ -12,7 +12,7 @@ _EMULATOR = Path(os.environ.get("GR00T_IWER") or (_FETCHED[-1] if _FETCHED else 
 MISSING = NO_BROWSER or (
     ""
     if _EMULATOR.is_file()
-    else "no emulated headset here: setup/run.sh --dev fetches it where npm is, or name iwer.min.js in GR00T_IWER"
+    else "no emulated headset here: setup/run.sh --dev fetches it (log/setup.log says why not), or name iwer.min.js in GR00T_IWER"
 )
 # Head and hands swing slowly; the numbers are those of the emulator's own space (y up).
 _HEADSET = """
