@@ -84,6 +84,29 @@ class Terminal:
 
 
 @dataclass
+class HeldKey:
+    """A key that repeats as a keyboard's does. It is let go for a moment at first, and whenever the robot asks for that."""
+
+    terminal: Terminal
+    key: str
+    ended: bool = False
+
+    def __enter__(self) -> Self:
+        self._thread = threading.Thread(target=self._repeat)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.ended = True
+        self._thread.join()
+
+    def _repeat(self) -> None:
+        while not self.ended:
+            time.sleep(1.0 if "close it again" in self.terminal.printed else 0.03)
+            self.terminal.press(self.key)
+
+
+@dataclass
 class Headset:
     """Streams a slowly moving person at 90 Hz from a thread."""
 
@@ -229,3 +252,23 @@ def test_a_recorded_person_drives_from_the_beginning_in_each_scene_and_their_epi
         assert "teleop" in {state.source for _, state in recorded["command_gate/state"] if state.state == _ACTIVE}
         people = [message for _, message in recorded["operator_state"]]
         assert [people[0].engaged, people[-1].engaged] == [False, True]
+
+
+def test_keys_of_the_terminal_drive_while_they_are_held(tmp_path):
+    out = tmp_path / "out"
+    terminal = Terminal("--device", "keyboard", "--seed", "3", "--episodes", "1", "--out", str(out))
+    terminal.until("scene 3: ")
+    with HeldKey(terminal, "r"):  # the hand goes up
+        terminal.until_driven_by("the person")
+        terminal.press("S")
+        terminal.until("recording episode_0001")
+        time.sleep(1.5)
+    terminal.until("not following|disengaged")  # nobody holds a key
+    terminal.press("K")
+    assert terminal.process.wait(60) == 0, terminal.printed[-2000:]
+    recorded = _messages(out, "operator_state", "joint_trajectory")
+    people = [message for _, message in recorded["operator_state"]]
+    assert people[-1].source == "keyboard"
+    assert {person.engaged for person in people} == {True, False}
+    path = np.array([message.points[0].positions for _, message in recorded["joint_trajectory"]])
+    assert np.ptp(path, axis=0).max() > 0.02, "the robot did move"
