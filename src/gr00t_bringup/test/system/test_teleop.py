@@ -19,6 +19,7 @@ from typing import Self
 import numpy as np
 import pytest
 from fake_headset import FakeHeadset, frame
+from fake_vision_pro import FakeVisionPro
 from recorded_person import state_at, write
 
 from gr00t_policy.core.embodiment import load_embodiment
@@ -272,3 +273,26 @@ def test_keys_of_the_terminal_drive_while_they_are_held(tmp_path):
     assert {person.engaged for person in people} == {True, False}
     path = np.array([message.points[0].positions for _, message in recorded["joint_trajectory"]])
     assert np.ptp(path, axis=0).max() > 0.02, "the robot did move"
+
+
+def test_a_vision_pro_drives_after_the_gesture_of_the_clutch(tmp_path):
+    headset = FakeVisionPro()
+    try:
+        options = ["vision_pro_address=127.0.0.1", f"vision_pro_port={headset.port}"]
+        terminal = Terminal("--device", "visionpro", "--device-options", *options, "--out", str(tmp_path / "out"))
+        terminal.until("scene 0: ")
+        terminal.until("device +│ vision_pro")
+        driven = r"the person +│ active"
+        for _ in range(6):  # a person does it again when it was not seen
+            headset.touches = True
+            time.sleep(1.5)
+            headset.touches = False
+            with contextlib.suppress(AssertionError):
+                terminal.until(driven, timeout_s=6.0)
+                break
+        else:
+            raise AssertionError(terminal.printed[-3000:])
+        terminal.press("q")
+        assert terminal.process.wait(60) == 0, terminal.printed[-2000:]
+    finally:
+        headset.close()
