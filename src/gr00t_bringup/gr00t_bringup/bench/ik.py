@@ -30,6 +30,7 @@ from gr00t_teleop.retargeting.self_collision import SelfCollision
 from gr00t_teleop.testing import JointJudge
 
 Vector = NDArray[np.float64]
+_ROUNDING_M = 1e-6
 Settings = TypeVar("Settings", GateConfig, RetargeterConfig)
 
 
@@ -58,6 +59,7 @@ class IkBenchConfig:
 @dataclass(frozen=True)
 class IkFigures:
     """gap_*_m: the smallest between spheres, before the gate (what is commanded) and behind it (what the robot gets).
+    From a pose nearer than the veto's that the gate stopped the robot in, commands only have to lead away.
 
     contacts: judged poses behind the gate in which MuJoCo finds parts inside each other, by the pair of links;
     deepest_mm of any of them; limits: ticks beyond a limit, of the commands and behind the gate.
@@ -158,7 +160,7 @@ class _Judge:
         model = RobotModel(self.embodiment, tuple(self.embodiment.joint_names[column] for column in self._columns))
         self._model, self._spheres = model, SelfCollision(model)
         self.contacts = SelfContacts(self.embodiment)
-        self._ticks = 0
+        self._ticks, self._from_m = 0, float("inf")
 
     def take(self, ticks: Iterable[Tick]) -> None:
         """The ticks of one person."""
@@ -175,7 +177,7 @@ class _Judge:
             else:
                 self.steps_s.append(tick.step_s)
                 before.path.append(tick.commanded)
-                self._measure("before", tick.commanded)
+                self._measure_command(tick.commanded, is_driven=tick.is_driven)
             if self._ticks % self.contacts_every == 0:
                 self._touch(tick.given)
         self._finish(before)
@@ -186,8 +188,19 @@ class _Judge:
         return tuple(self.embodiment.joint_names)
 
     def _measure(self, where: str, positions: Vector) -> None:
+        self.gaps_m[where] = min(self.gaps_m[where], self._gap_m(positions))
+
+    def _measure_command(self, positions: Vector, *, is_driven: bool) -> None:
+        """While the gate holds, what is commanded is the pose that it holds."""
+        gap_m, from_m = self._gap_m(positions), self._from_m
+        self._from_m = gap_m
+        leads_away = from_m - _ROUNDING_M <= gap_m < VETO_GAP_M
+        if is_driven and not leads_away:
+            self.gaps_m["before"] = min(self.gaps_m["before"], gap_m)
+
+    def _gap_m(self, positions: Vector) -> float:
         self._model.update(positions[self._columns])
-        self.gaps_m[where] = min(self.gaps_m[where], float(self._spheres.gaps().gaps.min()))
+        return float(self._spheres.gaps().gaps.min())
 
     def _touch(self, positions: Vector) -> None:
         inside = self.contacts.between(positions)
