@@ -5,6 +5,7 @@
 # Nothing here ends the set-up: without these, those tests are skipped and say which line is missing.
 # Sourced by setup/run.sh, which defines venv, stamps, say and quietly.
 
+browser_setup=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 browser_package=chromium-headless-shell # a quarter smaller than chromium, from the same source
 iwer_version=2.5.0
 iwer_sha512=82babb88cc96a38b360d89c04ca2cf3e8001ca170dbb02e33071ce20bac553dabc1061c81331f252eab59b3fbd5eacbafb1ad83e7dc7a3c67d7b2999084f83eb
@@ -37,11 +38,18 @@ install_browser() {
         "${install[@]}" "$browser_package"
 }
 
-# By npm, so that a user's registry, proxy and certificates count; its tarball is checked against the hash above.
+# By npm where it is, so that a user's registry, proxy and certificates count; else by Python from npm's registry, as on a bare
+# Debian. The tarball is checked against the hash above either way.
+fetch_iwer_tarball() {
+    if command -v npm >/dev/null && timeout 120 npm pack --prefer-offline --fetch-retries=0 "iwer@$iwer_version"; then return; fi
+    local python="$venv/bin/python"
+    [ -x "$python" ] || python=python3
+    timeout 120 "$python" "$browser_setup/fetch_npm_package.py" iwer "$iwer_version" "$1"
+}
+
 fetch_iwer() {
     local name="iwer-$iwer_version" folder="$venv/share/iwer"
-    rm -rf "$folder" && mkdir -p "$folder" && cd "$folder" &&
-        timeout 120 npm pack --prefer-offline --fetch-retries=0 "iwer@$iwer_version" &&
+    rm -rf "$folder" && mkdir -p "$folder" && cd "$folder" && fetch_iwer_tarball "$name.tgz" &&
         printf '%s  %s\n' "$iwer_sha512" "$name.tgz" | sha512sum --check &&
         tar -xzf "$name.tgz" package/build/iwer.min.js package/LICENSE && mv package/LICENSE . &&
         mv package/build/iwer.min.js "$name.min.js" && rm -r package "$name.tgz"
@@ -52,7 +60,7 @@ set_up_browser() {
         attempt browser "Installing a browser for tests of pages ($browser_package, 100 MB)" install_browser
     fi
     if [ -n "${GR00T_IWER:-}" ]; then return; fi
-    if browser_is_there && command -v npm >/dev/null && [ ! -f "$venv/share/iwer/iwer-$iwer_version.min.js" ]; then
-        attempt iwer "Fetching an emulated headset for tests of the operator page (npm package iwer)" fetch_iwer
+    if browser_is_there && [ ! -f "$venv/share/iwer/iwer-$iwer_version.min.js" ]; then
+        attempt iwer "Fetching an emulated headset for tests of the operator page (package iwer of npm)" fetch_iwer
     fi
 }

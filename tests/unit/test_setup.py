@@ -1,11 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """The set-up scripts: they are valid shell, keep traffic on this machine, and correct the wheels' paths once."""
 
+import hashlib
 import importlib.util
 import json
 import os
+import shutil
 import subprocess
+import sys
 import sysconfig
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from types import ModuleType
 
@@ -88,6 +93,23 @@ def test_colcon_meta_names_packages_that_exist() -> None:
     assert all((ROOT / "src" / name / "package.xml").is_file() for name in names)
 
 
+def set_up_browser(folder: Path, changed: str = "", **environment: str) -> str:
+    """What set-up of the browser says, twice, into an environment of its own."""
+    script = f"""
+        set -eo pipefail
+        venv="{folder}/venv" stamps="{folder}/venv/stamps" log=/dev/null GR00T_CHROMIUM=/some/browser
+        mkdir -p "$stamps"
+        say() {{ printf '%s\\n' "$*"; }}
+        quietly() {{ ("$@") >/dev/null 2>&1; }}
+        source "{ROOT}/setup/browser.sh"
+        {changed}
+        set_up_browser; set_up_browser; echo the end
+    """
+    command = ["bash", "-c", script]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=True)
+    return done.stdout
+
+
 def test_an_emulated_headset_other_than_the_pinned_one_is_not_used_which_ends_nothing_and_is_not_tried_twice(
     tmp_path: Path,
 ) -> None:
@@ -95,20 +117,48 @@ def test_an_emulated_headset_other_than_the_pinned_one_is_not_used_which_ends_no
     npm = tmp_path / "npm"
     npm.write_text(f'#!/bin/sh\necho "$@" >>"{tried}"\necho other >"iwer-${{4#iwer@}}.tgz"\n')
     npm.chmod(0o755)
-    script = f"""
-        set -eo pipefail
-        venv="{tmp_path}/venv" stamps="{tmp_path}/venv/stamps" log=/dev/null GR00T_CHROMIUM=/some/browser
-        mkdir -p "$stamps"
-        say() {{ printf '%s\\n' "$*"; }}
-        quietly() {{ ("$@") >/dev/null 2>&1; }}
-        source "{ROOT}/setup/browser.sh"
-        set_up_browser; set_up_browser; echo the end
-    """
-    bare = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
-    done = subprocess.run(["bash", "-c", script], env=bare, capture_output=True, text=True, timeout=60, check=True)
-    assert "the tests that need it will be skipped" in done.stdout and done.stdout.endswith("the end\n")
+    said = set_up_browser(tmp_path, PATH=f"{tmp_path}:{os.environ['PATH']}")
+    assert "the tests that need it will be skipped" in said and said.endswith("the end\n")
     assert tried.read_text().count("pack --prefer-offline --fetch-retries=0 iwer@") == 1
     assert list((tmp_path / "venv").rglob("*.js")) == []
+
+
+@pytest.mark.parametrize("is_pinned", [True, False])
+def test_without_npm_the_emulated_headset_comes_from_npms_registry_and_is_checked(
+    tmp_path: Path, is_pinned: bool
+) -> None:
+    made, tarball = tmp_path / "package", tmp_path / "made.tgz"
+    (made / "build").mkdir(parents=True)
+    (made / "build" / "iwer.min.js").write_text("emulated")
+    (made / "LICENSE").write_text("MIT")
+    subprocess.run(["tar", "-czf", tarball, "-C", tmp_path, "package"], check=True)
+    asked: list[str] = []
+
+    class Registry(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(tarball.read_bytes())
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    tools = tmp_path / "tools"  # all but npm
+    tools.mkdir()
+    for name in ("bash", "cat", "date", "dirname", "mkdir", "mv", "rm", "sha512sum", "tar", "gzip", "timeout", "id"):
+        (tools / name).symlink_to(str(shutil.which(name)))
+    (tools / "python3").symlink_to(sys.executable)
+    pinned = f"iwer_sha512={hashlib.sha512(tarball.read_bytes()).hexdigest()}" if is_pinned else ""
+    with HTTPServer(("127.0.0.1", 0), Registry) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}/npm/"
+        said = set_up_browser(tmp_path, pinned, PATH=str(tools), NPM_CONFIG_REGISTRY=address, no_proxy="*")
+        server.shutdown()
+    assert [path.startswith("/npm/iwer/-/iwer-") and path.endswith(".tgz") for path in asked] == [True]
+    found = [path.read_text() for path in (tmp_path / "venv").rglob("*.js")]
+    assert found == (["emulated"] if is_pinned else [])
+    assert ("the tests that need it will be skipped" in said) is not is_pinned
 
 
 def test_set_up_and_tests_look_for_the_same_browsers() -> None:

@@ -173,6 +173,12 @@ VERBS = (
         "bags of the rated load become a dataset: processor time for a recorded second",
     ),
     Verb(
+        ("bench", "ik"),
+        "gr00t_bringup.bench.ik",
+        "IkBenchConfig",
+        "random motions of both wrists through inverse kinematics and gate: gaps, contacts, limits",
+    ),
+    Verb(
         ("bench", "operator"),
         "gr00t_bringup.bench.operator",
         "OperatorBenchConfig",

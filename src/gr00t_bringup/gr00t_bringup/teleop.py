@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 _PERIOD_S = 0.25
 _ALSO = {"visionpro": "vision_pro"}  # what people type as well
 _READS_KEYS = "keyboard"  # the device that is the terminal itself
+_REPLAYS = "replay"  # the device that begins with each scene
 _CLOSE_S = 20.0  # for a recorder whose disk is slow
 _REQUESTS = {
     "s": ("start_episode", "start an episode"),
@@ -115,6 +116,8 @@ def device_parameters(device: str, given: tuple[str, ...]) -> dict[str, object]:
             raise ConfigError(f"device option '{item}' is none; give NAME=VALUE with one of: {', '.join(known)}")
         values[name] = _typed(name, text, known[name].type)
     driver = _ALSO.get(device, device)
+    if driver == _REPLAYS:
+        values["replay_waits"] = True  # nobody drives while nodes start and a scene is laid out
     OperatorConfig(device=driver, **values)  # type: ignore[arg-type]  # refuses what does not fit together
     return {"device": driver, **values}
 
@@ -184,6 +187,7 @@ def _drive(config: TeleopConfig, options: "StackOptions", keys: TerminalKeys, pa
         config.episodes,
         has_policy=config.checkpoint is not None,
         clutch_takes_over=config.clutch_takes_over,
+        replays=config.device == _REPLAYS,
     )
     logs = config.out / "logs"
     print(f"starting the nodes (logs in {logs}) ...", flush=True)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from gr00t_bringup.bench.goals import Goal
 from gr00t_bringup.bench.headset import RATE_HZ
 from gr00t_bringup.bench.teleop_figures import TeleopFigures, teleop_figures, teleop_goals
 from gr00t_bringup.json_file import write_json
@@ -31,10 +32,12 @@ _ENGAGE_S, _CLOSE_S, _PERIOD_S = 30.0, 30.0, 0.2
 @dataclass(frozen=True)
 class TeleopBenchConfig:
     """A made-up headset streams both hands at 90 Hz over the real page's connection; simulator, cameras and recorder run.
-    Exit code 0 when it could be measured; the goals are shown, not enforced."""
+    Exit code 0: every goal was reached."""
 
     duration_s: float = 30.0
     """time measured"""
+    rated_cameras: bool = True
+    """also send, and record, what the recorder is rated for: two cameras of 60 kB pictures (jpeg, 640x480) at 30 Hz"""
     out: Path = Path("out/bench_teleop")
     """folder for the bag and logs/"""
     json: Path | None = None
@@ -60,23 +63,25 @@ class _Observed:
 
 
 def run(config: TeleopBenchConfig) -> int:
-    """Measure and print. Raises Gr00tError when nobody drove."""
+    """Measure and print; 1 when a goal is missed. Raises Gr00tError when nobody drove."""
     shutil.rmtree(config.out, ignore_errors=True)
     observed = _observe(config)
     figures = teleop_figures(observed.bag, observed.taken_ns)
     result: dict[str, Any] = {
         **asdict(figures),
+        "rated_cameras": config.rated_cameras,
         "cores_used": observed.cores,
         "others_cores": observed.others,
         "load_average": list(os.getloadavg()),
         "machine": asdict(this_machine()),
     }
-    _print(figures, observed)
+    goals = teleop_goals(figures)
+    _print(figures, goals, observed)
     if config.json is not None:
         write_json(config.json, result)
     if not config.keep_bag:
         shutil.rmtree(observed.bag)
-    return 0
+    return 0 if all(goal.reached for goal in goals) else 1
 
 
 def _observe(config: TeleopBenchConfig) -> _Observed:
@@ -90,6 +95,9 @@ def _observe(config: TeleopBenchConfig) -> _Observed:
         words = [address, code, str(certificates / "certificate.pem"), str(times)]
         headset = [sys.executable, "-m", "gr00t_bringup.bench.headset", *words]
         stack.processes.start("headset", headset, essential=False)
+        if config.rated_cameras:
+            load = [sys.executable, "-m", "gr00t_bringup.ros.record_load", str((config.out / "sent.json").absolute())]
+            stack.processes.start("cameras", [*load, "cameras"], essential=False)
         _until(stack, "the gate follows", lambda: stack.status().gate == "active", _ENGAGE_S)
         bag = Path(stack.client.trigger("recorder/start"))
         print(f"measuring for {config.duration_s:g} s ...", flush=True)
@@ -107,10 +115,12 @@ def _observe(config: TeleopBenchConfig) -> _Observed:
 
 
 def _options(config: TeleopBenchConfig, code: str, certificates: Path) -> "StackOptions":
+    from gr00t_bringup.ros.record_load import CAMERAS
     from gr00t_bringup.ros.stack import StackOptions
 
     recorder = yaml.safe_load(parameter_files("gr1", "mujoco", "recorder")[0].read_text())
     topics = recorder["/**/recorder"]["ros__parameters"]["topics"]
+    rated = [topic.name for topic in CAMERAS] if config.rated_cameras else []
     page = {"host": "localhost", "port": 0, "pairing_code": code, "certificate_folder": str(certificates)}
     return StackOptions(
         nodes=tuple(node for node in nodes_for("mujoco", (TELEOP, RECORD)) if not node.loads_checkpoint),
@@ -121,7 +131,7 @@ def _options(config: TeleopBenchConfig, code: str, certificates: Path) -> "Stack
             "recorder": {
                 "folder": str(config.out.absolute()),
                 "instruction": "gr00t bench teleop",
-                "topics": [*topics, "/diagnostics"],
+                "topics": [*dict.fromkeys((*topics, *rated, "/diagnostics"))],
             },
         },
     )
@@ -140,7 +150,7 @@ def _is_whole(times: Path) -> bool:
     return times.is_file() and times.read_text().endswith("]")
 
 
-def _print(figures: TeleopFigures, observed: _Observed) -> None:
+def _print(figures: TeleopFigures, goals: list[Goal], observed: _Observed) -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -148,7 +158,7 @@ def _print(figures: TeleopFigures, observed: _Observed) -> None:
     table = Table(title=f"{machine.cpu}, {machine.cores} cores, headset at {RATE_HZ:g} Hz", title_justify="left")
     for column in ("figure", "measured", "goal", ""):
         table.add_column(column)
-    for goal in teleop_goals(figures):
+    for goal in goals:
         reached = "ok" if goal.reached else "missed"
         table.add_row(goal.name, f"{goal.value:.2f} {goal.unit}".strip(), goal.wanted, reached)
     console.print(table)

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The rated load of the recorder, from real publishers in a process of its own: cameras, joint topics, tokens. A program.
 
-On SIGINT or SIGTERM it stops sending, waits until what is reliable has arrived, and writes how many messages it sent.
+Its argument is the file for the counts; with ``cameras`` behind it only those are sent. On SIGINT or SIGTERM it stops sending,
+waits until what is reliable has arrived, and writes how many messages it sent.
 """
 
 import json
@@ -9,6 +10,7 @@ import os
 import sys
 import time
 from array import array
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,11 +47,11 @@ class LoadTopic:
         return _TICK_HZ / self.every
 
 
+CAMERAS = tuple(
+    LoadTopic(f"camera/{name}/image_raw/compressed", CompressedImage, qos.SENSOR, 4) for name in ("ego_view", "side")
+)
 TOPICS = (
-    *(
-        LoadTopic(f"camera/{name}/image_raw/compressed", CompressedImage, qos.SENSOR, 4)
-        for name in ("ego_view", "side")
-    ),
+    *CAMERAS,
     *(LoadTopic(name, JointState, qos.SENSOR, 1) for name in ("joint_states", "hands/joint_states")),
     *(LoadTopic(f"{name}joint_trajectory", JointTrajectory, qos.COMMAND, 1) for name in ("", "teleop/", "policy/")),
     LoadTopic("conditioning_tokens", ConditioningTokens, qos.NEWEST, 12),
@@ -59,8 +61,8 @@ TOPICS = (
 class Load:
     """Sends; ``sent`` counts the messages by full topic name."""
 
-    def __init__(self, node: Node) -> None:
-        self._publishers = [(topic, node.create_publisher(topic.kind, topic.name, topic.profile)) for topic in TOPICS]
+    def __init__(self, node: Node, topics: Sequence[LoadTopic] = TOPICS) -> None:
+        self._publishers = [(topic, node.create_publisher(topic.kind, topic.name, topic.profile)) for topic in topics]
         self.sent = {publisher.topic_name: 0 for _, publisher in self._publishers}
         self._pictures = [array("B", os.urandom(_JPEG_BYTES)) for _ in range(_PICTURES)]
         self._tokens = array("B", os.urandom(_TOKEN_BYTES))
@@ -89,7 +91,8 @@ class Load:
 def main() -> int:
     """Send until told to stop; write the counts to the file named on the command line."""
     with ros_until_stopped() as is_stopped:
-        load = Load(Node("record_load", start_parameter_services=False))
+        topics = CAMERAS if sys.argv[2:3] == ["cameras"] else TOPICS
+        load = Load(Node("record_load", start_parameter_services=False), topics)
         tick, next_s = 0, time.monotonic()
         while not is_stopped():
             load.tick(tick)

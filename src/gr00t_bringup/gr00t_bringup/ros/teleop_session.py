@@ -25,7 +25,8 @@ class Plan:
     """What is to be recorded. seed: of the first scene; each kept episode takes the next. wanted: episodes; 0: no number.
 
     say: the sentence; '': each scene's own. has_policy: whether there is one that the person can take over from.
-    clutch_takes_over: closing the clutch does so, since who wears a headset reaches no key.
+    clutch_takes_over: closing the clutch does so, since who wears a headset reaches no key. replays: the person is a
+    recording, which begins when it is their turn: with each scene, or when they take over.
     """
 
     task: str
@@ -35,6 +36,7 @@ class Plan:
     wanted: int = 0
     has_policy: bool = False
     clutch_takes_over: bool = False
+    replays: bool = False
 
 
 class TeleopSession:
@@ -66,7 +68,7 @@ class TeleopSession:
         closed, was_closed = status.following in _FOLLOWING, self._was_closed
         self._was_closed = closed
         if self._plan.clutch_takes_over and self.driver == "policy" and closed and not was_closed:
-            self.take_over()
+            self._let_person_drive()
         undecided = {Path(status.bag)} if status.recorder in _OPEN and status.bag else set()
         kept = len(self._closed() - self._before - undecided)
         if kept > self._kept:
@@ -86,6 +88,8 @@ class TeleopSession:
         client.wait_listeners(["recorder", *(["planner"] if plan.has_policy else [])], _HEARD_S)
         client.say(self._sentence)
         self._select(self.driver)
+        if self.driver == "teleop" or plan.clutch_takes_over:
+            self._begin_replay()
         return f"scene {self._seed}: {self._sentence}"
 
     def next_scene(self) -> str:
@@ -115,8 +119,8 @@ class TeleopSession:
 
     def take_over(self) -> str:
         """The person drives: the gate brings the robot to rest, and it follows from there once the clutch is closed."""
-        self.driver = "teleop"
-        self._select("teleop")
+        self._let_person_drive()
+        self._begin_replay()
         return "the person drives: close the clutch, and the robot follows from where it is"
 
     def hand_back(self) -> str:
@@ -144,6 +148,14 @@ class TeleopSession:
     def count_kept(self) -> int:
         """Episodes of this run that are on disk, also the one that the end of the recorder kept."""
         return len(self._closed() - self._before)
+
+    def _let_person_drive(self) -> None:
+        self.driver = "teleop"
+        self._select("teleop")
+
+    def _begin_replay(self) -> None:
+        if self._plan.replays:
+            self._stack.client.trigger("operator/replay")
 
     def _read(self, notice: str = "") -> TeleopStatus:
         newest = [self._stack.recorder.newest(topic) for topic in TOPICS]

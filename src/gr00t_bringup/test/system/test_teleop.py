@@ -19,6 +19,8 @@ from typing import Self
 import numpy as np
 import pytest
 from fake_headset import FakeHeadset, frame
+from fake_vision_pro import FakeVisionPro
+from recorded_person import state_at, write
 
 from gr00t_policy.core.embodiment import load_embodiment
 from gr00t_policy.data.bag import MessageDecoder, bag_topics, read_bag
@@ -59,14 +61,14 @@ class Terminal:
         self.printed = self.printed[match.end() :]
         return match
 
-    def until_driven_by(self, who: str, headset: "Headset") -> None:
+    def until_driven_by(self, who: str, headset: "Headset | None" = None) -> None:
         """Until the gate passes the commands of ``who`` on. What this machine did by sleeping for a while is put right."""
         deadline = time.monotonic() + 90.0
         while re.search(rf"{who} +│ active", self.printed) is None:
             assert self.process.poll() is None and time.monotonic() < deadline, self.printed[-3000:]
             if "damped: no joint states" in self.printed:
                 self.press("r")
-            if "close it again" in self.printed and headset.closed:
+            if "close it again" in self.printed and headset is not None and headset.closed:
                 headset.closed = False
                 time.sleep(0.5)
                 headset.closed = True
@@ -80,6 +82,29 @@ class Terminal:
                 self.printed += re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", data.decode(errors="replace"))
         except OSError:
             pass  # the process has ended
+
+
+@dataclass
+class HeldKey:
+    """A key that repeats as a keyboard's does. It is let go for a moment at first, and whenever the robot asks for that."""
+
+    terminal: Terminal
+    key: str
+    ended: bool = False
+
+    def __enter__(self) -> Self:
+        self._thread = threading.Thread(target=self._repeat)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.ended = True
+        self._thread.join()
+
+    def _repeat(self) -> None:
+        while not self.ended:
+            time.sleep(1.0 if "close it again" in self.terminal.printed else 0.03)
+            self.terminal.press(self.key)
 
 
 @dataclass
@@ -143,8 +168,8 @@ def driven(checkpoint: Path, sentence: str, tmp_path_factory: pytest.TempPathFac
     return out
 
 
-def _messages(out: Path, *names: str) -> dict[str, list[tuple[int, object]]]:
-    bag = out / "episode_0001"
+def _messages(out: Path, *names: str, episode: int = 1) -> dict[str, list[tuple[int, object]]]:
+    bag = out / f"episode_{episode:04d}"
     decoder = MessageDecoder(bag_topics(bag))
     found: dict[str, list[tuple[int, object]]] = {f"/{name}": [] for name in names}
     for message in read_bag(bag, list(found)):
@@ -202,3 +227,72 @@ def test_a_port_that_is_taken_is_one_line_and_exit_code_2(tmp_path):
     assert done.returncode == 2
     assert "cannot listen on 127.0.0.1 port" in done.stderr
     assert len(done.stderr.splitlines()) == 2  # what is wrong, and where the log is
+
+
+def test_a_recorded_person_drives_from_the_beginning_in_each_scene_and_their_episodes_are_kept(tmp_path):
+    times = np.arange(0, 30, 1 / 60)  # the clutch is open at the beginning alone
+    states = [state_at(t, number, clutch=t > 4.0) for number, t in enumerate(times.tolist(), 1)]
+    bag, out = write(tmp_path / "person", states), tmp_path / "out"
+    terminal = Terminal(
+        "--device", "replay", "--device-options", f"bag={bag}", "--seed", "3", "--episodes", "2", "--out", str(out)
+    )
+    terminal.until("scene 3: ")
+    for kept in (1, 2):
+        terminal.press("s")
+        terminal.until(f"recording episode_000{kept}")
+        terminal.until_driven_by("the person")
+        time.sleep(2.0)
+        terminal.press("k")
+        if kept == 1:
+            terminal.until(r"episodes kept +│ 1 of 2")
+    assert terminal.process.wait(60) == 0, terminal.printed[-2000:]
+    for episode in (1, 2):
+        recorded = _messages(out, "operator_state", "joint_trajectory", "command_gate/state", episode=episode)
+        path = np.array([message.points[0].positions for _, message in recorded["joint_trajectory"]])
+        assert np.ptp(path, axis=0).max() > 0.02, "the robot did move"
+        assert "teleop" in {state.source for _, state in recorded["command_gate/state"] if state.state == _ACTIVE}
+        people = [message for _, message in recorded["operator_state"]]
+        assert [people[0].engaged, people[-1].engaged] == [False, True]
+
+
+def test_keys_of_the_terminal_drive_while_they_are_held(tmp_path):
+    out = tmp_path / "out"
+    terminal = Terminal("--device", "keyboard", "--seed", "3", "--episodes", "1", "--out", str(out))
+    terminal.until("scene 3: ")
+    with HeldKey(terminal, "r"):  # the hand goes up
+        terminal.until_driven_by("the person")
+        terminal.press("S")
+        terminal.until("recording episode_0001")
+        time.sleep(1.5)
+    terminal.until("not following|disengaged")  # nobody holds a key
+    terminal.press("K")
+    assert terminal.process.wait(60) == 0, terminal.printed[-2000:]
+    recorded = _messages(out, "operator_state", "joint_trajectory")
+    people = [message for _, message in recorded["operator_state"]]
+    assert people[-1].source == "keyboard"
+    assert {person.engaged for person in people} == {True, False}
+    path = np.array([message.points[0].positions for _, message in recorded["joint_trajectory"]])
+    assert np.ptp(path, axis=0).max() > 0.02, "the robot did move"
+
+
+def test_a_vision_pro_drives_after_the_gesture_of_the_clutch(tmp_path):
+    headset = FakeVisionPro()
+    try:
+        options = ["vision_pro_address=127.0.0.1", f"vision_pro_port={headset.port}"]
+        terminal = Terminal("--device", "visionpro", "--device-options", *options, "--out", str(tmp_path / "out"))
+        terminal.until("scene 0: ")
+        terminal.until("device +│ vision_pro")
+        driven = r"the person +│ active"
+        for _ in range(6):  # a person does it again when it was not seen
+            headset.touches = True
+            time.sleep(1.5)
+            headset.touches = False
+            with contextlib.suppress(AssertionError):
+                terminal.until(driven, timeout_s=6.0)
+                break
+        else:
+            raise AssertionError(terminal.printed[-3000:])
+        terminal.press("q")
+        assert terminal.process.wait(60) == 0, terminal.printed[-2000:]
+    finally:
+        headset.close()

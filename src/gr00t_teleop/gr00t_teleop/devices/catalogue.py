@@ -98,7 +98,7 @@ def _keyboard(config: OperatorConfig, given: Surroundings) -> Device:
 def _replay(config: OperatorConfig, given: Surroundings) -> Device:
     from gr00t_teleop.devices.replay import Replay
 
-    return Replay(Path(config.bag), given.now_ns)
+    return Replay(Path(config.bag), given.now_ns, waits=config.replay_waits)
 
 
 def _clutch(config: OperatorConfig, given: Surroundings) -> PersonClutch:

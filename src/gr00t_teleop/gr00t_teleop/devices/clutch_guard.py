@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A person drives only after asking for it here and now: a clutch that was held before a break does not count."""
+from collections.abc import Hashable
 
 
 class ClutchGuard:
@@ -11,11 +12,11 @@ class ClutchGuard:
 
     def __init__(self, silence_s: float = 0.5) -> None:
         self._silence_ns = int(silence_s * 1e9)
-        self._epoch: int | None = None
+        self._epoch: Hashable = None
         self._last_ns = 0
         self._must_open = True
 
-    def engaged(self, clutch: bool, epoch: int, arrival_ns: int) -> bool:
+    def engaged(self, clutch: bool, epoch: Hashable, arrival_ns: int) -> bool:
         """Whether the person drives, given the clutch of a sample that came now."""
         if epoch != self._epoch or arrival_ns - self._last_ns > self._silence_ns:
             self._must_open = True

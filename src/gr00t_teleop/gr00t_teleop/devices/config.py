@@ -65,6 +65,9 @@ class OperatorConfig:
     speed_m_s: float = setting(0.15, "keyboard, gamepad: speed of a wrist", "m/s", 0.01, 0.5)
     turn_rad_s: float = setting(0.6, "keyboard, gamepad: turning speed of a wrist", "rad/s", 0.05, 2.0)
     bag: str = setting("", "replay: folder of the bag whose operator_state is played")
+    replay_waits: bool = setting(
+        False, "replay: the recording begins each time the service operator/replay is called, not with the device"
+    )
 
     def __post_init__(self) -> None:
         if self.device not in DEVICES:

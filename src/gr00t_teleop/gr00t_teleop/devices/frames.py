@@ -24,6 +24,14 @@ OURS_FROM_MVN_HAND: dict[str, Array] = {
     "left": np.array([0.0, 0.0, 0.0, 0.0, 0.0, np.sqrt(0.5), np.sqrt(0.5)]),
     "right": np.array([0.0, 0.0, 0.0, 0.0, 0.0, -np.sqrt(0.5), np.sqrt(0.5)]),
 }
+# Our wrist in WebXR's gripSpace, by hand. A grip's z lies along a rod in the fist, away from the thumb; its x is normal to the
+# palm, out of the back of a right hand and out of the palm of a left one (WebXR Device API, XRInputSource.gripSpace), hence
+# its y runs from the fingers back to the forearm. Its origin is the middle of the fist, 65 mm ahead of the wrist joint
+# and 40 mm to the palm's side: so between grip and wrist of the hand that Meta's emulator has recorded.
+WRIST_IN_GRIP: dict[str, Array] = {
+    "left": np.array([[0.0, 0.0, -1.0, -0.04], [-1.0, 0.0, 0.0, 0.065], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 0.0, 1.0]]),
+    "right": np.array([[0.0, 0.0, 1.0, 0.04], [-1.0, 0.0, 0.0, 0.065], [0.0, -1.0, 0.0, 0.0], [0.0, 0.0, 0.0, 1.0]]),
+}
 _NEXT, _AFTER = [1, 2, 0], [2, 0, 1]
 _NOT_ORTHONORMAL = 1e-2  # float32 round-off of a headset's matrix is below 1e-5; a wrong layout is not
 _WRIST, _MIDDLE = KEYPOINTS.index("wrist"), KEYPOINTS.index("middle_proximal")
@@ -42,6 +50,15 @@ def poses_from_y_up(matrices: NDArray[np.floating], body_axes: Array = ROS_FROM_
         turned[..., :3, :3] = ROS_FROM_Y_UP @ given[..., :3, :3] @ body_axes
         turned[..., :3, 3] = given[..., :3, 3] @ ROS_FROM_Y_UP.T
     return poses_from_matrices(turned)
+
+
+def wrist_from_grip(grip: NDArray[np.floating], side: Literal["left", "right"]) -> Array:
+    """WebXR's pose of what is held in a hand, a transform (4, 4) -> pose (7,) of that hand's wrist in our frame."""
+    wrist = WRIST_IN_GRIP[side]
+    with np.errstate(invalid="ignore"):
+        given = np.asarray(grip, np.float64).copy()
+        given[:3, 3] = given[:3, :3] @ wrist[:3, 3] + given[:3, 3]
+    return poses_from_y_up(given, wrist[:3, :3])
 
 
 def turned_from_y_up(poses: Array) -> Array:

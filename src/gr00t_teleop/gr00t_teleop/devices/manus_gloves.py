@@ -34,6 +34,7 @@ _TIPS = [_PLACES[f"{finger}_tip"] for finger in _LONG_FINGERS]
 _NO_REACH_M = 0.3  # no finger is so far from its wrist; also what centimetres taken for metres exceed
 _BENT_M = 0.04  # tips out of the palm's plane: half a fist, and more than fingers bend backwards
 _SILENT_NS, _FROZEN_NS = 100_000_000, 200_000_000
+_HEAP_NS = 4_000_000  # what follows sooner was not measured so soon after it: it waited, and its date is none
 
 
 class ManusGloves:
@@ -70,7 +71,7 @@ class ManusGloves:
     def fingers(self, side: Side, wrist: Array, now_ns: int) -> Array:
         """Key points (25, 7) in the frame of the wrist's pose (7,); NaN where no glove tells."""
         hand = self._hands[side]
-        if not tracked(wrist) or hand.relative is None or now_ns - hand.arrival_ns > _SILENT_NS:
+        if not tracked(wrist) or hand.relative is None or hand.waited or now_ns - hand.arrival_ns > _SILENT_NS:
             return untracked(len(KEYPOINTS))
         if now_ns - hand.changed_ns > _FROZEN_NS:
             self._counts["frozen"] += 1
@@ -108,12 +109,15 @@ class _GloveHand:
         self._is_mirrored = False
         self._raw: Array | None = None
         self.topic = ""
+        self.waited = False  # what came last may have: it came after a silence, and no pace is seen since
         self.relative: Array | None = None
         self.arrival_ns = self.changed_ns = -(2**62)
 
     def hear(self, topic: str, points: Array, arrival_ns: int) -> None:
         if self._raw is None or not np.array_equal(points, self._raw, equal_nan=True):
             self.changed_ns = arrival_ns
+        gap_ns = arrival_ns - self.arrival_ns
+        self.waited = self._raw is not None and (gap_ns > _SILENT_NS or (self.waited and gap_ns < _HEAP_NS))
         self.topic, self._raw, self.arrival_ns = topic, points, arrival_ns
         if self._axes is None:
             self._find_axes(points)

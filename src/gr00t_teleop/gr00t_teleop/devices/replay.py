@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A recorded person as a device: the ``operator_state`` of a bag, once, with its original timing."""
+"""A recorded person as a device: the ``operator_state`` of a bag with its original timing, once each time it is asked for."""
 
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -19,14 +20,21 @@ TOPIC = "operator_state"
 
 
 class Replay(Device):
-    """Samples keep their order, gaps, validity and age; stamps are moved to now. ``source`` of a sample is kept."""
+    """Samples keep their order, gaps, validity and age; stamps are moved to now. ``source`` of a sample is kept.
+
+    waits: whether the recording begins when ``begin`` is called, by any thread, not with the device. Each playing is a
+    connection of its own: sequences count on, and a clutch that the recording has closed at its start does not count.
+    """
 
     source = "replay"
 
-    def __init__(self, bag: Path, now_ns: Clock) -> None:
+    def __init__(self, bag: Path, now_ns: Clock, *, waits: bool = False) -> None:
         super().__init__()
-        self._bag, self._now_ns = bag, now_ns
-        self._counts = {"delivered": 0}
+        self._bag, self._now_ns, self._waits = bag, now_ns, waits
+        self._asked = threading.Event()
+        self._guard = ClutchGuard()
+        self._counts = {"delivered": 0, "playings": 0}
+        self._last_sequence = 0
         self._why = ""
 
     def open(self) -> None:
@@ -40,17 +48,35 @@ class Replay(Device):
                 f"bag {self._bag} has {len(named)} topics {TOPIC}, expected one; it has: {', '.join(self._topics) or 'none'}"
             )
         self._topic = named[0]
-        self._why = ""
+        self._asked.clear()
+        self._why = "the recording waits to be begun (service operator/replay)"
+        if not self._waits:
+            self._asked.set()
+
+    def begin(self) -> bool:
+        """Play from the beginning, also when it is being played. False: the device does not run."""
+        if self.is_running:
+            self._asked.set()
+        return self.is_running
+
+    def wake(self) -> None:
+        self._asked.set()
 
     def run(self, deliver: Deliver) -> None:
-        """When the recording ends, or cannot be read further, the device is silent; it does not begin again."""
-        try:
-            self._play(deliver)
-        except Gr00tError as error:
-            self._why = f"the recording cannot be read further: {error}"
-        else:
-            self._why = "the recording has ended"
-        self.stopping.wait()
+        """When the recording ends, or cannot be read further, the device is silent; it does not begin again by itself."""
+        while True:
+            self._asked.wait()
+            self._asked.clear()
+            if self.stopping.is_set():
+                return
+            self._why = ""
+            self._counts["playings"] += 1
+            try:
+                self._play(deliver)
+            except Gr00tError as error:
+                self._why = f"the recording cannot be read further: {error}"
+            else:
+                self._why = "the recording has ended"
 
     def silence(self) -> str:
         return self._why if self.is_running else "the recording is not played"
@@ -59,18 +85,22 @@ class Replay(Device):
         return dict(self._counts)
 
     def _play(self, deliver: Deliver) -> None:
-        guard = ClutchGuard()
+        """Once, or until something else is asked for."""
+        playing = self._counts["playings"]
         shift_ns: int | None = None  # of the steady clock against the recorder's
+        shift = 0  # of sequences
         for stretch, passed_ns, arrived_ns, state in self._recorded():
             if shift_ns is None:
                 shift_ns = time.monotonic_ns() - passed_ns
+                shift = self._last_sequence + 1 - state.sequence if playing > 1 else 0
             wait_s = (passed_ns + shift_ns - time.monotonic_ns()) / 1e9
-            if self.stopping.wait(max(0.0, wait_s)):
+            if self._asked.wait(max(0.0, wait_s)):
                 return
-            age_ns = max(arrived_ns - state.stamp_ns, 0)
-            engaged = guard.engaged(state.engaged, stretch, passed_ns)
+            stamp_ns = self._now_ns() - max(arrived_ns - state.stamp_ns, 0)
+            engaged = self._guard.engaged(state.engaged, (playing, stretch), passed_ns)
+            self._last_sequence = state.sequence + shift
             self._counts["delivered"] += 1
-            deliver(replace(state, stamp_ns=self._now_ns() - age_ns, engaged=engaged))
+            deliver(replace(state, stamp_ns=stamp_ns, engaged=engaged, sequence=self._last_sequence))
 
     def _recorded(self) -> Iterator[tuple[int, int, int, OperatorState]]:
         """(stretch, time that had passed [ns], time of receipt [ns], sample).

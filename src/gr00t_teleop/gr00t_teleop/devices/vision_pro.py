@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Apple Vision Pro with the Tracking Streamer app: the headset is a gRPC server in plain text, we are its client.
 
-The stream has no time stamps, no count and no "tracked" flag: samples are dated on arrival, the same numbers twice are one
-sample, and a wrist that stands still bit for bit is a lost hand. Joints are relative to the wrist, everything in ARKit's
+The stream has no time stamps, no count and no "tracked" flag: samples are dated on arrival, so of those that come in a heap
+after a pause only the last is taken; the same numbers twice are one sample, and a wrist that stands still bit for bit is
+a lost hand. Joints are relative to the wrist, everything in ARKit's
 axes; newer apps append joints and other blocks, of which the first 25 joints are taken.
 """
 
 import asyncio
 import contextlib
 import socket
-from collections.abc import Mapping
+import time
+from collections.abc import AsyncGenerator, Mapping
 from typing import Any, Literal
 
 import grpc
@@ -28,6 +30,9 @@ _NOT_A_POSE = (
     10.0  # the app uses the first number of a head (at most 1 in a pose) to mark other messages: 666, 777, ...
 )
 _SILENCE_S, _REST_S, _QUIET_NS = 3.0, 1.0, 500_000_000
+# Samples come every 8 to 11 ms. What comes after a longer pause, or sooner than it can have been taken, may have waited, and
+# what waited comes in a heap: then the last is taken, behind which nothing comes for a while.
+_PAUSE_S, _TOO_SOON_S, _HEAP_S, _LONGEST_HEAP_S = 0.025, 0.004, 0.006, 0.5
 _Hand = Literal["left", "right"]
 
 
@@ -40,7 +45,7 @@ class VisionPro(Device):
         super().__init__()
         self._address, self._port, self._now_ns = address, port, now_ns
         self._stream = SampleStream(self.source)
-        self._counts = {"connections": 0, "updates": 0, "refused": 0, "other": 0}
+        self._counts = {"connections": 0, "updates": 0, "refused": 0, "other": 0, "overtaken": 0}
         self._why = f"connecting to the headset at {address}"
         self._loop: asyncio.AbstractEventLoop | None = None
         self._work: asyncio.Task[None] | None = None
@@ -86,12 +91,33 @@ class VisionPro(Device):
             listen = channel.unary_stream(
                 METHOD, request_serializer=_to_bytes, response_deserializer=HandUpdate.FromString
             )
-            updates = listen(hello(_own_address(self._address)))
+            updates = self._newest(listen(hello(_own_address(self._address))))
             reader = _UpdateReader(self._counts["connections"] + 1)
-            while (update := await asyncio.wait_for(updates.read(), _SILENCE_S)) is not grpc.aio.EOF:
-                if self._counts["connections"] < reader.epoch:
+            async with contextlib.aclosing(updates):
+                async for update in updates:
                     self._counts["connections"] = reader.epoch
-                self._take(update, reader, deliver)
+                    self._take(update, reader, deliver)
+
+    async def _newest(self, updates: Any) -> AsyncGenerator[Any]:
+        """What comes, until the stream ends; of a heap after a pause the last alone. Raises TimeoutError when nothing comes."""
+        reading, before_s = asyncio.ensure_future(updates.read()), float("-inf")
+        try:
+            while (await asyncio.wait({reading}, timeout=_SILENCE_S))[0]:
+                update, came_s = reading.result(), time.monotonic()
+                is_heap, before_s = not _TOO_SOON_S < came_s - before_s < _PAUSE_S, came_s
+                while update is not grpc.aio.EOF:
+                    reading = asyncio.ensure_future(updates.read())
+                    if not is_heap or not (await asyncio.wait({reading}, timeout=_HEAP_S))[0]:
+                        break
+                    self._counts["overtaken"] += 1
+                    update, before_s = reading.result(), time.monotonic()
+                    is_heap = before_s - came_s < _LONGEST_HEAP_S
+                if update is grpc.aio.EOF:
+                    return
+                yield update
+            raise TimeoutError
+        finally:
+            reading.cancel()
 
     def _take(self, update: Any, reader: "_UpdateReader", deliver: Deliver) -> None:
         arrival_ns = self._now_ns()

@@ -3,25 +3,29 @@
 
 Little-endian float32. A header of 12: format, sequence, time (whole seconds, then milliseconds, of the page's
 performance clock), epoch of the origin, clutch (1 held, 0 open, NaN no button), then 1 or 0: head, left wrist, right
-wrist tracked, joints of the left and the right hand there, and one 0. Then 53 matrices of 16 by columns: head, left
-wrist, right wrist, 25 joints left, 25 right. Poses that the headset guesses (``emulatedPosition``) are not tracked.
+wrist tracked, joints of the left and the right hand there, and one 0. A wrist that is 2 is the grip of a controller, whose
+axes are others. Then 53 matrices of 16 by columns: head, left wrist, right wrist, 25 joints left, 25 right. Poses that the
+headset guesses (``emulatedPosition``) are not tracked.
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gr00t_policy.core.errors import MessageError
 from gr00t_teleop.devices.device import DeviceSample
-from gr00t_teleop.devices.frames import matrices_to_y_up, poses_from_y_up
+from gr00t_teleop.devices.frames import matrices_to_y_up, poses_from_y_up, wrist_from_grip
 from gr00t_teleop.types import KEYPOINTS, tracked
 
-FORMAT = 1
+FORMAT = 2
 HEADER = 12
 _POSES = 3 + 2 * len(KEYPOINTS)
 FRAME_FLOATS = HEADER + 16 * _POSES
 FRAME_BYTES = 4 * FRAME_FLOATS
+_TRACKED, _GRIP = 1.0, 2.0
+_WRISTS: dict[Literal["left", "right"], int] = {"left": 1, "right": 2}  # places among the poses
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,11 @@ def decode_frame(data: bytes, connection: int) -> WebXrFrame:
         raise MessageError(
             f"a frame has format {header[0]:g} and header {header[1:].tolist()}, expected format {FORMAT}"
         )
-    poses = poses_from_y_up(np.swapaxes(floats[HEADER:].reshape(_POSES, 4, 4), -1, -2))
+    matrices = np.swapaxes(floats[HEADER:].reshape(_POSES, 4, 4), -1, -2)
+    poses = poses_from_y_up(matrices)
+    for side, place in _WRISTS.items():
+        if header[6 + place] == _GRIP:
+            poses[place] = wrist_from_grip(matrices[place], side)
     poses[~_seen(header)] = np.nan
     joints = len(KEYPOINTS)
     sample = DeviceSample(
@@ -83,5 +91,7 @@ def encode_frame(frame: WebXrFrame) -> bytes:
 
 
 def _seen(header: NDArray[np.float64]) -> NDArray[np.bool_]:
-    joints = len(KEYPOINTS)
-    return np.asarray(header[6:11].repeat([1, 1, 1, joints, joints]) == 1.0)
+    joints, said = len(KEYPOINTS), header[6:11]
+    is_there = said == _TRACKED
+    is_there[list(_WRISTS.values())] |= said[list(_WRISTS.values())] == _GRIP
+    return np.asarray(is_there.repeat([1, 1, 1, joints, joints]))

@@ -31,6 +31,15 @@ _MAX_ROWS = 24
 _CLOSING_RATE_HZ = 10.0  # a gap closes by at most this share of itself per second
 _ELBOW_UPPER_RAD = 0.0  # the URDF lets the elbow bend backwards, the arm does not
 _ELBOW_LOWER_RAD = -2.08  # it allows -2.27, but at -2.12 the wrist's hull meets the upper arm and the arm is stuck
+_SHOULDER_ROLL_INWARD_RAD = (
+    0.12  # it allows 0.57, but from 0.2 on the upper arm is in the torso, whatever the other joints do
+)
+_OWN_LIMITS_RAD = {
+    "left_elbow_pitch_joint": (_ELBOW_LOWER_RAD, _ELBOW_UPPER_RAD),
+    "right_elbow_pitch_joint": (_ELBOW_LOWER_RAD, _ELBOW_UPPER_RAD),
+    "left_shoulder_roll_joint": (-_SHOULDER_ROLL_INWARD_RAD, math.inf),
+    "right_shoulder_roll_joint": (-math.inf, _SHOULDER_ROLL_INWARD_RAD),
+}
 _LIMIT_MARGIN_RAD = 0.005
 # A radian of the wrist weighs like 0.2 m: the hand is about that long, so its tips matter as much as its root.
 _ROTATION_WEIGHT = 0.2**2
@@ -78,10 +87,10 @@ class InverseKinematics:
         self.vetoed = 0  # steps that had to be shortened
         self.unsolved = 0  # steps for which there was no solution
         self._limits = joint_limits(joints, dt_s, speed, acceleration, _LIMIT_MARGIN_RAD)
-        for index, joint in enumerate(joints):
-            if "elbow" in joint.name:
-                self._limits.upper[index] = min(self._limits.upper[index], _ELBOW_UPPER_RAD)
-                self._limits.lower[index] = max(self._limits.lower[index], _ELBOW_LOWER_RAD)
+        for name, (lower, upper) in _OWN_LIMITS_RAD.items():
+            index = self.names.index(name)
+            self._limits.lower[index] = max(self._limits.lower[index], lower)
+            self._limits.upper[index] = min(self._limits.upper[index], upper)
         self._use_waist = use_waist
         self._weights = np.full(len(joints), _POSTURE_WEIGHT)
         self._weights[self.columns["waist"]] = _WAIST_WEIGHT

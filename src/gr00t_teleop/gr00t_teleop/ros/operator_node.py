@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from gr00t_msgs.msg import OperatorState as OperatorStateMsg
+from std_srvs.srv import Trigger
 
 from gr00t_policy.ros import qos
 from gr00t_policy.ros.diagnostics import PERIOD_S, Diagnostics, Level, Status
@@ -16,6 +17,7 @@ from gr00t_policy.runtime.process_priority import lower_all_threads, raise_all_t
 from gr00t_teleop.devices.catalogue import Surroundings, make_device
 from gr00t_teleop.devices.config import OperatorConfig
 from gr00t_teleop.devices.device import Device
+from gr00t_teleop.devices.replay import Replay
 from gr00t_teleop.devices.supervisor import Supervisor
 from gr00t_teleop.operator_wire import state_to_cdr
 from gr00t_teleop.ros.topic_inbox import TopicInbox
@@ -42,6 +44,8 @@ class OperatorNode(SuiteNode[OperatorConfig]):
         self._device = make_device(settings, given)
         self._supervisor = Supervisor(self._device, settings.restart_s, log.warning)
         self._publisher = self.keep_publisher(OperatorStateMsg, "operator_state", qos.SENSOR)
+        if isinstance(self._device, Replay):
+            self.keep(self.destroy_service, self.create_service(Trigger, "operator/replay", self._replay))
         self.keep_timer(_WATCH_PERIOD_S, self._watch)
         self.keep_timer(PERIOD_S, self._tell_diagnostics)
 
@@ -65,6 +69,12 @@ class OperatorNode(SuiteNode[OperatorConfig]):
         """In the device's thread."""
         self._publisher.publish(state_to_cdr(state))
         self._rate.add(time.monotonic_ns())
+
+    def _replay(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        """The recorded person comes again, from the beginning."""
+        response.success = isinstance(self._device, Replay) and self._device.begin()
+        response.message = "the recording begins" if response.success else "not active; activate the node first"
+        return response
 
     def _watch(self) -> None:
         if self.is_active and self._supervisor is not None and self._device is not None:

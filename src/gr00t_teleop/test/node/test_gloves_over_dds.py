@@ -13,6 +13,7 @@ from geometry_msgs.msg import Point, Pose, Quaternion
 from operator_scene import Driven
 
 from gr00t_teleop.devices.frames import composed, inverse
+from gr00t_teleop.operator_message import state_from_message
 from gr00t_teleop.types import tracked
 
 messages = pytest.importorskip(
@@ -27,6 +28,9 @@ class FakeGloves(FakeTrackers):
     def __init__(self, context: Any) -> None:
         self.taken_off: set[str] = set()
         self.hung: set[str] = set()
+        self.holds_back = False  # what is measured meanwhile is sent at once when it ends: a burst
+        self.closes_since: float | None = None  # from then on both hands close slowly
+        self._waiting: list[tuple[Any, Any]] = []
         super().__init__(context)
 
     def start(self) -> None:
@@ -38,10 +42,19 @@ class FakeGloves(FakeTrackers):
     def each_time(self) -> None:
         for side, publisher in self._gloves.items():
             if side not in self.taken_off:
-                publisher.publish(self._glove(side))
+                self._waiting.append((publisher, self._glove(side)))
+        while self._waiting and not self.holds_back:
+            publisher, glove = self._waiting.pop(0)
+            publisher.publish(glove)
 
     def truth(self, side: Any, t: float) -> np.ndarray:
+        if self.closes_since is not None:
+            return hand(side, self.closing(t))
         return hand(side, 0.7 if side in self.hung else 0.6 + 0.3 * np.sin(5 * t))
+
+    def closing(self, t: float) -> float:
+        assert self.closes_since is not None
+        return 0.2 * (t - self.closes_since)
 
     def _glove(self, side: Any) -> Any:
         nodes = nodes_of(self.truth(side, time.time()), AXES, is_mirrored=True)
@@ -91,3 +104,27 @@ def test_a_glove_that_is_taken_off_hangs_or_comes_back_costs_its_fingers_alone(d
     driven.until(lambda state: tracked(state.left_hand).all() and right(state))
     driven.peer.silent = {"trackers/left_wrist"}
     driven.until(lambda state: not tracked(state.left_wrist) and not tracked(state.left_hand).any())
+
+
+def test_fingers_of_a_burst_are_not_those_of_now(driven):
+    driven.until(lambda state: tracked(state.left_hand).all() and tracked(state.right_hand).all())
+    driven.peer.closes_since = time.time()
+    for _ in range(3):
+        driven.peer.holds_back = True
+        driven.until(lambda state: not tracked(state.left_hand).any() and not tracked(state.right_hand).any())
+        time.sleep(0.6)
+        driven.peer.holds_back, place = False, len(driven.scene.heard)
+        driven.until(lambda state: tracked(state.left_hand).all() and tracked(state.right_hand).all())
+        time.sleep(0.1)
+        for message in driven.scene.heard[place:]:
+            state = state_from_message(message)
+            for side, wrist, points in (
+                ("left", state.left_wrist, state.left_hand),
+                ("right", state.right_wrist, state.right_hand),
+            ):
+                if tracked(points).all():
+                    relative = composed(np.broadcast_to(inverse(wrist), points.shape), points)
+                    grid = np.linspace(0.0, 1.0, 101)
+                    errors = [np.abs(relative[:, :3] - hand(side, closing)[:, :3]).max() for closing in grid]
+                    late_s = (driven.peer.closing(state.stamp_ns / 1e9) - grid[int(np.argmin(errors))]) / 0.2
+                    assert late_s < 0.2, "what was held back is up to 0.7 s old"

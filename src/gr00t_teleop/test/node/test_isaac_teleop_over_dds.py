@@ -15,6 +15,7 @@ from std_msgs.msg import Bool
 
 from gr00t_policy.ros.messages import stamp_from_ns
 from gr00t_teleop.devices.frames import poses_from_matrices
+from gr00t_teleop.operator_message import state_from_message
 from gr00t_teleop.types import KEYPOINTS, tracked
 
 messages = pytest.importorskip(
@@ -33,6 +34,8 @@ class FakePublisher:
         self.frozen: dict[str, float] = {}
         self.offset_m = 0.0  # of the right hand
         self.is_silent = False
+        self.holds_back = False  # what is published meanwhile comes at once when it ends: a burst
+        self._waiting: list[tuple[Any, Any]] = []
         self.node = Node("teleop_ros2_node", context=context)
         self._hand = self.node.create_publisher(messages.NamedPoseArray, "xr_teleop/hand", 10)
         self._head = self.node.create_publisher(PoseStamped, "xr_teleop/head_pose", 10)
@@ -69,8 +72,10 @@ class FakePublisher:
             hand.is_valid += [side not in self.unseen] * len(points)
         head = PoseStamped(pose=pose_of(poses_from_matrices(moving("head", t))))
         head.header = hand.header
-        self._head.publish(head)
-        self._hand.publish(hand)
+        self._waiting += [(self._head, head), (self._hand, hand)]
+        while self._waiting and not self.holds_back:
+            publisher, message = self._waiting.pop(0)
+            publisher.publish(message)
 
 
 def pose_of(numbers: np.ndarray) -> Pose:
@@ -117,3 +122,21 @@ def test_after_a_break_the_clutch_counts_when_it_was_open(driven):
     for _ in range(5):
         assert not driven.newest().engaged
     driven.engage()
+
+
+def test_of_a_burst_what_is_old_is_left_out_and_the_rest_has_its_true_time(driven):
+    driven.until(lambda state: tracked(state.right_wrist))
+    place = len(driven.scene.heard)
+    for _ in range(3):
+        driven.peer.holds_back = True
+        time.sleep(0.4)
+        driven.peer.holds_back = False
+        driven.until(lambda state: tracked(state.right_wrist))
+        time.sleep(0.2)
+    assert driven.device.counters()["late"] > 0
+    for message in driven.scene.heard[place:]:
+        state = state_from_message(message)
+        if tracked(state.right_wrist):
+            truth = sample(state.stamp_ns / 1e9)
+            assert np.allclose(state.right_wrist[:3], truth.right_wrist[:3], atol=0.015)
+            assert np.allclose(state.left_hand[:, :3], truth.left_hand[:, :3], atol=0.015)

@@ -12,7 +12,7 @@ _EMULATOR = Path(os.environ.get("GR00T_IWER") or (_FETCHED[-1] if _FETCHED else 
 MISSING = NO_BROWSER or (
     ""
     if _EMULATOR.is_file()
-    else "no emulated headset here: setup/run.sh --dev fetches it where npm is, or name iwer.min.js in GR00T_IWER"
+    else "no emulated headset here: setup/run.sh --dev fetches it (log/setup.log says why not), or name iwer.min.js in GR00T_IWER"
 )
 # Head and hands swing slowly; the numbers are those of the emulator's own space (y up).
 _HEADSET = """
@@ -30,7 +30,20 @@ setInterval(() => {
 }, 4);
 """
 
+# This emulator calls the positions of its grips guessed. And a hand has a grip, too, as it would hold a controller: with
+# `asGrip` the page is shown that alone.
+_TRACKED_GRIPS = """
+Object.defineProperty(XRPose.prototype, "emulatedPosition", { get: () => false });
+window.asGrip = false;
+const sources = Object.getOwnPropertyDescriptor(XRSession.prototype, "inputSources").get;
+const withoutHand = (source) => Object.create(source, { hand: { value: null } });
+Object.defineProperty(XRSession.prototype, "inputSources", {
+  get() { return asGrip ? Array.from(sources.call(this), withoutHand) : sources.call(this); },
+});
+"""
 
-def emulated_headset(inputs: str) -> str:
-    """The script that puts the headset into a page. inputs: 'hand' or 'controller'."""
-    return _EMULATOR.read_text() + _HEADSET.replace("MODE", repr(inputs))
+
+def emulated_headset(inputs: str, *, tracks_grips: bool = False) -> str:
+    """The script that puts the headset into a page. inputs: 'hand' or 'controller'. tracks_grips: as real headsets do."""
+    script = _EMULATOR.read_text() + _HEADSET.replace("MODE", repr(inputs))
+    return script + _TRACKED_GRIPS if tracks_grips else script

@@ -12,9 +12,11 @@ import numpy as np
 from made_people import moving, open_hand, turn
 
 from gr00t_teleop.devices.vision_pro_messages import METHOD, HandUpdate, fill, to_array
+from gr00t_teleop.types import KEYPOINTS
 
 # How this app's wrist axes lie in a WebXR wrist: x along the hand, and the right hand upside down against the left.
 WRIST_AXES = {"left": turn(1, np.pi / 2), "right": turn(1, np.pi / 2) @ turn(0, np.pi)}
+_THUMB_TIP, _LITTLE_TIP = KEYPOINTS.index("thumb_tip"), KEYPOINTS.index("little_tip")
 
 
 class FakeVisionPro:
@@ -23,11 +25,14 @@ class FakeVisionPro:
     def __init__(self, rate_hz: float = 120.0, joints: int = 27) -> None:
         self.rate_hz, self.joints = rate_hz, joints
         self.refuses = self.stalls = self.hangs_up = False
+        self.touches = False  # both thumbs their little fingers: the gesture of the clutch
+        self.holds_back = False  # what is made meanwhile is sent at once when it ends: a burst
         self.frozen: set[str] = set()  # wrists that stand still while their fingers move
         self.broken: set[str] = set()  # wrists of NaN
         self.offset_m = 0.0  # of the right wrist
         self.marker = 0.0  # a message that is no pose
         self.asked: list[np.ndarray] = []
+        self.made: list[float] = []  # when each sample was taken
         self.sent: list[float] = []
         self._frozen_at = 0.0
         self._ending = threading.Event()
@@ -55,6 +60,8 @@ class FakeVisionPro:
                 wrist[0, 3] += self.offset_m
             fill(hand.wristMatrix, np.full((4, 4), np.nan) if side in self.broken else wrist)
             native = np.linalg.inv(WRIST_AXES[side]) @ open_hand(side) @ WRIST_AXES[side]
+            if self.touches:
+                native[_LITTLE_TIP] = native[_THUMB_TIP]
             for i in range(self.joints):
                 joint = native[min(i, 24)].copy()
                 joint[2, 3] += 1e-3 * np.sin(t) * (i > 0)  # fingers move
@@ -67,10 +74,14 @@ class FakeVisionPro:
 
     def _stream(self, request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
         self.asked.append(to_array(request.Head))
-        due = time.monotonic()
+        due, waiting = time.monotonic(), []
         while context.is_active() and not self._ending.is_set() and not self.hangs_up:
             if not self.stalls:
-                self.sent.append(time.monotonic())
-                yield self.update(time.monotonic())
+                self.made.append(time.monotonic())
+                waiting.append(self.update(self.made[-1]))
+            if not self.holds_back:
+                self.sent += [time.monotonic()] * len(waiting)
+                yield from waiting
+                waiting = []
             due += 1 / self.rate_hz
             self._ending.wait(max(0.0, due - time.monotonic()))

@@ -14,6 +14,7 @@ from gr00t_teleop.devices.frames import (
     poses_from_y_up,
     turned_from_y_up,
     wrist_axes_of_hand,
+    wrist_from_grip,
 )
 from gr00t_teleop.types import KEYPOINTS
 
@@ -47,6 +48,35 @@ def test_right_up_and_back_of_a_headset_are_minus_y_z_and_minus_x_of_ours():
 
 def test_an_upright_head_that_looks_ahead_has_no_rotation():
     assert np.allclose(poses_from_y_up(np.eye(4)), [0, 0, 0, 0, 0, 0, 1])
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_a_rod_held_in_a_fist_ahead_of_the_body_upright_is_a_hand_that_points_ahead_with_its_thumb_up(side):
+    """In both hands: the rod along z with the thumb at -z; x out of the back of a right hand, out of the palm of a left one."""
+    inwards = turn(2, np.pi / 2 if side == "left" else -np.pi / 2)  # palm to the body's middle, from palm down
+    along_rod = turn(0, np.pi / 2)  # -z, where the thumb is, goes up; y comes back
+    wrist = wrist_from_grip(shift(0, 1, -0.4) @ along_rod, side)
+    assert np.allclose(wrist[:3], [0.4 - 0.065, 0.04 if side == "left" else -0.04, 1.0])
+    as_wrist_joint = poses_from_y_up(inwards)
+    assert abs(wrist[3:] @ as_wrist_joint[3:]) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_a_grip_is_fixed_to_its_wrist_and_what_is_no_rotation_has_none(side):
+    rng = np.random.default_rng(4)
+    still = wrist_from_grip(np.eye(4), side)
+    for _ in range(20):
+        moved = turn(1, rng.uniform(-3, 3)) @ shift(*rng.normal(size=3)) @ turn(0, rng.uniform(-3, 3))
+        assert same_pose(wrist_from_grip(moved, side), compose(poses_from_y_up(moved), still))
+    assert np.isnan(wrist_from_grip(np.full((4, 4), np.nan), side)[3:]).all()
+
+
+def test_the_right_hand_is_the_mirror_image_of_the_left_one_with_its_grip():
+    flip = np.diag([-1.0, 1.0, 1.0, 1.0])  # a headset's x is to the right
+    across = np.array([1.0, -1.0, 1.0, -1.0, 1.0, -1.0, 1.0])  # ours is y, to the left
+    for t in np.linspace(0.0, 5.0, 20):
+        grip = moving("left", t)
+        assert same_pose(wrist_from_grip(flip @ grip @ flip, "right"), across * wrist_from_grip(grip, "left"))
 
 
 def test_looking_left_is_a_turn_about_z_and_looking_down_one_about_y():

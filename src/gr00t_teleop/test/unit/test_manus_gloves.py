@@ -131,3 +131,15 @@ def test_a_thumb_whose_last_joint_is_called_ip_is_a_thumb():
     worn = Worn()
     worn.say("right", nodes)
     assert np.allclose(worn.fingers()[:, :3], hand("right", 0.9)[:, :3])
+
+
+def test_what_waited_during_a_silence_is_never_taken_for_what_the_hand_does_now():
+    """Messages without stamps, dated by arrival: those of a heap are of any time since the silence began."""
+    worn = bent("right", PLAIN)
+    worn.now_ns += 500 * MS
+    for i in range(60):  # 0.1 ms apart
+        worn.now_ns -= 10 * MS - MS // 10
+        worn.say("right", nodes_of(hand("right", 0.9 - 0.01 * i), PLAIN))
+        assert not tracked(worn.fingers()).any()
+    worn.say("right", nodes_of(hand("right", 0.25), PLAIN))
+    assert np.allclose(worn.fingers()[:, :3], hand("right", 0.25)[:, :3])

@@ -11,11 +11,12 @@ import aiohttp
 import numpy as np
 import pytest
 from fake_headset import FakeHeadset, frame
-from made_people import sample
+from made_people import moving, sample
 
 from gr00t_policy.core.errors import ConfigError
+from gr00t_teleop.devices.frames import wrist_from_grip
 from gr00t_teleop.devices.webxr import REFUSED, WebXr, WebXrOptions
-from gr00t_teleop.devices.webxr_frame import HEADER
+from gr00t_teleop.devices.webxr_frame import FORMAT, HEADER, decode_frame
 from gr00t_teleop.types import tracked
 
 CODE = "271828"
@@ -174,7 +175,9 @@ def test_a_frame_of_another_size_ends_the_connection_and_nothing_of_it_is_used(p
     assert page.states == []
 
 
-@pytest.mark.parametrize(("place", "value"), [(0, 2), (1, np.nan), (2, -1), (3, np.inf), (6, np.nan)])
+@pytest.mark.parametrize(
+    ("place", "value"), [(0, FORMAT - 1), (0, FORMAT + 1), (1, np.nan), (2, -1), (3, np.inf), (6, np.nan)]
+)
 def test_a_frame_with_a_broken_header_ends_the_connection(page, place, value):
     async def session():
         async with page.headset() as headset:
@@ -185,6 +188,17 @@ def test_a_frame_with_a_broken_header_ends_the_connection(page, place, value):
 
     asyncio.run(session())
     assert page.states == []
+
+
+def test_a_frame_says_of_each_wrist_whether_it_is_a_joint_or_the_grip_of_a_controller():
+    made, told = frame(1.25, sequence=7), decode_frame(frame(1.25, sequence=7).tobytes(), 1).sample
+    made[8:11] = 2.0, 0.0, 0.0  # the right hand holds a controller: no joints of either
+    sample = decode_frame(made.tobytes(), 1).sample
+    np.testing.assert_allclose(sample.left_wrist, told.left_wrist)
+    np.testing.assert_allclose(sample.right_wrist, wrist_from_grip(moving("right", 1.25), "right"), atol=1e-6)
+    made[7] = 3.0
+    sample = decode_frame(made.tobytes(), 1).sample
+    assert not tracked(sample.left_wrist) and tracked(sample.right_wrist) and not tracked(sample.left_hand).any()
 
 
 def test_freezes_nan_jumps_and_lost_hands_mark_that_hand_only(page):

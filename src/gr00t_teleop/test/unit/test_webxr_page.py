@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from emulated_headset import MISSING, emulated_headset
 
+from gr00t_policy.data.rotation import to_matrix
 from gr00t_teleop.devices.webxr import WebXr, WebXrOptions
-from gr00t_teleop.types import KEYPOINTS, tracked
+from gr00t_teleop.types import KEYPOINTS, OperatorState, tracked
 from headless_browser import NO_BROWSER, Browser
 
 pytestmark = pytest.mark.skipif(bool(NO_BROWSER), reason=NO_BROWSER)
@@ -34,8 +35,8 @@ def address(served) -> str:
 
 
 @asynccontextmanager
-async def browse(served, inputs: str) -> AsyncIterator[Browser]:
-    async with Browser(served[2], emulated_headset(inputs)) as browser:
+async def browse(served, inputs: str, *, tracks_grips: bool = False) -> AsyncIterator[Browser]:
+    async with Browser(served[2], emulated_headset(inputs, tracks_grips=tracks_grips)) as browser:
         await browser.open(address(served))
         yield browser
 
@@ -114,6 +115,46 @@ def test_the_grip_button_of_a_controller_is_the_clutch_and_the_page_shows_who_dr
     assert all(tracked(state.head) for _, state in states)
     # This emulator calls the positions of its controllers guessed (emulatedPosition): they must not be used.
     assert not any(tracked(state.right_wrist) or tracked(state.right_hand).any() for _, state in states)
+
+
+@needs_headset
+def test_a_hand_that_holds_a_controller_has_the_axes_and_the_place_of_the_bare_hand(served):
+    """The emulator's left hand was recorded from a person, with the grip that a controller in it would have; the joints of
+    its right hand are mirrored from it, but not the grip."""
+    _, states, _ = served
+    seen: dict[str, OperatorState] = {}
+
+    async def session():
+        async with browse(served, "hand", tracks_grips=True) as browser:
+            await pair(browser)
+            await browser.until("link.accepted")
+            await browser.do("document.getElementById('start').click()")
+            for name, act in (
+                ("hand", "0"),
+                ("grip", "window.asGrip = true"),
+                ("controller", "emulated.primaryInputMode = 'controller'"),
+            ):
+                await browser.do(act)
+                await arrived(states, len(states) + 30)  # 0.1 s of which a leap costs
+                seen[name] = states[-1][1]
+            assert browser.faults == []
+
+    asyncio.run(session())
+    for side in ("left", "right"):
+        hand, grip, held = (getattr(seen[name], f"{side}_wrist") for name in ("hand", "grip", "controller"))
+        assert tracked(hand) and tracked(grip) and tracked(held)
+        if side == "left":
+            assert abs(hand[3:] @ grip[3:]) > np.cos(0.02 / 2), "turned by less than 0.02 rad"
+            assert np.allclose(grip[:2], hand[:2], atol=0.01) and abs(grip[2] - hand[2]) < 0.11, "it swings up and down"
+        # The handle of this controller is raised by 45 degrees against the ray by which it points, here straight ahead:
+        # the thumb is ahead and above, the hand points ahead and down, its back outwards.
+        along, _, back = to_matrix(held[[6, 3, 4, 5]], "quaternion").T
+        assert np.allclose(along, [np.sqrt(0.5), 0.0, -np.sqrt(0.5)], atol=0.15)
+        assert np.allclose(back, [0.0, 1.0 if side == "left" else -1.0, 0.0], atol=0.15)
+        ahead, across, above = (0.4, 0.25, 1.1) if side == "left" else (0.5, -0.25, 1.2)
+        assert np.allclose(held[:3], [ahead, across, above], atol=0.15)
+        assert tracked(getattr(seen["hand"], f"{side}_hand")).all()
+        assert not tracked(getattr(seen["controller"], f"{side}_hand")).any()
 
 
 @needs_headset

@@ -2,8 +2,9 @@
 // Sends head and hands of a WebXR session as binary frames (layout: webxr_frame.py), and shows whether the robot follows.
 "use strict";
 
-const FORMAT = 1, HEADER = 12, MATRIX = 16, JOINTS = 25;
+const FORMAT = 2, HEADER = 12, MATRIX = 16, JOINTS = 25;
 const FLOATS = HEADER + MATRIX * (3 + 2 * JOINTS);
+const WRIST = 1, GRIP = 2; // whose axes they are
 const RECONNECT_MS = 1000;
 const COLOURS = { on: [0, 0.35, 0.1], off: [0.2, 0.2, 0.2], bad: [0.5, 0, 0] };
 
@@ -127,7 +128,7 @@ function fill(xrFrame, session, viewer) {
     if (source.hand) {
       fillHand(xrFrame, source.hand, side);
     } else if (source.gripSpace) {
-      fillWrist(xrFrame.getPose(source.gripSpace, xr.space), side);
+      fillWrist(xrFrame.getPose(source.gripSpace, xr.space), side, GRIP);
       buttons = true;
       held = held || Boolean(source.gamepad && source.gamepad.buttons[1] && source.gamepad.buttons[1].pressed);
     }
@@ -135,15 +136,15 @@ function fill(xrFrame, session, viewer) {
   frame[5] = buttons ? Number(held) : NaN;
 }
 
-function fillWrist(pose, side) {
+function fillWrist(pose, side, kind) {
   if (!pose || pose.emulatedPosition) return false;
-  frame[7 + side] = 1;
+  frame[7 + side] = kind;
   frame.set(pose.transform.matrix, HEADER + MATRIX * (1 + side));
   return true;
 }
 
 function fillHand(xrFrame, hand, side) {
-  const seen = fillWrist(xrFrame.getJointPose(hand.get("wrist"), xr.space), side);
+  const seen = fillWrist(xrFrame.getJointPose(hand.get("wrist"), xr.space), side, WRIST);
   const first = HEADER + MATRIX * (3 + side * JOINTS);
   if (seen && xrFrame.fillPoses(hand.values(), xr.space, frame.subarray(first, first + MATRIX * JOINTS))) frame[9 + side] = 1;
 }
