@@ -9,6 +9,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import av
 import psutil
 import pytest
 
@@ -58,6 +59,26 @@ def test_a_second_run_adds_no_line_and_gives_the_same_scores(at_one_go, capsys):
     assert run(replace(_CONFIG, out=at_one_go)) == 0
     assert (at_one_go / EPISODES).read_bytes() == before
     assert "3 of 3 episodes are in" in capsys.readouterr().out.replace("\n", " ")
+
+
+def test_two_workers_give_the_scores_of_one_byte_for_byte(tmp_path, at_one_go):
+    assert run(replace(_CONFIG, workers=2, out=tmp_path / "two")) == 0
+    assert (tmp_path / "two" / SCORES).read_bytes() == (at_one_go / SCORES).read_bytes()
+    lines = [set((folder / EPISODES).read_bytes().splitlines()) for folder in (tmp_path / "two", at_one_go)]
+    assert lines[0] == lines[1]
+
+
+def test_a_success_is_filmed_for_the_page_to_its_end(tmp_path):
+    """The door, which the shipped checkpoint shuts in every scene of its table."""
+    config = replace(_CONFIG, task="close_door", episodes=1, max_s=12.0, gallery=1, out=tmp_path / "door")
+    assert run(config) == 0
+    (result,) = read_results(config.out)[1].values()
+    assert result.outcome.success
+    film = next((config.out / "gallery").glob("*.mp4"))
+    assert film.name in (config.out / "gallery.html").read_text()
+    with av.open(str(film)) as container:
+        stream = container.streams.video[0]
+        assert stream.frames / stream.average_rate == pytest.approx(0.05 * result.outcome.steps, abs=0.2)
 
 
 def test_the_json_file_has_the_scores_and_what_they_were_made_with(at_one_go):
