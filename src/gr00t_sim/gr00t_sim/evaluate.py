@@ -22,6 +22,7 @@ from gr00t_sim.evaluation.measure import run_missing
 from gr00t_sim.evaluation.options import EpisodeOptions
 from gr00t_sim.evaluation.replay import ReplayJob, replay_all
 from gr00t_sim.evaluation.result_folder import open_results
+from gr00t_sim.evaluation.revision import git_revision
 from gr00t_sim.evaluation.score_tables import print_scores
 from gr00t_sim.evaluation.scores import summarise
 
@@ -107,7 +108,10 @@ def _pictures(
 
 
 def report(config: EvalConfig, identity: Identity, outcomes: Sequence[EpisodeResult]) -> dict[str, Any]:
-    """``summarise``, and what was evaluated how. The same for the same episodes, whenever and in whatever order they ran."""
+    """``summarise``, and what was evaluated how. The same for the same episodes, whenever and in whatever order they ran.
+
+    revision: the commit, for people; what must not be mixed is told apart by ``code``.
+    """
     return {
         "checkpoint": str(config.checkpoint),
         "checkpoint_hash": identity.checkpoint_hash,
@@ -115,5 +119,6 @@ def report(config: EvalConfig, identity: Identity, outcomes: Sequence[EpisodeRes
         "seed": config.seed,
         "settings": asdict(identity.settings),
         "code": identity.code,
+        "revision": git_revision(),
         **summarise(config.tasks, outcomes),
     }

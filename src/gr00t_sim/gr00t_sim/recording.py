@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gr00t_policy.data.convert_scene import SEED, SIM_TASK, SUCCESS
 from gr00t_policy.data.grounding import GOAL_UV
 from gr00t_policy.data.valid_rows import VALID
 from gr00t_policy.data.writer import LeRobotWriter
@@ -16,7 +17,6 @@ from gr00t_sim.robot import HEAD_CAMERA
 from gr00t_sim.simulation import TabletopSim
 
 PERIOD_S = 0.05
-SIM_TASK = "sim_task"
 
 
 @dataclass
@@ -99,5 +99,5 @@ def add_to(writer: LeRobotWriter, made: Demonstration, task: str, info: Mapping[
         {HEAD_CAMERA: np.stack(made.images)},
         made.sentence,
         extra={VALID: np.array(made.valid, dtype=np.float32)[:, None], GOAL_UV: np.stack(made.uv)},
-        episode_info={"seed": made.seed, "success": made.success, SIM_TASK: task, **info},
+        episode_info={SEED: made.seed, SUCCESS: made.success, SIM_TASK: task, **info},
     )

@@ -11,6 +11,7 @@ import pytest
 
 from gr00t_bringup.cli import options_of
 from gr00t_bringup.train_recipe import RECIPES, scaled
+from gr00t_policy.runtime.config import CHUNK_MODES
 
 FOLDER = Path(__file__).parents[4] / "benchmarks"
 EXPERIMENTS = ("chunk_execution", "data_efficiency", "language", "multiplication", "pretraining")
@@ -37,6 +38,21 @@ def test_the_commands_of_an_experiment_are_understood(name, tmp_path):
             options_of(command)
         for task in config.tasks:
             options_of(experiment.evaluation(config, arm, task, ("own",), tmp_path / "scores.json"))
+
+
+def test_chunks_are_joined_in_every_way_at_every_rate_and_each_line_has_its_own_rows(tmp_path):
+    module = importlib.import_module("chunk_execution")
+    config = module.Config(out=tmp_path)
+    arms = module.arms(config)
+    settings = [options_of(("eval", *arm.evaluation)).settings for arm in arms]
+    assert len(set(settings)) == len(arms) == len({arm.name for arm in arms})
+    assert {each.chunk_mode for each in settings} == set(CHUNK_MODES)
+    for mode in CHUNK_MODES:
+        assert {each.head_every for each in settings if each.chunk_mode == mode} == set(config.head_every)
+    rows = [{"average": index, "average95": (index, index)} for index in range(len(arms))]
+    drawn = module.lines(config, {"rows": rows})
+    assert [point[1] for points in drawn.values() for point in points] == list(range(len(arms)))
+    assert all([point[0] for point in points] == [50, 200, 400] for points in drawn.values())
 
 
 @pytest.mark.parametrize("name", ["data_efficiency", "multiplication", "pretraining"])

@@ -10,6 +10,7 @@ from gr00t_bringup.cli import VERBS
 from gr00t_bringup.nodes import NODES, share_folder
 from gr00t_bringup.parameter_tables import parameter_table, with_tables
 from gr00t_policy.core.errors import ConfigError
+from gr00t_sim.layout_ranges import with_table
 from gr00t_sim.tasks.registry import SUITES, TASKS
 
 _ROOT = Path(__file__).resolve().parents[4]
@@ -35,6 +36,13 @@ def test_every_task_is_described_on_the_page_of_tasks():
     page = (_ROOT / "docs" / "tasks.md").read_text()
     assert {name for name in TASKS if f"| `{name}` |" not in page} == set()
     assert all(f"`{suite}`" in page for suite in SUITES)
+
+
+def test_the_ranges_of_the_scenes_are_those_that_are_drawn():
+    page = (_ROOT / "docs" / "tasks.md").read_text()
+    assert with_table(page) == page, "run: python -m gr00t_sim.layout_ranges docs/tasks.md"
+    with pytest.raises(ConfigError, match="has no '<!-- layout ranges -->'"):
+        with_table("no markers here")
 
 
 def test_every_launch_argument_is_described_on_the_page_of_interfaces():

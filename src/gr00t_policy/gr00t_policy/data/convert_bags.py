@@ -26,6 +26,7 @@ from gr00t_policy.data.bag_reading import bag_contents
 from gr00t_policy.data.convert_episodes import Cutting, Piece, cut
 from gr00t_policy.data.convert_recording import Recording, read_recording
 from gr00t_policy.data.convert_rows import Rows, resample, stream_limits, uncovered
+from gr00t_policy.data.convert_scene import SceneHistory
 from gr00t_policy.data.convert_source import EpisodeNotes, TopicNames, bag_identity, episode_notes
 from gr00t_policy.data.convert_timing import NS, StreamTiming, audit, faults
 from gr00t_policy.data.durable import write_json, written_aside
@@ -142,6 +143,7 @@ def _convert(bag: Path, writer: LeRobotWriter, conversion: Conversion) -> BagRep
         raise DatasetError(f"{bag}: nothing in it can be learnt: {reasons or 'its streams have no time in common'}")
     ends_ns = rows.tick_ns + round(1 / (conversion.fps * NS))  # as the command of a row
     drivers = convert_driver.drivers_at(bag, ends_ns, recording.line)
+    scenes = SceneHistory(bag, recording.line)
     known_parts = {line["part"] for line in there}
     if len(pieces) > 1:  # a picture that cannot be decoded must be found before the first of them is written
         for pictures in rows.images.values():
@@ -150,6 +152,7 @@ def _convert(bag: Path, writer: LeRobotWriter, conversion: Conversion) -> BagRep
         if part not in known_parts:
             info = {"bag": bag.name, "bag_id": identity, "part": part, "parts": len(pieces), "operator": notes.operator}
             info |= {"outcome": notes.outcome} | _described(rows, piece, conversion.fps)
+            info |= scenes.between(int(rows.tick_ns[piece.start]), int(rows.tick_ns[piece.stop - 1]))
             _add(writer, rows, piece, drivers, info)
     return BagReport(
         bag,

@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from gr00t_policy.core.embodiment import Embodiment
 from gr00t_policy.core.errors import DatasetError
+from gr00t_policy.data.convert_scene import SEED, SIM_TASK
 from gr00t_policy.data.meta import EpisodeEntry
 from gr00t_policy.data.reader import LeRobotDataset
 from gr00t_policy.data.valid_rows import VALID
-from gr00t_sim.recording import PERIOD_S, SIM_TASK
+from gr00t_sim.recording import PERIOD_S
 from gr00t_sim.tasks.registry import TASKS, make_task
 
 
@@ -51,11 +52,11 @@ def read_source(folder: Path, embodiment: Embodiment, task: str | None = None) -
 
 
 def _episode(dataset: LeRobotDataset, entry: EpisodeEntry) -> RecordedEpisode:
-    seed = entry.info.get("seed")
+    seed = entry.info.get(SEED)
     if type(seed) is not int or seed < 0:
         raise DatasetError(
             f"{dataset.layout.episodes}: episode {entry.index} does not say the seed of its scene, so it cannot be replayed; "
-            "only demonstrations recorded in the simulator can be multiplied"
+            "only demonstrations recorded in the simulator, in one scene each and with sim/task_state, can be multiplied"
         )
     episode = dataset.episode(entry.index)
     valid = episode.extras.get(VALID, np.ones(len(episode)))

@@ -14,15 +14,19 @@ from gr00t_sim.tasks.task import Goal, Task, Vector, side_of
 
 CABINET_M = np.array([0.60, 0.12])  # left; where the hand of that side reaches the handle, open and closed
 CLOSED_M, OPEN_M, CLOSED_RAD = 0.005, 0.14, 0.05
+_AT_REST = (
+    0.02  # m/s of a drawer, rad/s of a door: a hand that pushes on and loses touch for an instant moves it faster
+)
 
 
 class FurnitureTask(Task):
-    """Success: ``joint`` beyond ``reached`` (from above or from below), the hand away from ``grip``, no hand on ``moved``."""
+    """Success: ``joint`` at rest beyond ``reached`` (from above or below), the hand away from ``grip``, none on ``moved``."""
 
     joint: ClassVar[str]
     grip: ClassVar[str]
     moved: ClassVar[tuple[str, ...]]
     reached: ClassVar[float]
+    away_m: ClassVar[float] = HAND_AWAY_M
 
     @property
     def slots(self) -> Slots:
@@ -32,17 +36,19 @@ class FurnitureTask(Task):
         """(success, progress, detail): reaching to 0.4, moving 0.4 to 0.9, done 1."""
         opening = float(data.qpos[model.joint(self.joint).qposadr[0]])
         part = float(np.clip((self._start - opening) / (self._start - self.reached), 0.0, 1.0))
-        distance = float(np.linalg.norm(data.site(f"{self.goal.side}_grasp").xpos - data.body(self.grip).xpos))
+        distance = float(np.linalg.norm(data.site(f"{self.goal.side}_grasp").xpos - self._grip_place(data)))
         if part == 1.0:
-            away = distance > HAND_AWAY_M and not any(held(model, data, body) for body in self.moved)
-            return (
-                away,
-                1.0 if away else 0.9,
-                f"{self.joint} at {opening:.3f}" + ("" if away else ", hand not yet away"),
-            )
+            away = distance > self.away_m and not any(held(model, data, body) for body in self.moved)
+            done = away and at_rest(data, self.joint)
+            said = "" if done else ", not yet at rest" if away else ", hand not yet away"
+            return done, 1.0 if done else 0.9, f"{self.joint} at {opening:.3f}{said}"
         if part > 0.1:
             return False, 0.4 + 0.5 * part, f"{self.joint} at {opening:.3f}"
         return False, *reaching(distance, self.grip)
+
+    def _grip_place(self, data: mujoco.MjData) -> Vector:
+        """Where the hand works, in the world (3,) [m]."""
+        return np.array(data.body(self.grip).xpos)
 
     def _openings(self, rng: np.random.Generator) -> dict[str, float]:
         self._start = self._start_opening(rng)
@@ -107,6 +113,7 @@ class CloseDoor(FurnitureTask):
     name = "close_door"
     fixtures = (Oven(),)
     joint, grip, moved, reached = DOOR_JOINT, DOOR, (DOOR,), CLOSED_RAD
+    away_m = 0.0  # pushed with a flat hand anywhere on its width: not to touch it is enough
     templates = (
         "close the door",
         "close the oven door",
@@ -121,8 +128,16 @@ class CloseDoor(FurnitureTask):
     def _goal(self, wish: Wish, data: mujoco.MjData) -> Goal:
         return Goal(DOOR, "oven", "left")
 
+    def _grip_place(self, data: mujoco.MjData) -> Vector:
+        return np.array(data.body(self.grip).xipos)  # its middle; its own place is its hinge
+
     def _start_opening(self, rng: np.random.Generator) -> float:
         return float(rng.uniform(1.0, 1.4))
+
+
+def at_rest(data: mujoco.MjData, joint: str) -> bool:
+    """Whether a drawer or a door does not move: one that was flung shut may yet spring open."""
+    return bool(abs(float(data.joint(joint).qvel[0])) < _AT_REST)
 
 
 def cabinet_place(rng: np.random.Generator) -> Vector:

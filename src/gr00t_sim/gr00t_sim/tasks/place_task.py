@@ -48,10 +48,11 @@ class PlaceTask(Task):
         return Goal(wish["object"], wish["bin"], side_of(object_position(data, wish["object"])))
 
     def judge(self, model: mujoco.MjModel, data: mujoco.MjData) -> tuple[bool, float, str]:
-        """(success, progress, detail): reaching to 0.4, lifted 0.6, delivered 0.9, let go and at rest 1."""
+        """(success, progress, detail): reaching to 0.4, lifted 0.6, delivered 0.9, let go and at rest 1; 0 in a wrong place."""
         name, target = self.goal.object, self.goal.target
         distance = hand_distance(data, self.goal.side, name)
-        inside = [kind.name for kind in self.objects if self.bin_of(model, data, kind.name) == target]
+        places = {kind.name: self.bin_of(model, data, kind.name) for kind in self.objects}
+        inside = [thing for thing, place in places.items() if place == target]
         if name in inside:
             still = object_speed_m_s(model, data, name) < AT_REST_M_S
             done = still and distance > HAND_AWAY_M and inside == [name] and not held(model, data, name)
@@ -60,6 +61,8 @@ class PlaceTask(Task):
                 1.0 if done else 0.9,
                 f"{name} {self.preposition} {target}" + ("" if done else ", hand not yet away"),
             )
+        if places[name]:
+            return False, 0.0, f"{name} {self.preposition} {places[name]} instead of {target}"
         if is_lifted(self, data, name):
             return False, 0.6, f"{name} lifted"
         if inside:

@@ -6,7 +6,7 @@ import numpy as np
 
 from gr00t_sim.furniture import DRAWER, DRAWER_HANDLE, DRAWER_JOINT, DrawerCabinet
 from gr00t_sim.objects import ball, cube
-from gr00t_sim.tasks.furniture_task import CLOSED_M, cabinet_place
+from gr00t_sim.tasks.furniture_task import CLOSED_M, at_rest, cabinet_place
 from gr00t_sim.tasks.place_task import HAND_AWAY_M, Destination, PlaceTask, hand_distance, held, is_lifted, reaching
 from gr00t_sim.tasks.sentences import Slots, Wish
 from gr00t_sim.tasks.task import Goal, Vector, mirrored_region, object_position, sample_apart, side_of
@@ -78,7 +78,8 @@ class PutInDrawer(PlaceTask):
             hand = data.site(f"{self.closing_side}_grasp").xpos
             far = float(np.linalg.norm(hand - data.body(DRAWER_HANDLE).xpos)) > HAND_AWAY_M
             away = far and not any(held(model, data, body) for body in (name, DRAWER, DRAWER_HANDLE))
-            return away, 1.0 if away else 0.9, f"{name} in the shut drawer"
+            done = away and at_rest(data, DRAWER_JOINT)
+            return done, 1.0 if done else 0.9, f"{name} in the shut drawer"
         if is_lifted(self, data, name):
             return False, 0.5, f"{name} lifted"
         return False, *reaching(hand_distance(data, self.goal.side, name), name)

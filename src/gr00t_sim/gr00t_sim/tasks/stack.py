@@ -55,11 +55,12 @@ class Stack(PlaceTask):
         return Destination(base[:2], base[2] - TABLE_TOP_M + self.kind(goal.target).height_m + _RELEASE_M, exact=True)
 
     def bin_of(self, model: mujoco.MjModel, data: mujoco.MjData, name: str) -> str:
-        """The cube on which a cube lies, or ''."""
+        """The cube on which a cube lies, itself on the table, or ''."""
         position = object_position(data, name)
         for below in self.objects:
-            offset = position - object_position(data, below.name)
-            high = below.height_m + self.kind(name).height_m
-            if below.name != name and np.hypot(*offset[:2]) < ASIDE_M and abs(offset[2] - high) < ABOVE_M:
+            base = object_position(data, below.name)
+            offset = position - base - [0.0, 0.0, below.height_m + self.kind(name).height_m]
+            stands = abs(base[2] - TABLE_TOP_M - below.height_m) < ABOVE_M
+            if below.name != name and stands and np.hypot(*offset[:2]) < ASIDE_M and abs(offset[2]) < ABOVE_M:
                 return below.name
         return ""

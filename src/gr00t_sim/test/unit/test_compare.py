@@ -6,6 +6,7 @@ import json
 import pytest
 from made_results import made_identity, made_results
 from PIL import Image
+from small_checkpoint import save_small_checkpoint
 
 from gr00t_sim.compare import CompareConfig, run
 from gr00t_sim.evaluation.comparison import compare
@@ -39,6 +40,27 @@ def test_two_folders_are_compared_on_the_seeds_they_share(tmp_path, capsys):
     with Image.open(tmp_path / "out" / "comparison.png") as picture:
         assert picture.width > 500
     assert "no difference can be seen on 4 scenes" in capsys.readouterr().out
+
+
+def test_checkpoints_are_evaluated_on_the_same_scenes_and_only_once(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # results of checkpoints go to out/eval
+    a, b = (save_small_checkpoint(tmp_path / name, seed=seed) for seed, name in enumerate("ab"))
+    config = CompareConfig(
+        compare=(a, b), task="choose_bin", episodes=1, language=("own",), max_s=0.1, engine="torch", workers=1,
+        out=tmp_path / "out",
+    )  # fmt: skip
+    assert run(config) == 0
+    result = json.loads((tmp_path / "out" / "comparison.json").read_text())
+    assert (result["a"]["given"], result["b"]["given"]) == (str(a), str(b))
+    assert result["a"]["checkpoint_hash"] != result["b"]["checkpoint_hash"] and list(result["differences"]) == [
+        "checkpoint"
+    ]
+    assert (result["shared_episodes"], result["only_in_a"], result["only_in_b"]) == (1, 0, 0)
+    files = sorted((tmp_path / "out" / "eval").glob("*/episodes.jsonl"))
+    before = [file.read_bytes() for file in files]
+    assert [content.count(b"\n") for content in before] == [1, 1]
+    assert run(config) == 0
+    assert [file.read_bytes() for file in files] == before
 
 
 def test_results_that_share_no_seed_are_refused_and_both_ranges_are_named(tmp_path):

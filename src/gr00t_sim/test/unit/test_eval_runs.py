@@ -9,11 +9,13 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import av
 import psutil
 import pytest
 
 from gr00t_sim.evaluate import SCORES, EvalConfig, run
 from gr00t_sim.evaluation.result_folder import EPISODES, read_results
+from gr00t_sim.evaluation.revision import git_revision
 
 _SHIPPED = Path(__file__).resolve().parents[4] / "models" / "gr1_tabletop_tiny"
 _CONFIG = EvalConfig(
@@ -60,11 +62,32 @@ def test_a_second_run_adds_no_line_and_gives_the_same_scores(at_one_go, capsys):
     assert "3 of 3 episodes are in" in capsys.readouterr().out.replace("\n", " ")
 
 
+def test_two_workers_give_the_scores_of_one_byte_for_byte(tmp_path, at_one_go):
+    assert run(replace(_CONFIG, workers=2, out=tmp_path / "two")) == 0
+    assert (tmp_path / "two" / SCORES).read_bytes() == (at_one_go / SCORES).read_bytes()
+    lines = [set((folder / EPISODES).read_bytes().splitlines()) for folder in (tmp_path / "two", at_one_go)]
+    assert lines[0] == lines[1]
+
+
+def test_a_success_is_filmed_for_the_page_to_its_end(tmp_path):
+    """The box, which the shipped checkpoint lifts in every scene of its table, and soon."""
+    config = replace(_CONFIG, task="lift_box", episodes=1, max_s=8.0, gallery=1, out=tmp_path / "box")
+    assert run(config) == 0
+    (result,) = read_results(config.out)[1].values()
+    assert result.outcome.success
+    film = next((config.out / "gallery").glob("*.mp4"))
+    assert film.name in (config.out / "gallery.html").read_text()
+    with av.open(str(film)) as container:
+        stream = container.streams.video[0]
+        assert stream.frames / stream.average_rate == pytest.approx(0.05 * result.outcome.steps, abs=0.2)
+
+
 def test_the_json_file_has_the_scores_and_what_they_were_made_with(at_one_go):
     scores = json.loads((at_one_go.parent / "whole.json").read_text())
     assert scores == json.loads((at_one_go / SCORES).read_text())
     assert scores["tasks"]["choose_bin"]["episodes"] == 3 and scores["average_success"] == 0.0
     assert scores["settings"]["max_s"] == 0.5 and len(scores["checkpoint_hash"]) == 64
+    assert scores["revision"] == git_revision()
 
 
 def _wait(done, timeout_s: float = 60.0) -> None:

@@ -5,6 +5,7 @@ from itertools import product
 
 import numpy as np
 import pytest
+from placed import put
 
 from gr00t_sim.experts.registry import make_expert
 from gr00t_sim.simulation import TabletopSim
@@ -60,9 +61,9 @@ def test_a_bottle_that_was_put_down_in_between_does_not_count(sim):
         best = max(best, sim.task_state().progress)
     assert best == 0.7 and sim.time_s < 10
     plate = sim.place_of(sim.task.goal.target)
-    _put(sim, plate + np.array([0.0, -0.3 * np.sign(plate[1]), BOTTLE.height_m]))
+    put(sim, BOTTLE.name, plate + np.array([0.0, -0.3 * np.sign(plate[1]), BOTTLE.height_m]))
     assert sim.task_state().progress < 0.4
-    _put(sim, plate + np.array([0.0, 0.0, sim.task.bins[0].thickness_m + BOTTLE.height_m]))
+    put(sim, BOTTLE.name, plate + np.array([0.0, 0.0, sim.task.bins[0].thickness_m + BOTTLE.height_m]))
     status = sim.task_state()
     assert not status.success and "not from hand to hand" in status.detail
 
@@ -70,23 +71,16 @@ def test_a_bottle_that_was_put_down_in_between_does_not_count(sim):
 def test_the_label_is_the_other_hand_first_and_the_plate_afterwards(sim):
     sim.reset(20001)
     assert "hand" in sim.task.goal_now(sim.model, sim.data).target
-    _put(sim, sim.data.site(f"{sim.task.receiving_side}_grasp").xpos)
+    put(sim, BOTTLE.name, sim.data.site(f"{sim.task.receiving_side}_grasp").xpos)
     assert sim.task.goal_now(sim.model, sim.data).target == sim.task.goal.target
 
 
 def test_clearance_is_that_of_the_lowest_point_however_the_bottle_is_turned(sim):
     sim.reset(20001)
     for angle in np.linspace(0, np.pi, 7):
-        _put(sim, np.array([0.4, 0.0, 1.2]), np.array([np.cos(angle / 2), np.sin(angle / 2), 0, 0]))
+        put(sim, BOTTLE.name, np.array([0.4, 0.0, 1.2]), np.array([np.cos(angle / 2), np.sin(angle / 2), 0, 0]))
         rim = np.linspace(0, 2 * np.pi, 361)
         radius, half = BOTTLE.size[:2]
         corners = np.array([[radius * np.cos(a), radius * np.sin(a), z] for a in rim for z in (-half, half)])
         heights = corners @ sim.data.body(BOTTLE.name).xmat.reshape(3, 3)[2] + 1.2 - 0.85
         assert bottle_clearance_m(sim.data) == pytest.approx(heights.min(), abs=1e-5)
-
-
-def _put(sim, place, quat=(1.0, 0.0, 0.0, 0.0)):
-    address = sim.model.joint(BOTTLE.name).qposadr[0]
-    sim.data.qpos[address : address + 3] = place
-    sim.data.qpos[address + 3 : address + 7] = quat
-    sim.place_joints(sim.joint_positions())

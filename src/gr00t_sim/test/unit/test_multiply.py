@@ -4,6 +4,7 @@
 import dataclasses
 import importlib
 import importlib.util
+import json
 from functools import partial
 
 import killed_once
@@ -35,6 +36,9 @@ TASK = "pick_named_object"
 SEED = 700000
 ROWS = "data/chunk-000/episode_000000.parquet"
 STRAIGHT = Variety(random_start=0.0, pushed=0.0, ticks_per_picture=1000)
+_ON_RAY = pytest.param(
+    LOCAL, marks=pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="ray is not installed")
+)
 
 
 @pytest.fixture(scope="module")
@@ -131,15 +135,7 @@ def test_an_attempt_depends_on_its_seed_alone(recipe, here):
     assert again.files[ROWS] == here[SEED + 1].files[ROWS]
 
 
-@pytest.mark.parametrize(
-    "cluster",
-    [
-        None,
-        pytest.param(
-            LOCAL, marks=pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="ray is not installed")
-        ),
-    ],
-)
+@pytest.mark.parametrize("cluster", [None, _ON_RAY])
 def test_workers_of_which_one_is_killed_give_the_same_episodes(cluster, recipe, here, tmp_path):
     if cluster is not None:  # its workers do not look for modules where pytest does
         cloudpickle = importlib.import_module("ray.cloudpickle")
@@ -156,6 +152,31 @@ def test_workers_of_which_one_is_killed_give_the_same_episodes(cluster, recipe, 
         one = LeRobotDataset(_unpacked(outcome.files, tmp_path / str(index))).episode(0)
         np.testing.assert_array_equal(episode.actions, one.actions)
         np.testing.assert_array_equal(episode.extras["valid"], one.extras["valid"])
+
+
+@pytest.mark.parametrize("cluster", [None, _ON_RAY])
+def test_the_verb_goes_on_where_it_stopped_reports_and_gives_the_same_here_and_on_a_cluster(
+    cluster, folder, here, tmp_path, capsys
+):
+    count = 2 if cluster is None else 1
+    config = MultiplyConfig(
+        folder, count, tmp_path / "made", seed=SEED, workers=1, cluster=cluster, tries=1, json=tmp_path / "made.json"
+    )
+    if cluster is None:
+        with pytest.raises(DatasetError, match=r"only 1 of 2 episodes after 1 scenes.*more --tries goes on"):
+            run(config)
+        assert not config.out.exists() and not config.json.exists()
+    assert run(dataclasses.replace(config, tries=0)) == 0
+    said = json.loads(config.json.read_text())
+    assert (said["task"], said["sources"], said["sources_left_out"]) == (TASK, [0, 1], {})
+    assert (said["episodes"], said["attempts"], said["acceptance_rate"]) == (count, count, 1.0)
+    assert said["made"] == 1, "what was there is not made again"
+    assert f"{count} of {count} tries kept (100 %)" in capsys.readouterr().out
+    dataset = LeRobotDataset(config.out)
+    assert [entry.info["seed"] for entry in dataset.episodes] == list(here)[:count]
+    for index, outcome in enumerate(list(here.values())[:count]):
+        one = LeRobotDataset(_unpacked(outcome.files, tmp_path / str(index))).episode(0)
+        np.testing.assert_array_equal(dataset.episode(index).actions, one.actions)
 
 
 def _unpacked(files, folder):

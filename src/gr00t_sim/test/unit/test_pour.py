@@ -1,15 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The referee of the pouring counts beads in bowls and looks how the cup stands; a cup keeps what is in it."""
 
-import mujoco
 import numpy as np
 import pytest
+from placed import LYING, UPRIGHT, put
 
 from gr00t_sim.experts.registry import make_expert
 from gr00t_sim.simulation import TabletopSim
 from gr00t_sim.tasks.pour import BEADS, CUP, ENOUGH, MAT
-
-UPRIGHT, LYING = (1.0, 0.0, 0.0, 0.0), (np.sqrt(0.5), np.sqrt(0.5), 0.0, 0.0)
 
 
 @pytest.fixture(scope="module")
@@ -23,9 +21,9 @@ def _poured(sim, count, bowl, *, cup=UPRIGHT, aside_m=0.0):
     """As if so many beads had been poured into a bowl and the cup put down."""
     sim.reset(20001, "pour the beads into the red bowl and set the cup back on its mat")
     for index, bead in enumerate(BEADS[:count]):
-        _put(sim, bead.name, sim.place_of(bowl) + np.array([0.018 * (index - 3), 0.0, 0.02]))
+        put(sim, bead.name, sim.place_of(bowl) + np.array([0.018 * (index - 3), 0.0, 0.02]))
     height = CUP.height_m if cup == UPRIGHT else CUP.size[0]
-    _put(sim, CUP.name, sim.place_of(MAT.name) + np.array([aside_m, 0.0, height]), cup)
+    put(sim, CUP.name, sim.place_of(MAT.name) + np.array([aside_m, 0.0, height]), cup)
     return sim.task_state()
 
 
@@ -62,10 +60,3 @@ def test_no_bead_leaves_the_cup_before_it_is_tipped(sim):
         sim.step_physics(25)
     assert sim.place_of(CUP.name)[2] > sim.place_of(MAT.name)[2] + CUP.height_m + 0.05
     assert sim.task.in_cup(sim.data) == len(BEADS)
-
-
-def _put(sim, name, place, quat=UPRIGHT):
-    address = sim.model.joint(name).qposadr[0]
-    sim.data.qpos[address : address + 3] = place
-    sim.data.qpos[address + 3 : address + 7] = quat
-    mujoco.mj_forward(sim.model, sim.data)

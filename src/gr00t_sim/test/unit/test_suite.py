@@ -5,6 +5,7 @@ and an expert that does it."""
 import mujoco
 import numpy as np
 import pytest
+from watched_sim import WatchedSim
 
 from gr00t_sim.demonstration import Demonstrator, Variety
 from gr00t_sim.expert_rates import ExpertsConfig, attempt
@@ -20,15 +21,34 @@ SUITE = SUITES["gr1_tabletop"]
 
 @pytest.fixture(scope="module", params=SUITE)
 def sim(request):
-    sim = TabletopSim(request.param)
+    sim = WatchedSim(request.param)
     yield sim
     sim.close()
 
 
-def test_the_expert_does_the_task(sim):
-    expert = make_expert(sim)
-    seconds, detail = attempt(expert, sim, 20001)
+@pytest.fixture(scope="module")
+def done(sim):
+    """The expert's run in one scene: (seconds to success or None, the referee's last word, its progress 20 times a second)."""
+    return *attempt(make_expert(sim), sim, 20001), tuple(sim.progress)
+
+
+def test_the_expert_does_the_task_and_nothing_moves_but_by_its_velocity(done):
+    """``WatchedSim`` looks at every physics step."""
+    seconds, detail, _ = done
     assert seconds is not None, detail
+
+
+def test_progress_rises_in_stages_to_success_and_never_falls_without_a_cause(done, sim):
+    """The hand comes nearer (below 0.4), then the thing moves (up to 0.95): a referee that knows only 0 and 1 has neither."""
+    progress = np.array(done[2])
+    assert np.ptp(progress[progress < 0.4]) > 0.1, "coming nearer counts"
+    between = progress[(progress >= 0.4) & (progress < 1)]
+    assert len(set(np.round(between, 1))) >= 2, "so does what is done before the end"
+    assert (progress[-5:] == 1).all()
+    fall = (
+        0.11 if sim.task.name == "handover" else 0.02
+    )  # the giving hand brushes the bottle as it goes: "in both hands" again
+    assert (np.maximum.accumulate(progress) - progress).max() < fall
 
 
 def test_a_world_left_alone_is_no_success(sim):

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A person drives only after asking for it here and now: a clutch that was held before a break does not count."""
+
 from collections.abc import Hashable
 
 
