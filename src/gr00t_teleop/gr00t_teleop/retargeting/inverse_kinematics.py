@@ -26,11 +26,11 @@ Matrix = NDArray[np.float64]
 SIDES = ("left", "right")
 ROW_GAP_M = 0.020  # the rows keep this much between any two parts
 VETO_GAP_M = 0.015  # nearer than this no step leads
-_LOOK_M = 0.15  # pairs further apart cannot meet within the time the rows look ahead
-_MAX_ROWS = 24
-_CLOSING_RATE_HZ = 10.0  # a gap closes by at most this share of itself per second
+_LOOK_M = 0.25  # pairs further apart cannot meet within the time the rows look ahead
+_MAX_ROWS = 32
+_CLOSING_RATE_HZ = 5.0  # a gap closes by at most this share of itself per second
 _ELBOW_UPPER_RAD = 0.0  # the URDF lets the elbow bend backwards, the arm does not
-_ELBOW_LOWER_RAD = -2.08  # it allows -2.27, but at -2.12 the wrist's hull meets the upper arm and the arm is stuck
+_ELBOW_LOWER_RAD = -2.0  # it allows -2.27, but at -2.12 the wrist's hull meets the upper arm and the arm is stuck
 _SHOULDER_ROLL_INWARD_RAD = (
     0.12  # it allows 0.57, but from 0.2 on the upper arm is in the torso, whatever the other joints do
 )

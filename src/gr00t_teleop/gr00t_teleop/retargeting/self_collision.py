@@ -7,7 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gr00t_teleop.retargeting.robot_model import RobotModel
-from gr00t_teleop.retargeting.spheres import Sphere, arm_spheres, body_spheres, upper_arm_spheres
+from gr00t_teleop.retargeting.spheres import (
+    Sphere,
+    arm_spheres,
+    body_spheres,
+    head_spheres,
+    thumb_spheres,
+    upper_arm_spheres,
+)
 
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
@@ -35,7 +42,7 @@ class NearPairs:
 
 
 class SelfCollision:
-    """Pairs of spheres that must not meet: arm against the other arm, forearms and hands against the body.
+    """Pairs of spheres that must not meet: arm against the other arm; forearms, hands and thumbs against head and body.
 
     Works on what ``model`` was last updated with; one owner. Vectors lie in columns: a loop over pairs is then one over
     neighbours in memory, and numpy needs half the time.
@@ -43,10 +50,11 @@ class SelfCollision:
 
     def __init__(self, model: RobotModel) -> None:
         self._model = model
-        parts = (arm_spheres("left"), arm_spheres("right"), upper_arm_spheres("left"), upper_arm_spheres("right"))
-        spheres = [sphere for part in (*parts, body_spheres()) for sphere in part]
-        rows = len(parts[0]) + len(parts[1])
-        part_of = np.repeat(np.arange(5), [*map(len, parts), len(spheres) - sum(map(len, parts))])
+        moving = [make(side) for make in (arm_spheres, upper_arm_spheres, thumb_spheres) for side in ("left", "right")]
+        parts = (*moving, head_spheres(), body_spheres())
+        spheres = [sphere for part in parts for sphere in part]
+        rows = sum(map(len, moving))
+        part_of = np.repeat(np.arange(len(parts)), [*map(len, parts)])
         is_pair = [
             [_may_meet(int(part_of[a]), int(part_of[b]), spheres[a], spheres[b]) for b in range(len(spheres))]
             for a in range(rows)
@@ -110,8 +118,15 @@ class SelfCollision:
         self._moves = moves[self._first] - moves[self._second]  # (P, J)
 
 
-_LEFT, _RIGHT, _LEFT_UPPER, _RIGHT_UPPER, _BODY = range(5)
-_MEETS = {_LEFT: (_RIGHT, _RIGHT_UPPER, _BODY), _RIGHT: (_LEFT_UPPER, _BODY)}
+_LEFT, _RIGHT, _LEFT_UPPER, _RIGHT_UPPER, _LEFT_THUMB, _RIGHT_THUMB, _HEAD, _BODY = range(8)
+_MEETS = {
+    _LEFT: (_RIGHT, _RIGHT_UPPER, _HEAD, _BODY),
+    _RIGHT: (_LEFT_UPPER, _HEAD, _BODY),
+    _LEFT_UPPER: (_HEAD,),
+    _RIGHT_UPPER: (_HEAD,),
+    _LEFT_THUMB: (_HEAD, _BODY),
+    _RIGHT_THUMB: (_HEAD, _BODY),
+}
 
 
 def _may_meet(part: int, other_part: int, sphere: Sphere, other: Sphere) -> bool:
