@@ -137,7 +137,7 @@ class EngineBackend:
         remedy = f"{self._remedy} {built.folder}, so that it is made again, or" if built.folder else "instead"
         try:
             check = check_part(self, part, precision, checkpoint, built.reference)
-        except RuntimeError as error:  # OpenVINO's own: shapes that do not fit
+        except (RuntimeError, MessageError) as error:  # the graph has other shapes: by its own word or by ours
             raise EngineRefusedError(
                 f"engine '{self._name}' is refused: its {part} does not run: {error}; {remedy} use engine 'torch'"
             ) from error
