@@ -55,10 +55,9 @@ def body_spheres() -> tuple[Sphere, ...]:
 
     Those are a disc of 157 mm around the chest, a roll of 122 mm through the hips and one of 82 mm around each thigh.
     """
-    torso = tuple(Sphere("torso_link", (-0.01, y, z), 0.11) for z in (-0.12, -0.03, 0.06) for y in (-0.05, 0.05))
+    torso = tuple(Sphere("torso_link", (-0.01, y, z), 0.11) for z in (-0.12, 0.06) for y in (-0.05, 0.05))
     chest = Sphere("torso_link", (-0.016, 0.005, -0.013), 0.16)
-    pelvis = tuple(Sphere("base_link", (-0.03, y, 0.0), 0.10) for y in (-0.07, 0.07))
     hips = tuple(Sphere("base_link", (-0.043, y, 0.009), 0.125) for y in (-0.05, 0.0, 0.05))
     groin = tuple(Sphere("base_link", (0.0, y, -0.15), 0.07) for y in (-0.10, 0.10))
     thighs = tuple(Sphere("base_link", (0.0, y, z), 0.093) for y in (-0.097, 0.097) for z in (-0.24, -0.33, -0.42))
-    return (*torso, chest, *pelvis, *hips, *groin, *thighs)
+    return (*torso, chest, *hips, *groin, *thighs)
