@@ -18,10 +18,9 @@ def test_every_node_is_active_and_the_policy_drives(session):
 
 
 def test_the_rates_are_those_of_the_design(session):
-    session.wait(lambda status: status.planner_rate_hz > 10 * _BUSY_MACHINE)
-    session.wait(lambda status: status.control_rate_hz > 120 * _BUSY_MACHINE)
-    assert session.status.planner_rate_hz < 11
-    assert session.status.control_rate_hz < 125
+    """A rate of the first few ticks may be a little high: where the first of them woke up late."""
+    session.wait(lambda status: 10 * _BUSY_MACHINE < status.planner_rate_hz < 11)
+    session.wait(lambda status: 120 * _BUSY_MACHINE < status.control_rate_hz < 125)
 
 
 def test_the_robot_moves_and_stays_within_its_limits(session):
