@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from gr00t_bringup.software import revision, versions
+from gr00t_bringup.software import versions
+from gr00t_policy.core.source_revision import suite_revision
 
 _PROC = Path("/proc")
 _NAMES_SHOWN = 5
@@ -57,7 +58,7 @@ def this_machine(proc: Path = _PROC) -> Machine:
         gpu=_gpu(proc),
         kernel=os.uname().release,
         date=datetime.now(UTC).isoformat(timespec="seconds"),
-        revision=revision(),
+        revision=suite_revision() or None,
         versions=versions(),
     )
 

@@ -14,6 +14,7 @@ from typing import Any
 from rich.console import Console
 
 from gr00t_policy.core.errors import ConfigError
+from gr00t_policy.core.source_revision import suite_revision
 from gr00t_policy.data.durable import write_json
 from gr00t_sim.evaluation.episode import EpisodeResult
 from gr00t_sim.evaluation.gallery import forget_pictures, make_gallery
@@ -22,7 +23,6 @@ from gr00t_sim.evaluation.measure import run_missing
 from gr00t_sim.evaluation.options import EpisodeOptions
 from gr00t_sim.evaluation.replay import ReplayJob, replay_all
 from gr00t_sim.evaluation.result_folder import open_results
-from gr00t_sim.evaluation.revision import git_revision
 from gr00t_sim.evaluation.score_tables import print_scores
 from gr00t_sim.evaluation.scores import summarise
 
@@ -119,6 +119,6 @@ def report(config: EvalConfig, identity: Identity, outcomes: Sequence[EpisodeRes
         "seed": config.seed,
         "settings": asdict(identity.settings),
         "code": identity.code,
-        "revision": git_revision(),
+        "revision": suite_revision(),
         **summarise(config.tasks, outcomes),
     }

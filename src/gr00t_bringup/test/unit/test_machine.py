@@ -20,7 +20,6 @@ from gr00t_bringup.machine import (
     process_memory,
     this_machine,
 )
-from gr00t_bringup.software import revision
 
 
 def test_this_machine_has_a_name_cores_and_memory():
@@ -52,24 +51,6 @@ def test_a_graphics_card_is_named_as_its_driver_names_it_and_a_board_by_its_own_
         card.mkdir(parents=True)
         (card / "information").write_text(f"Model: \t\t NVIDIA H100 {number}\nIRQ: 5\n")
     assert this_machine(tmp_path).gpu == "NVIDIA H100 1, NVIDIA H100 2"
-
-
-def test_the_revision_is_that_of_the_file_and_says_when_it_was_changed(tmp_path):
-    def git(*words: str) -> str:
-        command = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b", *words]
-        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
-
-    file = tmp_path / "here.py"
-    file.write_text("1\n")
-    assert revision(tmp_path / "nowhere" / "here.py") is None
-    git("init", "-q")
-    assert revision(tmp_path / "untracked.py") is None
-    git("add", "here.py")
-    git("commit", "-qm", "one")
-    head = git("rev-parse", "--short=12", "HEAD")
-    assert revision.__wrapped__(file) == head
-    file.write_text("2\n")
-    assert revision.__wrapped__(file) == f"{head}-dirty"
 
 
 def test_our_own_memory_is_plausible_and_a_gone_process_has_none():

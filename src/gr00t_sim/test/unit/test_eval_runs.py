@@ -13,9 +13,9 @@ import av
 import psutil
 import pytest
 
+from gr00t_policy.core.source_revision import suite_revision
 from gr00t_sim.evaluate import SCORES, EvalConfig, run
 from gr00t_sim.evaluation.result_folder import EPISODES, read_results
-from gr00t_sim.evaluation.revision import git_revision
 
 _SHIPPED = Path(__file__).resolve().parents[4] / "models" / "gr1_tabletop_tiny"
 _CONFIG = EvalConfig(
@@ -87,7 +87,7 @@ def test_the_json_file_has_the_scores_and_what_they_were_made_with(at_one_go):
     assert scores == json.loads((at_one_go / SCORES).read_text())
     assert scores["tasks"]["choose_bin"]["episodes"] == 3 and scores["average_success"] == 0.0
     assert scores["settings"]["max_s"] == 0.5 and len(scores["checkpoint_hash"]) == 64
-    assert scores["revision"] == git_revision()
+    assert scores["revision"] == suite_revision()
 
 
 def _wait(done, timeout_s: float = 60.0) -> None:
