@@ -144,7 +144,7 @@ def _read_files(wanted: Mapping[Path, set[str] | None]) -> WeightFiles:
         names = wanted[path]
         if names is not None and (different := sorted(names ^ set(files[path]))):
             raise CheckpointError(
-                f"{path} and {INDEX} disagree about {len(different)} tensor(s): {', '.join(different[:5])}; {_REMEDY}"
+                f"{path} and {INDEX} disagree about {len(different)} tensor(s): {', '.join(different)}; {_REMEDY}"
             )
     return WeightFiles(files, digest.hexdigest())
 

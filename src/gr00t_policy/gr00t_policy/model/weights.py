@@ -137,21 +137,21 @@ def load_tensors(model: nn.Module, tensors: Mapping[str, Tensor], prefix: str = 
 
 
 def check_shapes(found: Mapping[str, tuple[int, ...]], expected: Mapping[str, tuple[int, ...]], where: str) -> None:
-    """Raises CheckpointError naming tensors that are missing, unexpected or of another shape."""
-    faults = [
-        _named("missing", sorted(set(expected) - set(found))),
-        _named("unexpected", sorted(set(found) - set(expected))),
-        _named(
-            "of another shape",
-            [
-                f"{k} {found[k]} instead of {expected[k]}"
-                for k in sorted(expected)
-                if k in found and found[k] != expected[k]
-            ],
-        ),
-    ]
-    if text := "; ".join(fault for fault in faults if fault):
-        raise CheckpointError(f"{where} does not fit the configuration of the network: {text}")
+    """Raises CheckpointError naming every tensor that is missing, unexpected or of another shape, with the shapes."""
+    faults = {
+        "missing": [f"{key} {expected[key]}" for key in sorted(expected.keys() - found.keys())],
+        "unexpected": [f"{key} {found[key]}" for key in sorted(found.keys() - expected.keys())],
+        "of another shape": [
+            f"{key} {found[key]} instead of {expected[key]}"
+            for key in sorted(expected.keys() & found.keys())
+            if found[key] != expected[key]
+        ],
+    }
+    named = {kind: tensors for kind, tensors in faults.items() if tensors}
+    if named:
+        counts = ", ".join(f"{len(tensors)} tensor(s) {kind}" for kind, tensors in named.items())
+        lists = "\n".join(_listed(kind, tensors) for kind, tensors in named.items())
+        raise CheckpointError(f"{where} does not fit the configuration of the network: {counts}\n{lists}")
 
 
 def _stored_tensors(
@@ -202,9 +202,9 @@ def _check_finite(value: Tensor, name: str, path: Path) -> None:
         raise CheckpointError(f"{path}: tensor '{name}' holds NaN or infinity; copy or download it again")
 
 
-def _named(kind: str, items: list[str]) -> str:
-    shown = ", ".join(items[:5]) + (f" and {len(items) - 5} more" if len(items) > 5 else "")
-    return f"{len(items)} tensor(s) {kind}: {shown}" if items else ""
+def _listed(kind: str, tensors: list[str]) -> str:
+    """All of them, one a line under the first."""
+    return f"{kind}: " + f",\n{'':{len(kind) + 2}}".join(tensors)
 
 
 def _swap_prefix(name: str, pairs: tuple[tuple[str, str], ...]) -> str:

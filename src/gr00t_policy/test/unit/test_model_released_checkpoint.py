@@ -3,6 +3,7 @@
 
 import json
 import random
+import re
 import shutil
 import struct
 import subprocess
@@ -238,15 +239,32 @@ def test_missing_unexpected_and_misshapen_tensors_are_one_error(copy: Path) -> N
     tensors["lm_head.weight"] = torch.zeros(3)
     save_file(tensors, copy / WEIGHTS)
     checkpoint = load_checkpoint(copy)
-    says = r"1 tensor\(s\) missing: action_head\.model\.proj_out_2\.bias; 2 tensor\(s\) unexpected: action_head\.vlln\.weight, "
-    says += (
-        r"lm_head\.weight; 1 tensor\(s\) of another shape: action_head\.position_embedding\.weight \(7, 48\) instead"
+    says = "\n".join(
+        (
+            "1 tensor(s) missing, 2 tensor(s) unexpected, 1 tensor(s) of another shape",
+            "missing: action_head.model.proj_out_2.bias (32,)",
+            "unexpected: action_head.vlln.weight (48,),",
+            "            lm_head.weight (3,)",
+            "of another shape: action_head.position_embedding.weight (7, 48) instead of (64, 48)",
+        )
     )
     for load in (checkpoint.load_head, checkpoint.load_weights):
-        with pytest.raises(CheckpointError, match=says):
+        with pytest.raises(CheckpointError, match=re.escape(says) + "$"):
             load()
-    with pytest.raises(CheckpointError, match=r"1 tensor\(s\) unexpected: lm_head\.weight"):
+    with pytest.raises(CheckpointError, match=r"1 tensor\(s\) unexpected\nunexpected: lm_head\.weight"):
         checkpoint.load_backbone()
+
+
+def test_of_a_module_that_is_missing_as_a_whole_every_tensor_is_named_with_its_shape(copy: Path) -> None:
+    tensors = load_file(copy / WEIGHTS)
+    gone = {key: value for key, value in tensors.items() if key.startswith("action_head.model.")}
+    save_file({key: value for key, value in tensors.items() if key not in gone}, copy / WEIGHTS)
+    with pytest.raises(CheckpointError) as caught:
+        load_checkpoint(copy).load_head()
+    first, *lines = str(caught.value).splitlines()
+    assert first.endswith(f"{len(gone)} tensor(s) missing") and len(gone) > 60
+    named = [line.removeprefix("missing:").strip().removesuffix(",") for line in lines]
+    assert named == [f"{key} {tuple(gone[key].shape)}" for key in sorted(gone)]
 
 
 def test_weights_that_are_not_plain_floats_are_refused(copy: Path) -> None:

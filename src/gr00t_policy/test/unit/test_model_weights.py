@@ -164,7 +164,7 @@ def test_missing_unexpected_and_misshapen_tensors_are_all_named_and_nothing_is_l
     wrong["position_embedding.weight"] = torch.ones(3, 32)
     save_file(wrong, path)
     with pytest.raises(
-        CheckpointError, match=r"missing: dit\.out\.bias.*unexpected: head\.probe.*\(3, 32\) instead of"
+        CheckpointError, match=r"(?s)missing: dit\.out\.bias.*unexpected: head\.probe.*\(3, 32\) instead of"
     ):
         load_weights(head, path)
     assert all(torch.equal(before[key], value) for key, value in head.state_dict().items())
