@@ -14,7 +14,11 @@ from gr00t_policy.core.embodiment import load_embodiment
 from gr00t_policy.core.errors import MessageError
 from gr00t_policy.core.joint_order import JointOrder
 from gr00t_policy.core.picture_message import image_to_rgb
+from gr00t_policy.core.slots import joint_slots
 from gr00t_policy.core.types import ActionChunk, ConditioningTokens, JointCommand
+from gr00t_policy.data.key_statistics import KeyStatistics
+from gr00t_policy.data.statistics import Statistics
+from gr00t_policy.data.transforms import StateActionTransform
 from gr00t_policy.ros import messages
 
 GR1 = load_embodiment("gr1")
@@ -73,6 +77,40 @@ def test_joints_that_were_right_once_are_checked_again_when_they_change():
         with pytest.raises(MessageError, match="missing joint|named twice|unknown joint"):
             order.exactly(wrong, "joint trajectory")
         order.exactly(order.names, "joint trajectory")
+
+
+@pytest.mark.parametrize("config", ["gr1_arms_only", "gr1_arms_waist", "gr1_full_upper_body"])
+def test_a_joint_moved_alone_keeps_its_own_slot_through_the_messages_in_and_out(config):
+    """joint_states -> state numbers, action numbers -> joint_trajectory, joint by joint, by the names in the messages alone."""
+    robot = load_embodiment(config)
+    unit = {
+        group: KeyStatistics(-one, one, 0 * one, one, -one, one)
+        for group, part in robot.policy_slices.items()
+        for one in (np.ones(part.stop - part.start),)
+    }
+    transform = StateActionTransform(robot, Statistics(robot.tag, unit, unit), 64, 32)
+    order = JointOrder(robot.policy_joints)
+    whole = JointOrder(robot.joints)  # in the order of the robot's file, and with joints that the policy does not move
+    rest = np.zeros(len(robot.joints))
+    still = transform.encode_state(messages.joint_state_to_positions(_joint_state(whole, rest), order))
+    for slots in joint_slots(robot):
+        moved = rest + 0.05 * (np.array(whole.names) == slots.joint.name)
+        seen = over_the_wire(_joint_state(whole, moved))
+        state = transform.encode_state(messages.joint_state_to_positions(seen, JointOrder(robot.policy_joints)))
+        assert np.flatnonzero(state[0] != still[0]).tolist() == sorted(slots.state), slots.joint.name
+        (place,) = slots.action
+        numbers = np.zeros((2, 32))
+        numbers[1, place] = 0.5
+        before, after = (
+            over_the_wire(messages.command_to_message(JointCommand(1, order.names, row), order, from_ns=0))
+            for row in transform.decode_actions(numbers)
+        )
+        changed = np.array(before.points[0].positions) != np.array(after.points[0].positions)
+        assert [name for name, other in zip(after.joint_names, changed, strict=True) if other] == [slots.joint.name]
+
+
+def _joint_state(order: JointOrder, positions):
+    return messages.positions_to_joint_state(order, positions, stamp_ns=0)
 
 
 def test_missing_repeated_and_not_finite_joints_are_named():

@@ -10,6 +10,7 @@ from sample_data import small_robot
 
 from gr00t_policy.core.embodiment import Embodiment, load_embodiment
 from gr00t_policy.core.encoding import GroupEncoding
+from gr00t_policy.core.joint_order import JointOrder
 from gr00t_policy.core.slots import joint_slots
 from gr00t_policy.data.key_statistics import KeyStatistics
 from gr00t_policy.data.statistics import Statistics
@@ -58,13 +59,17 @@ TRANSFORMS = {config: transform_of(config) for config in CONFIGS}
 
 
 def from_ros(robot: Embodiment, angles: dict[str, float]) -> np.ndarray:
-    """URDF angles by name -> policy vector."""
-    return np.array([joint.sign * angles[joint.name] for joint in robot.policy_joints])
+    """URDF angles by name, as a message of the whole robot gives them in an order of its own -> policy vector."""
+    message = {"left_knee_pitch_joint": 9.0, **angles, "R_thumb_distal_joint": -9.0}
+    names = sorted(message, key=lambda name: name[::-1])
+    assert names != sorted(names)
+    return JointOrder(robot.policy_joints).positions(names, [message[name] for name in names], "joint state")
 
 
 def to_ros(robot: Embodiment, positions: np.ndarray) -> dict[str, float]:
-    """Policy vector -> URDF angles by name."""
-    return {joint.name: joint.sign * value for joint, value in zip(robot.policy_joints, positions, strict=True)}
+    """Policy vector -> URDF angles by name, as a message carries them."""
+    order = JointOrder(robot.policy_joints)
+    return dict(zip(order.names, order.to_ros(positions).tolist(), strict=True))
 
 
 def state_slots(config: str, name: str) -> list[int]:
