@@ -74,3 +74,7 @@ def _print(errors: "list[OutputError]", tolerance: float) -> None:
     for error in errors:
         shape, word = " x ".join(str(size) for size in error.shape), "ok" if error.within(tolerance) else "NO"
         print(f"  {error.output:<30} {shape:<14} {error.max_absolute:12.1e} {error.max_relative:13.1e}  {word}")
+    if wrong := [error.output for error in errors if not error.within(tolerance)]:
+        print(f"  NOT REPRODUCED: {', '.join(wrong)}; weights, inputs or configuration are not those of these outputs")
+    else:
+        print(f"  all {len(errors)} outputs are reproduced")
