@@ -26,6 +26,8 @@ class DoctorConfig:
 
     checkpoint: Path | None = None
     """checkpoint folder that is to run; default: the one shipped in models/"""
+    tokenizer: Path | None = None
+    """folder of the tokenizer, for a released checkpoint that has none"""
     robot: str = "gr1"
     """embodiment that the checkpoint and the streams must fit: a shipped name or a YAML file"""
     live: bool = False
@@ -59,7 +61,7 @@ def _checkpoint(config: DoctorConfig) -> Finding:
         folder = config.checkpoint or shipped_checkpoint()
     except Gr00tError as problem:
         return error("checkpoint", str(problem), "gr00t sim generate, then gr00t train --recipe tiny")
-    return checkpoint_finding(folder, config.robot)
+    return checkpoint_finding(folder, config.robot, config.tokenizer)
 
 
 def _live(config: DoctorConfig, robot: Embodiment) -> list[Finding]:

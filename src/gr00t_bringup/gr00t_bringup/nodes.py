@@ -92,12 +92,21 @@ def settings_type(node: NodeSpec) -> type[Any]:
 
 
 def overrides(
-    node: NodeSpec, *, autostart: bool, use_sim_time: bool, checkpoint: Path | None, device: str = ""
+    node: NodeSpec,
+    *,
+    autostart: bool,
+    use_sim_time: bool,
+    checkpoint: Path | None,
+    tokenizer: str = "",
+    device: str = "",
 ) -> dict[str, object]:
-    """The parameters that a start decides, on top of the files: ``DECIDED_AT_START``, and the person's device if one is given."""
+    """The parameters that a start decides, on top of the files: ``DECIDED_AT_START``, and tokenizer and the person's device
+    where they are given."""
     decided: dict[str, object] = {"autostart": autostart, "use_sim_time": use_sim_time}
     if node.loads_checkpoint and checkpoint is not None:
         decided["checkpoint"] = str(checkpoint)
+    if node.loads_checkpoint and tokenizer:
+        decided["tokenizer"] = tokenizer
     if node.name == "operator" and device:
         decided["device"] = device
     return decided

@@ -35,6 +35,11 @@ def generate_launch_description() -> LaunchDescription:
             DeclareLaunchArgument("backend", default_value="mujoco", choices=BACKENDS, description="what the robot is"),
             DeclareLaunchArgument("checkpoint", default_value="", description="folder; empty: the shipped one"),
             DeclareLaunchArgument(
+                "tokenizer",
+                default_value="",
+                description="folder of the tokenizer, for a released checkpoint without one",
+            ),
+            DeclareLaunchArgument(
                 "dry_run", default_value=on_real, choices=_BOOLEAN, description="send the gate's commands nowhere"
             ),
             DeclareLaunchArgument("namespace", default_value="", description="namespace of all nodes"),
@@ -84,6 +89,7 @@ def _start_nodes(context: LaunchContext) -> list[LifecycleNode]:
                     autostart=truth("autostart"),
                     use_sim_time=truth("use_sim_time"),
                     checkpoint=checkpoint,
+                    tokenizer=str(Path(text("tokenizer")).absolute()) if text("tokenizer") else "",
                     device=text("teleop"),
                 ),
             ],

@@ -2,50 +2,56 @@
 """What a checkpoint holds and whether it fits a robot. Weights are not read, only their headers."""
 
 from pathlib import Path
-from typing import Any
 
-from gr00t_bringup.inspection.report import Grid, Problem, Report, megabytes, number
+from gr00t_bringup.inspection.checkpoint_facts import Described, add_weights, joint_grid, network_data, network_facts
+from gr00t_bringup.inspection.released_report import add_released
+from gr00t_bringup.inspection.report import Problem, Report
 from gr00t_bringup.inspection.robot_differences import outside_limits, robot_differences, shipped_robots
-from gr00t_bringup.inspection.weight_file import CONTROLLER, PLANNER, Module, total, weight_modules
 from gr00t_policy.core.embodiment import Embodiment, load_embodiment
 from gr00t_policy.core.errors import Gr00tError
-from gr00t_policy.data.statistics import KeyStatistics, Statistics
-from gr00t_policy.model.checkpoint import Checkpoint, is_released, load_checkpoint
+from gr00t_policy.model.checkpoint import RELEASED_ROBOT, is_released, load_checkpoint
 from gr00t_policy.runtime.served_checkpoint import ServedCheckpoint
 
-_STATISTICS = ("min", "q01", "mean", "std", "q99", "max")
-_HALVES = {PLANNER: "planner half", CONTROLLER: "controller half"}
+_OF_A_RELEASE = "configuration, metadata, headers and samples of the weights: a release lists no hashes"
 
 
 def checkpoint_report(
     folder: Path, robot: str = "", *, tokenizer: Path | None = None, verify: bool = False, details: bool = False
 ) -> Report:
-    """Everything but the weights' values. robot: embodiment to compare with, '' = of the checkpoint's own name.
+    """Everything but the weights' values. robot: embodiment to compare with, '' = of the checkpoint's own name, for a
+    released one gr1.
 
     tokenizer: folder of the tokenizer of a released checkpoint that has none. verify: read every byte and compare it with
     the manifest. details: more tables. Raises EmbodimentError when ``robot`` is not known.
     """
     report = Report("checkpoint", str(folder))
     config = load_embodiment(robot) if robot else None
+    checkpoint: Described | None
     try:
-        made_for = robot or None if is_released(folder) else None
-        checkpoint = load_checkpoint(folder, made_for, tokenizer=tokenizer, verify=verify)
-        if config is not None and config.name in checkpoint.robots[1:]:
-            checkpoint = load_checkpoint(folder, config.name, verify=False)
+        if released := is_released(folder):
+            config = config or load_embodiment(RELEASED_ROBOT)
+            checkpoint = add_released(report, folder, config, tokenizer)
+        else:
+            checkpoint = load_checkpoint(folder, verify=verify)
+            if config is not None and config.name in checkpoint.robots[1:]:
+                checkpoint = load_checkpoint(folder, config.name, verify=False)
+            config = config or own_robot(report, checkpoint.embodiment)
+            if config is not None:
+                report.problems += compare(checkpoint, config)
     except Gr00tError as error:
         report.problems.append(Problem("damage", folder.name, str(error)))
-        _weights(report, folder, details=details)
+        add_weights(report, folder, details=details)
         report.judge("")
         return report
-    _weights(report, folder, details=details)
-    _odd(report, checkpoint)
-    config = config or own_robot(report, checkpoint.embodiment)
-    if config is not None:
-        report.problems += compare(checkpoint, config)
-    report.facts = [*_facts(checkpoint, verified=verify), *report.facts]
-    sides = ("action", "state") if details else ("action",)
-    report.grids[:0] = [joint_grid(checkpoint.embodiment, side, getattr(checkpoint.statistics, side)) for side in sides]
-    report.data |= _data(checkpoint) | {"compared_with": config.name if config else None, "verified": verify}
+    add_weights(report, folder, details=details)
+    if checkpoint is not None:
+        listed = "every byte checked" if verify else "as listed; --verify reads all bytes"
+        report.facts = [*network_facts(checkpoint, _OF_A_RELEASE if released else listed), *report.facts]
+        sides = ("action", "state") if details else ("action",)
+        joints = [joint_grid(checkpoint.embodiment, side, getattr(checkpoint.statistics, side)) for side in sides]
+        report.grids[:0] = joints
+        report.data |= network_data(checkpoint)
+    report.data |= {"compared_with": config.name if config else None, "verified": verify and not released}
     report.judge(f"robot '{config.name}'" if config else "")
     return report
 
@@ -68,164 +74,3 @@ def own_robot(report: Report, trained: Embodiment) -> Embodiment | None:
         detail = f"there is no robot config of this name; name one with --robot (shipped: {known})"
         report.problems.append(Problem("difference", f"robot '{trained.name}'", detail))
         return None
-
-
-def _odd(report: Report, checkpoint: Checkpoint) -> None:
-    """What a released configuration does not say, and what it says that is not understood here."""
-    if checkpoint.report is None:
-        return
-    report.data["released"] = {"unknown": checkpoint.report.unknown, "assumed": list(checkpoint.report.assumed)}
-    report.problems += [Problem("note", "assumed", sentence) for sentence in checkpoint.report.assumed]
-    report.problems += [
-        Problem("note", f"unknown field {name}", f"{value!r} has no effect here")
-        for name, value in checkpoint.report.unknown.items()
-    ]
-
-
-def _weights(report: Report, folder: Path, *, details: bool) -> None:
-    try:
-        modules = weight_modules(folder)
-    except Gr00tError as error:
-        if all(problem.detail != str(error) for problem in report.problems):
-            report.problems.append(Problem("damage", "weights", str(error)))
-        return
-    halves = [total(modules, half, title) for half, title in _HALVES.items()]
-    for half in halves:
-        stored, float32, bfloat16 = _sizes(half)
-        sizes = f"{stored} stored ({', '.join(half.dtypes)}), {float32} in float32, {bfloat16} in bfloat16"
-        report.facts.append((half.name, f"{half.parameters:,} parameters: {sizes}"))
-    report.data["weights"] = {
-        "halves": [half.as_data() for half in halves],
-        "modules": [module.as_data() for module in modules],
-    }
-    if details:
-        header = ("half", "module", "tensors", "parameters", "stored", "float32", "bfloat16")
-        rows = [(m.half, m.name, str(m.tensors), f"{m.parameters:,}", *_sizes(m)) for m in modules]
-        report.grids.append(Grid("weights by module", header, rows))
-
-
-def _sizes(part: Module) -> tuple[str, str, str]:
-    return megabytes(part.stored_bytes), megabytes(4 * part.parameters), megabytes(2 * part.parameters)
-
-
-def _facts(checkpoint: Checkpoint, *, verified: bool) -> list[tuple[str, str]]:
-    config, robot = checkpoint.config, checkpoint.embodiment
-    head, duration_s = config.head, config.head.horizon / robot.rate_hz
-    state, action = (robot.encoded_width(side) for side in ("state", "action"))
-    others = [name for name in checkpoint.robots if name != robot.name]
-    also = [("also for", f"{', '.join(others)} (see with --robot NAME)")] if others else []
-    cameras = ", ".join(f"{c.name} {c.width}x{c.height} at {c.rate_hz:g} Hz" for c in robot.cameras)
-    return [
-        ("embodiment", f"{robot.name}, weight slot {checkpoint.slot} of {head.embodiments}"),
-        *also,
-        (
-            "acts",
-            f"{head.horizon} steps at {robot.rate_hz:g} Hz = {duration_s:.2f} s a chunk, {head.steps} Euler steps",
-        ),
-        ("groups", ", ".join(f"{name} {part.stop - part.start}" for name, part in robot.policy_slices.items())),
-        (
-            "widths",
-            f"action {action} of {head.action_dim}, state {state} of {head.state_dim} ({robot.state_encoding})",
-        ),
-        (
-            "sees",
-            f"{cameras}; the network {config.vision.image_size}x{config.vision.image_size} in "
-            f"{config.vision.tokens} tokens, crop {config.crop_fraction:g}",
-        ),
-        ("reads", f"prompt '{config.prompt_template}', {_sentence_limit(checkpoint)}"),
-        ("trained", card_line(checkpoint.card)),
-        (
-            "hash",
-            f"{checkpoint.hash[:16]} ({'every byte checked' if verified else 'as listed; --verify reads all bytes'})",
-        ),
-    ]
-
-
-def _sentence_limit(checkpoint: Checkpoint) -> str:
-    config = checkpoint.config
-    order = "sentence first" if config.text_first else "image first"
-    if config.instruction_tokens:
-        return f"{order}, sentences up to {config.instruction_tokens} tokens (longer ones lose their end)"
-    return f"{order}, prompts up to {config.language.max_positions} tokens with the images"
-
-
-def card_line(card: dict[str, Any]) -> str:
-    """What the training card says that one wants to know first."""
-    datasets = card.get("datasets")
-    words = []
-    if isinstance(card.get("recipe"), str):
-        words.append(f"recipe {card['recipe']}")
-    if isinstance(card.get("steps"), int):
-        words.append(f"{card['steps']} steps")
-    if isinstance(datasets, list) and datasets:
-        episodes = sum(item.get("episodes", 0) for item in datasets if isinstance(item, dict))
-        words.append(f"{episodes} episodes of {len(datasets)} dataset(s)")
-    if isinstance(card.get("average_success"), int | float):
-        words.append(f"success {100 * card['average_success']:.1f} %")
-    return ", ".join(words) or "no training card"
-
-
-def joint_grid(robot: Embodiment, side: str, statistics: dict[str, KeyStatistics]) -> Grid:
-    """The network's vector, slot by slot."""
-    rows = []
-    for group, part in robot.policy_slices.items():
-        for index, joint in enumerate(robot.policy_joints[part]):
-            values = [number(getattr(statistics[group], key)[index]) for key in _STATISTICS]
-            limits = f"{number(joint.lower_rad)} .. {number(joint.upper_rad)}"
-            slot = str(part.start + index)
-            rows.append((slot, "" if index else group, joint.name, f"{joint.sign:+d}", limits, *values))
-    title = f"joints in the network's order; limits and the training data's {side}s [rad], in the model's sign"
-    return Grid(title, ("slot", "group", "ROS joint", "sign", "limits", *_STATISTICS), rows)
-
-
-def _data(checkpoint: Checkpoint) -> dict[str, Any]:
-    config, robot = checkpoint.config, checkpoint.embodiment
-    state, action = (robot.encoded_width(side) for side in ("state", "action"))
-    return {
-        "hash": checkpoint.hash,
-        "embodiment": robot.name,
-        "robots": list(checkpoint.robots),
-        "weight_slot": checkpoint.slot,
-        "projector_index": robot.projector_index,
-        "rate_hz": robot.rate_hz,
-        "horizon": config.head.horizon,
-        "chunk_s": config.head.horizon / robot.rate_hz,
-        "euler_steps": config.head.steps,
-        "widths": {
-            "action": {"used": action, "available": config.head.action_dim},
-            "state": {"used": state, "available": config.head.state_dim, "encoding": robot.state_encoding},
-        },
-        "cameras": [dict(vars(camera)) for camera in robot.cameras],
-        "network_image": {
-            "size": config.vision.image_size,
-            "tokens": config.vision.tokens,
-            "crop_fraction": config.crop_fraction,
-        },
-        "prompt": {
-            "template": config.prompt_template,
-            "text_first": config.text_first,
-            "instruction_tokens": config.instruction_tokens or None,
-            "max_positions": config.language.max_positions,
-        },
-        "joints": joint_data(robot, checkpoint.statistics),
-        "training_card": checkpoint.card,
-    }
-
-
-def joint_data(robot: Embodiment, statistics: Statistics) -> list[dict[str, Any]]:
-    """The same as data."""
-    return [
-        {
-            "slot": part.start + index,
-            **dict(vars(joint)),
-            "unit": "rad",
-            "action": _one(statistics.action[group], index),
-            "state": _one(statistics.state[group], index),
-        }
-        for group, part in robot.policy_slices.items()
-        for index, joint in enumerate(robot.policy_joints[part])
-    ]
-
-
-def _one(statistics: KeyStatistics, index: int) -> dict[str, float]:
-    return {key: float(getattr(statistics, key)[index]) for key in _STATISTICS}

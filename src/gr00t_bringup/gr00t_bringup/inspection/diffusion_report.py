@@ -5,7 +5,8 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-from gr00t_bringup.inspection.checkpoint_report import card_line, compare, joint_data, joint_grid, own_robot
+from gr00t_bringup.inspection.checkpoint_facts import card_line, joint_data, joint_grid
+from gr00t_bringup.inspection.checkpoint_report import compare, own_robot
 from gr00t_bringup.inspection.report import Problem, Report, megabytes
 from gr00t_policy.baseline.checkpoint import DiffusionCheckpoint, load_diffusion_checkpoint
 from gr00t_policy.baseline.config import diffusion_config_to_dict

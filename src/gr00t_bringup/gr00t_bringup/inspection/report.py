@@ -6,7 +6,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 _NAMED = 5
-Severity = Literal["damage", "difference", "limit", "note"]
+Severity = Literal["damage", "difference", "limit", "warning", "note"]
+HARMLESS = ("warning", "note")
 
 
 @dataclass(frozen=True)
@@ -14,7 +15,7 @@ class Problem:
     """One thing found. what: the item by name; detail: what it is here and what was expected.
 
     damage: the thing itself is not whole. difference: it does not fit the robot. limit: its data leave the robot's joint
-    limits. note: worth knowing, hinders nothing.
+    limits. warning: whole and fits, but something must be given beside it. note: worth knowing, hinders nothing.
     """
 
     severity: Severity
@@ -46,7 +47,7 @@ class Report:
     @property
     def ok(self) -> bool:
         """Whole, fits, and stays inside the limits."""
-        return not any(problem.severity != "note" for problem in self.problems)
+        return not any(problem.severity not in HARMLESS for problem in self.problems)
 
     def judge(self, fits: str) -> None:
         """Write the verdict from the problems. fits: who it was compared with, '' = nobody."""
@@ -58,6 +59,8 @@ class Report:
             )
         if limits:
             words.append(f"{_counted(limits, 'joint')} beyond the limits")
+        if warnings := self._count("warning"):
+            words.append(_counted(warnings, "warning"))
         self.verdict = f"{self.kind} {self.path}: {', '.join(words) or 'whole'}"
 
     def _count(self, severity: Severity) -> int:

@@ -8,14 +8,14 @@ from typing import Any
 
 import gr00t_policy
 from gr00t_bringup.inspection.report import Problem, few, number
-from gr00t_policy.core.embodiment import Embodiment, Joint
+from gr00t_policy.core.embodiment import Camera, Embodiment, Joint
 from gr00t_policy.data.statistics import KeyStatistics
 
 _SAME = 1e-6
 TOUCH_RAD = 0.01  # data recorded at a limit overshoots it by less than this
 _LIMITS = {"lower_rad", "upper_rad"}
 # What is commanded or seen wrongly when it differs; any other field is a note.
-_ROBOT = {
+HARM = {
     "projector_index": "the network would use the weights of another robot",
     "rate_hz": "motion would play at another speed",
     "state_encoding": "the network would misread the joint angles",
@@ -57,6 +57,32 @@ def outside_limits(side: str, statistics: dict[str, KeyStatistics], robot: Embod
     return found
 
 
+def seen_differently(trained: Camera, own: Camera) -> Iterator[Problem]:
+    """Size and rate of one camera's pictures; nothing where they are the same."""
+    if camera_line(trained) == camera_line(own):
+        return
+    distorted = trained.width * own.height != own.width * trained.height
+    resized = "; it is resized" if (trained.width, trained.height) != (own.width, own.height) else ""
+    detail = f"checkpoint {camera_line(trained)}, robot publishes {camera_line(own)}"
+    detail += "; it would be distorted" if distorted else resized
+    yield Problem("difference" if distorted else "note", f"camera {own.name}", detail)
+
+
+def camera_line(camera: Camera) -> str:
+    return f"{camera.width}x{camera.height} at {camera.rate_hz:g} Hz"
+
+
+def both(theirs: object, ours: object) -> str:
+    return f"checkpoint {theirs}, robot {ours}"
+
+
+def same(theirs: Any, ours: Any) -> bool:
+    """Equal, numbers nearly."""
+    if isinstance(theirs, int | float) and isinstance(ours, int | float):
+        return bool(abs(theirs - ours) <= _SAME)
+    return bool(theirs == ours)
+
+
 def _beyond(low: float, high: float, joint: Joint) -> float:
     return max(joint.lower_rad - low, high - joint.upper_rad)
 
@@ -78,7 +104,7 @@ def _groups(trained: Embodiment, robot: Embodiment) -> Iterator[Problem]:
         if group not in theirs:
             yield Problem("difference", f"group {group}", f"driven by '{robot.name}', unknown to the checkpoint")
     if set(theirs) == set(ours) and theirs != ours:
-        yield Problem("difference", "order of groups", _both(", ".join(theirs), ", ".join(ours)))
+        yield Problem("difference", "order of groups", both(", ".join(theirs), ", ".join(ours)))
 
 
 def _joints(trained: Embodiment, robot: Embodiment) -> Iterator[Problem]:
@@ -99,24 +125,24 @@ def _joints(trained: Embodiment, robot: Embodiment) -> Iterator[Problem]:
                     yield Problem("difference", f"joint {name}", f"the checkpoint does not drive it (group {group})")
         if set(their_names) == set(our_names) and their_names != our_names:
             yield Problem(
-                "difference", f"order of joints in {group}", _both(", ".join(their_names), ", ".join(our_names))
+                "difference", f"order of joints in {group}", both(", ".join(their_names), ", ".join(our_names))
             )
 
 
 def _one_joint(theirs: Joint, ours: Joint) -> Iterator[Problem]:
     if theirs.sign != ours.sign:
         yield Problem(
-            "difference", f"sign of {ours.name}", _both(theirs.sign, ours.sign) + "; it would move the wrong way"
+            "difference", f"sign of {ours.name}", both(theirs.sign, ours.sign) + "; it would move the wrong way"
         )
-    if not (_same(theirs.lower_rad, ours.lower_rad) and _same(theirs.upper_rad, ours.upper_rad)):
+    if not (same(theirs.lower_rad, ours.lower_rad) and same(theirs.upper_rad, ours.upper_rad)):
         texts = [_range(joint.lower_rad, joint.upper_rad) for joint in (theirs, ours)]
-        yield Problem("difference", f"limits of {ours.name}", _both(*texts))
+        yield Problem("difference", f"limits of {ours.name}", both(*texts))
     for item in fields(Joint):
         if item.name in {"name", "sign"} | _LIMITS:
             continue
         pair = getattr(theirs, item.name), getattr(ours, item.name)
-        if not _same(*pair):
-            yield Problem("difference" if item.name == "group" else "note", f"{item.name} of {ours.name}", _both(*pair))
+        if not same(*pair):
+            yield Problem("difference" if item.name == "group" else "note", f"{item.name} of {ours.name}", both(*pair))
 
 
 def _cameras(trained: Embodiment, robot: Embodiment) -> Iterator[Problem]:
@@ -127,15 +153,9 @@ def _cameras(trained: Embodiment, robot: Embodiment) -> Iterator[Problem]:
             yield Problem("difference", f"camera {camera.name}", f"'{robot.name}' has no such camera; it has: {names}")
             continue
         own = ours[camera.name]
-        sizes = [f"{each.width}x{each.height}" for each in (camera, own)]
-        if camera.width * own.height != own.width * camera.height:
-            yield Problem("difference", f"picture of {camera.name}", _both(*sizes) + "; it would be distorted")
-        elif camera.width != own.width:
-            yield Problem("note", f"picture of {camera.name}", _both(*sizes) + "; it is resized")
-        for name in ("rate_hz", "frame_id"):
-            pair = getattr(camera, name), getattr(own, name)
-            if not _same(*pair):
-                yield Problem("note", f"{name} of camera {camera.name}", _both(*pair))
+        yield from seen_differently(camera, own)
+        if camera.frame_id != own.frame_id:
+            yield Problem("note", f"frame_id of camera {camera.name}", both(camera.frame_id, own.frame_id))
     for name in ours:
         if name not in {camera.name for camera in trained.cameras}:
             yield Problem("note", f"camera {name}", "the checkpoint does not look through it")
@@ -145,17 +165,7 @@ def _rest(trained: Embodiment, robot: Embodiment) -> Iterator[Problem]:
     """The robot's own fields; those that this file does not know are compared as well."""
     for item in fields(Embodiment):
         pair = getattr(trained, item.name), getattr(robot, item.name)
-        if item.name in _NOT_COMPARED or _same(*pair):
+        if item.name in _NOT_COMPARED or same(*pair):
             continue
-        harm = _ROBOT.get(item.name)
-        yield Problem("difference" if harm else "note", item.name, _both(*pair) + (f"; {harm}" if harm else ""))
-
-
-def _same(theirs: Any, ours: Any) -> bool:
-    if isinstance(theirs, int | float) and isinstance(ours, int | float):
-        return bool(abs(theirs - ours) <= _SAME)
-    return bool(theirs == ours)
-
-
-def _both(theirs: object, ours: object) -> str:
-    return f"checkpoint {theirs}, robot {ours}"
+        harm = HARM.get(item.name)
+        yield Problem("difference" if harm else "note", item.name, both(*pair) + (f"; {harm}" if harm else ""))

@@ -8,7 +8,7 @@ from rich.text import Text
 from gr00t_bringup.inspection.report import Grid, Problem, Report
 
 _PIPE_WIDTH = 140  # where there is no terminal to ask
-_STYLES = {"damage": "bold red", "difference": "red", "limit": "red", "note": "yellow"}
+_STYLES = {"damage": "bold red", "difference": "red", "limit": "red", "warning": "bold yellow", "note": "yellow"}
 _NOTES_SHOWN = 8
 
 

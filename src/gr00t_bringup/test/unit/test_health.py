@@ -115,7 +115,7 @@ def test_the_libraries_take_one_line():
     assert "safetensors" in finding.found
 
 
-def test_a_checkpoint_that_does_not_fit_is_an_error_with_the_first_difference(tmp_path):
+def test_a_checkpoint_that_does_not_fit_is_an_error_with_each_difference(tmp_path):
     assert checkpoint_finding(shipped_checkpoint(), "gr1").level == "ok"
     data = embodiment_to_dict(_ROBOT)
     data["joints"][0]["sign"], data["rate_hz"] = -1, 30.0
@@ -124,7 +124,7 @@ def test_a_checkpoint_that_does_not_fit_is_an_error_with_the_first_difference(tm
     finding = checkpoint_finding(shipped_checkpoint(), str(file))
     assert finding.level == "error"
     assert f"sign of {data['joints'][0]['name']}" in finding.found
-    assert "1 more" in finding.found
+    assert "rate_hz: checkpoint 20.0, robot 30.0" in finding.found
     assert "gr00t inspect" in finding.fix
 
 

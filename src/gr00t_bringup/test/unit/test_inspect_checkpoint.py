@@ -122,7 +122,7 @@ def test_the_statistics_shown_are_those_of_the_joint(tmp_path):
         (_drop_group, "group waist"),
         (_swap_groups, "order of groups"),
         (_rename_camera, "camera ego_view"),
-        (_distort, "picture of ego_view"),
+        (_distort, "camera ego_view"),
         (_set("rate_hz", 30.0), "rate_hz"),
         (_set("projector_index", 20), "projector_index"),
         (_set("state_encoding", "min_max"), "state_encoding"),

@@ -15,6 +15,7 @@ launch_ros = pytest.importorskip("launch_ros.actions", reason="launch_ros is not
 _ARGUMENTS = {"robot", "backend", "checkpoint", "dry_run", "namespace", "use_sim_time", "params_file", "autostart"} | {
     "teleop",
     "record",
+    "tokenizer",
 }
 
 

@@ -127,6 +127,18 @@ def test_only_the_gate_is_silenced_in_a_dry_run():
     assert not any(remappings(node, dry_run=False) for node in NODES)
 
 
+def test_a_tokenizer_is_given_only_to_the_nodes_that_load_a_checkpoint_and_only_when_one_is_named():
+    def told(tokenizer: str) -> dict[str, object]:
+        decided = {
+            node.name: overrides(node, autostart=True, use_sim_time=False, checkpoint=Path("/c"), tokenizer=tokenizer)
+            for node in NODES
+        }
+        return {name: values["tokenizer"] for name, values in decided.items() if "tokenizer" in values}
+
+    assert told("") == {}
+    assert told("/t") == {"planner": "/t", "controller": "/t"}
+
+
 def test_a_checkpoint_is_given_only_to_the_nodes_that_load_one():
     given = {
         node.name: overrides(node, autostart=True, use_sim_time=False, checkpoint=Path("/c")).get("checkpoint")

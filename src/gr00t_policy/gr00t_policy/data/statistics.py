@@ -119,6 +119,11 @@ def save_metadata(path: Path, statistics: Statistics) -> None:
     write_json(path, {**entries, statistics.embodiment_tag: statistics.to_dict()})
 
 
+def metadata_tags(path: Path) -> tuple[str, ...]:
+    """The embodiment tags that a metadata.json has entries for, sorted. Raises CheckpointError."""
+    return tuple(sorted(_read(path)))
+
+
 def load_metadata(path: Path, embodiment_tag: str, groups: Sequence[str] | None = None) -> Statistics:
     """The entry of one embodiment tag, see ``statistics_from_dict``. Raises CheckpointError naming the tags there are."""
     entries = _read(path)

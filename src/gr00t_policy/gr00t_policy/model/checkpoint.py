@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from tokenizers import Tokenizer
 
-from gr00t_policy.core.embodiment import Embodiment
+from gr00t_policy.core.embodiment import Embodiment, load_embodiment
 from gr00t_policy.core.errors import CheckpointError, ConfigError
 from gr00t_policy.data.statistics import Statistics
 from gr00t_policy.model.checkpoint_files import CONFIG
@@ -28,7 +28,7 @@ from gr00t_policy.model.checkpoint_folder import (
 from gr00t_policy.model.config import EULER_STEPS, ModelConfig, config_from_dict, config_to_dict
 from gr00t_policy.model.json_file import read_json
 from gr00t_policy.model.release import ReleaseReport, is_release
-from gr00t_policy.model.released_checkpoint import read_released
+from gr00t_policy.model.released_checkpoint import ReleasedFacts, read_released, released_prompt
 from gr00t_policy.model.tokenizer import PromptTokenizer, prompt_tokenizer
 from gr00t_policy.model.weight_files import WeightFiles
 
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from gr00t_policy.model.action_head import ActionHead
     from gr00t_policy.model.backbone import Backbone
     from gr00t_policy.model.vla import Vla
+
+RELEASED_ROBOT = "gr1"  # whom a released folder is for where nobody says it
 
 
 @dataclass(frozen=True)
@@ -173,9 +175,9 @@ def load_checkpoint(
     require_folder(folder)
     _refuse_baseline(folder)
     if is_released(folder):
-        facts = read_released(folder, embodiment or "gr1", Path(tokenizer) if tokenizer else None)
+        facts = read_released(folder, load_embodiment(embodiment or RELEASED_ROBOT))
         check_parts(facts.config, facts.embodiment, facts.statistics)
-        return Checkpoint(folder, card={}, robots=(facts.embodiment.name,), **vars(facts))
+        return _served(folder, facts, tokenizer)
     content = read_folder(folder, config_from_dict, embodiment, verify=verify)
     config: ModelConfig = content.config
     check_parts(config, content.embodiment, content.statistics)
@@ -191,6 +193,20 @@ def load_checkpoint(
         content.weights,
         robots=content.robots,
     )
+
+
+def load_initial(folder: Path | str, embodiment: str = "", *, tokenizer: Path | str | None = None) -> Checkpoint:
+    """A checkpoint to train from, whose statistics the training makes anew.
+
+    embodiment, tokenizer: of a released folder, as for ``load_checkpoint``, but for a robot whose tag its metadata need not
+    have; then the statistics are empty. Raises as ``load_checkpoint`` does.
+    """
+    folder = Path(folder)
+    require_folder(folder)
+    if not is_released(folder):
+        return load_checkpoint(folder, tokenizer=tokenizer)
+    robot = load_embodiment(embodiment or RELEASED_ROBOT)
+    return _served(folder, read_released(folder, robot, Statistics(robot.tag, {}, {})), tokenizer)
 
 
 def is_released(folder: Path) -> bool:
@@ -211,6 +227,11 @@ def check_parts(config: ModelConfig, embodiment: Embodiment, statistics: Statist
             f"{config.head.action_dim} and {config.head.state_dim}"
         )
     check_statistics(embodiment, statistics)
+
+
+def _served(folder: Path, facts: ReleasedFacts, tokenizer: Path | str | None) -> Checkpoint:
+    prompt = released_prompt(folder, Path(tokenizer) if tokenizer else None, facts.config)
+    return Checkpoint(folder, prompt=prompt, robots=facts.robots, **vars(facts))
 
 
 def _refuse_baseline(folder: Path) -> None:

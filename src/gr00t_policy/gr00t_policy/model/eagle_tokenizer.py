@@ -43,9 +43,9 @@ class _Parts:
     added: dict[int, tuple[str, bool]]  # as the files have it
 
 
-def has_eagle_tokenizer(folder: Path) -> bool:
-    """Whether the folder holds files that ``load_eagle_tokenizer`` reads."""
-    return all((folder / name).is_file() for name in SLOW_FILES) or (folder / FAST_FILE).is_file()
+def has_tokenizer_files(folder: Path) -> bool:
+    """Whether the folder holds a file that ``load_eagle_tokenizer`` reads; it may lack others."""
+    return any((folder / name).is_file() for name in (*SLOW_FILES, FAST_FILE))
 
 
 def load_eagle_tokenizer(folder: Path) -> Tokenizer:
@@ -58,9 +58,10 @@ def load_eagle_tokenizer(folder: Path) -> Tokenizer:
     elif (folder / FAST_FILE).is_file():
         parts = _fast_parts(folder / FAST_FILE)
     else:
+        missing = ", ".join(name for name in SLOW_FILES if not (folder / name).is_file())
         raise CheckpointError(
-            f"no tokenizer in {folder}: {', '.join(SLOW_FILES)} and tokenizer_config.json are missing (the eagle2_hg_model "
-            f"folder of the public GR00T N1 code has them), and so is {FAST_FILE} (of SmolLM2-1.7B-Instruct)"
+            f"no tokenizer in {folder}: {missing} is missing (the eagle2_hg_model folder of the public GR00T N1 code has "
+            f"{', '.join(SLOW_FILES)} and tokenizer_config.json), and so is {FAST_FILE} (of SmolLM2-1.7B-Instruct)"
         )
     _check(parts, folder)
     tokenizer = Tokenizer(models.BPE(vocab=parts.vocabulary, merges=parts.merges))

@@ -9,15 +9,17 @@ Hashing all of them would take longer than loading them.
 """
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
-from gr00t_policy.core.embodiment import Embodiment, embodiment_to_dict, load_embodiment
+from gr00t_policy.core.embodiment import Embodiment, embodiment_to_dict
 from gr00t_policy.core.errors import CheckpointError, ConfigError
+from gr00t_policy.core.projectors import PROJECTOR_INDICES
 from gr00t_policy.data.statistics import Statistics, load_metadata
 from gr00t_policy.model.checkpoint_files import CONFIG, METADATA, data_digest, file_digest, total_digest
 from gr00t_policy.model.config import ModelConfig, config_to_dict
-from gr00t_policy.model.eagle_tokenizer import has_eagle_tokenizer, load_eagle_tokenizer
+from gr00t_policy.model.eagle_tokenizer import has_tokenizer_files, load_eagle_tokenizer
 from gr00t_policy.model.json_file import read_json_object
 from gr00t_policy.model.release import ReleaseReport, read_release
 from gr00t_policy.model.tokenizer import PromptTokenizer, prompt_tokenizer
@@ -28,30 +30,41 @@ EAGLE_FOLDER = "eagle2_hg_model"  # of the public code; people copy it into the 
 _log = logging.getLogger(__name__)
 
 
+class MissingTokenizerError(CheckpointError):
+    """A folder as released, with which nothing is wrong: the tokenizer is not part of a release."""
+
+
 @dataclass(frozen=True)
 class ReleasedFacts:
-    """What a folder says, robot and tokenizer included; the fields are those of ``Checkpoint``."""
+    """What a folder says, the robot included; the fields are those of ``Checkpoint``."""
 
     config: ModelConfig
     embodiment: Embodiment
     statistics: Statistics
-    prompt: PromptTokenizer
     hash: str
     weights: WeightFiles
     report: ReleaseReport
+    card: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def robots(self) -> tuple[str, ...]:
+        return (self.embodiment.name,)
+
+    @property
+    def slot(self) -> int:
+        return self.config.slot(self.embodiment.tag)
 
 
-def read_released(folder: Path, embodiment: str, tokenizer: Path | None = None) -> ReleasedFacts:
-    """Read everything but the weights' values. What is odd about the configuration is logged.
+def read_released(folder: Path, robot: Embodiment, statistics: Statistics | None = None) -> ReleasedFacts:
+    """Read everything but the weights' values and the tokenizer. What is odd about the configuration is logged.
 
-    embodiment: one of ours by name, or a YAML file. Raises CheckpointError and EmbodimentError.
+    statistics: the robot's where the metadata need not have them, None = those under its tag. Raises CheckpointError.
     """
-    robot = load_embodiment(embodiment)
     config, report = read_released_config(folder)
     config = _with_slot(config, robot)
     weights = open_weight_files(folder)
-    statistics = load_metadata(folder / METADATA, robot.tag, robot.policy_groups)
-    prompt = _prompt(folder, tokenizer, config)
+    if statistics is None:
+        statistics = load_metadata(folder / METADATA, robot.tag, robot.policy_groups)
     for sentence in report.assumed:
         _log.info("checkpoint %s: %s", folder, sentence)
     if report.unknown:
@@ -63,7 +76,7 @@ def read_released(folder: Path, embodiment: str, tokenizer: Path | None = None) 
         "network": data_digest(config_to_dict(config)),
         "embodiment": data_digest(embodiment_to_dict(robot)),
     }
-    return ReleasedFacts(config, robot, statistics, prompt, total_digest(digests), weights, report)
+    return ReleasedFacts(config, robot, statistics, total_digest(digests), weights, report)
 
 
 def read_released_config(folder: Path) -> tuple[ModelConfig, ReleaseReport]:
@@ -76,22 +89,30 @@ def read_released_config(folder: Path) -> tuple[ModelConfig, ReleaseReport]:
         raise CheckpointError(f"checkpoint {folder}: {error}") from error
 
 
-def _with_slot(config: ModelConfig, robot: Embodiment) -> ModelConfig:
-    try:
-        return replace(config, embodiment_slots={robot.tag: robot.projector_index})
-    except ConfigError as error:
-        raise CheckpointError(f"projector index of embodiment '{robot.name}': {error}") from error
+def released_prompt(folder: Path, given: Path | None, config: ModelConfig) -> PromptTokenizer:
+    """The prompt builder, of the tokenizer in folder ``given``, or in the checkpoint folder where None.
 
-
-def _prompt(folder: Path, given: Path | None, config: ModelConfig) -> PromptTokenizer:
+    Raises MissingTokenizerError when None is given and there is not a file of one, CheckpointError when there is and it
+    cannot be used.
+    """
     if given is not None and not given.is_dir():
         raise CheckpointError(f"no tokenizer folder {given}; give the folder that holds vocab.json and merges.txt")
     places = [given] if given else [folder, folder / EAGLE_FOLDER]
     for place in places:
-        if given or has_eagle_tokenizer(place):
+        if given or has_tokenizer_files(place):
             return prompt_tokenizer(load_eagle_tokenizer(place), config)
-    raise CheckpointError(
-        f"checkpoint {folder} has no tokenizer, as released; set 'tokenizer' to a folder with vocab.json, merges.txt and "
-        f"tokenizer_config.json (eagle2_hg_model of the public GR00T N1 code) or with the tokenizer.json of "
-        f"SmolLM2-1.7B-Instruct, or copy it to {folder / EAGLE_FOLDER}"
+    raise MissingTokenizerError(
+        f"checkpoint {folder} has no tokenizer, as released; name a folder with vocab.json, merges.txt and "
+        "tokenizer_config.json (eagle2_hg_model of the public GR00T N1 code) or with the tokenizer.json of "
+        "SmolLM2-1.7B-Instruct: launch argument tokenizer:=FOLDER, parameter 'tokenizer' of planner and controller, option "
+        f"--tokenizer of gr00t; or copy the files to {folder / EAGLE_FOLDER}"
     )
+
+
+def _with_slot(config: ModelConfig, robot: Embodiment) -> ModelConfig:
+    """The slots of the release, and the robot's."""
+    release = {tag: slot for tag, slot in PROJECTOR_INDICES["n1"].items() if slot < config.head.embodiments}
+    try:
+        return replace(config, embodiment_slots={**release, robot.tag: robot.projector_index})
+    except ConfigError as error:
+        raise CheckpointError(f"projector index of embodiment '{robot.name}': {error}") from error

@@ -17,7 +17,7 @@ from torch import Tensor
 from gr00t_policy.core.embodiment import Embodiment
 from gr00t_policy.core.errors import CheckpointError, ConfigError
 from gr00t_policy.data.durable import write_json
-from gr00t_policy.data.statistics import KeyStatistics, Statistics, save_metadata
+from gr00t_policy.data.statistics import KeyStatistics, Statistics, VideoModality, save_metadata
 from gr00t_policy.model.checkpoint_files import CONFIG, METADATA
 from gr00t_policy.model.config import ModelConfig, preset
 from gr00t_policy.model.eagle_tokenizer import SLOW_FILES
@@ -81,7 +81,8 @@ def home_statistics(robot: Embodiment) -> Statistics:
         high = np.minimum(home + _MOVED_RAD, [joint.upper_rad for joint in joints])
         middle, spread = (low + high) / 2, (high - low) / 2
         groups[name] = KeyStatistics(min=low, max=high, q01=low, q99=high, mean=middle, std=spread)
-    return Statistics(robot.tag, groups, groups)
+    video = {camera.name: VideoModality((camera.width, camera.height), fps=camera.rate_hz) for camera in robot.cameras}
+    return Statistics(robot.tag, groups, groups, video)
 
 
 def _write_weights(folder: Path, tensors: dict[str, StoredTensor], seed: int, shards: int) -> int:
