@@ -20,7 +20,9 @@ class ExportConfig:
     format: Literal["onnx"] = "onnx"
     """onnx: encoder.onnx, context.onnx, head.onnx, network.json, build_tensorrt.sh"""
     embodiment: str = ""
-    """robot of the checkpoint; default: the one it was saved for"""
+    """robot of the checkpoint; default: the one it was saved for, of a released one gr1"""
+    tokenizer: Path | None = None
+    """folder of the tokenizer, for a released checkpoint that has none"""
     steps: int = 0
     """Euler steps of the head: 1, 2, 4, 8 or 16; 0: the checkpoint's"""
 
@@ -29,7 +31,8 @@ def run(config: ExportConfig) -> int:
     """Export, check, print. Raises Gr00tError."""
     from gr00t_policy.runtime.onnx_export import SCRIPT, export
 
-    checkpoint = load_checkpoint(config.checkpoint or shipped_checkpoint(), config.embodiment or None)
+    folder = config.checkpoint or shipped_checkpoint()
+    checkpoint = load_checkpoint(folder, config.embodiment or None, tokenizer=config.tokenizer)
     written = export(checkpoint.with_steps(config.steps), config.out)
     for part in written.parts:
         size = (config.out / part.file).stat().st_size / 1e6

@@ -13,6 +13,7 @@ from rich.table import Table
 from gr00t_bringup.json_file import write_json
 from gr00t_policy.core.errors import ConfigError
 from gr00t_policy.model.checkpoint import Checkpoint, load_checkpoint
+from gr00t_policy.model.tokenizer import default_instruction
 from gr00t_policy.runtime.backends import default_cache, load_backend
 from gr00t_policy.runtime.config import ENGINES
 from gr00t_policy.runtime.policy import Gr00tPolicy
@@ -64,7 +65,7 @@ def run(config: OpenLoopConfig) -> int:
 
     checkpoint = load_checkpoint(config.checkpoint, config.embodiment or None, tokenizer=config.tokenizer)
     robot = checkpoint.embodiment
-    dataset = open_loop.open_recording(robot, config.open_loop)
+    dataset = open_loop.open_recording(robot, config.open_loop, default_instruction(checkpoint.config))
     numbers = open_loop.episodes_to_trace(dataset, config.episodes)
     backend = load_backend(checkpoint, config.engine, config.precision, default_cache(Path.home()))
     policy = Gr00tPolicy(checkpoint, backend, noise_scale=config.noise_scale)

@@ -33,6 +33,10 @@ class ModelBenchConfig:
 
     checkpoint: Path | None = None
     """checkpoint folder; default: the one shipped in models/"""
+    embodiment: str = ""
+    """robot the checkpoint is for: of a released one by name (gr1 unless said otherwise); else that of the checkpoint"""
+    tokenizer: Path | None = None
+    """folder of the tokenizer, for a released checkpoint that has none"""
     preset: Literal["tiny", "n1_2b"] | None = None
     """random weights of this size instead of a checkpoint"""
     device: Literal["cpu", "cuda"] = "cpu"
@@ -66,6 +70,10 @@ class ModelBenchConfig:
     def __post_init__(self) -> None:
         if self.checkpoint is not None and self.preset is not None:
             raise ConfigError("give a checkpoint or a preset, not both: a preset has random weights")
+        if self.preset is not None and (self.embodiment or self.tokenizer):
+            raise ConfigError(
+                "embodiment and tokenizer are of a checkpoint; a preset has the GR-1 and a tokenizer of its own"
+            )
         if self.error_vs_16 and self.preset is not None:
             raise ConfigError("error_vs_16 is about what a checkpoint does; a preset has random weights")
         if self.steps not in (0, *EULER_STEPS):
@@ -101,7 +109,9 @@ class _Case:
 def run(config: ModelBenchConfig) -> int:
     """Time way after way and print. Raises Gr00tError."""
     folder = None if config.preset else config.checkpoint or shipped_checkpoint()
-    checkpoint = load_checkpoint(folder) if folder else None  # say what is wrong before anything starts
+    checkpoint = None
+    if folder is not None:  # say what is wrong before anything starts
+        checkpoint = load_checkpoint(folder, config.embodiment or None, tokenizer=config.tokenizer)
     ways = _ways(config, checkpoint)
     machine, gpu, bandwidth = this_machine(), *_alone(_device, config.device, config.threads)
     print(
@@ -119,7 +129,9 @@ def run(config: ModelBenchConfig) -> int:
         calls |= _alone(parts_of, _options(config, folder, _Case(count, cases[0].dtype), "cached"))
     predicted = floors(calls, Device(f"here ({config.threads} thread(s))", bandwidth))
     print(table(predicted))
-    errors = _alone(measure_step_errors, folder, config.precision) if config.error_vs_16 and folder else None
+    errors = None
+    if config.error_vs_16 and folder:
+        errors = _alone(measure_step_errors, folder, config.precision, config.embodiment, config.tokenizer)
     if errors is not None:
         _print_errors(errors)
     if config.json is not None:
@@ -128,6 +140,7 @@ def run(config: ModelBenchConfig) -> int:
             {
                 "checkpoint": str(folder) if folder else None,
                 "checkpoint_hash": checkpoint.hash if checkpoint else None,
+                "embodiment": checkpoint.embodiment.name if checkpoint else None,
                 "preset": config.preset,
                 "device": config.device,
                 "read_bandwidth_gb_s": bandwidth / 1e9,
@@ -172,7 +185,8 @@ def _measure_case(
 def _options(config: ModelBenchConfig, folder: Path | None, case: _Case, way: str) -> WayOptions:
     return WayOptions(
         way, folder, config.preset or "", config.device, case.dtype, config.precision, config.threads, config.seconds,
-        config.evaluations, config.realtime_priority, config.steps, config.staggered, case.cameras,
+        config.evaluations, config.realtime_priority, config.steps, config.staggered, case.cameras, config.embodiment,
+        config.tokenizer,
     )  # fmt: skip
 
 

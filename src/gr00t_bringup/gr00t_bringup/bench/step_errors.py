@@ -44,10 +44,12 @@ class StepErrors:
 Seen = list[tuple[ConditioningTokens, NDArray[np.float64]]]
 
 
-def measure_step_errors(folder: Path, precision: str) -> StepErrors:
+def measure_step_errors(
+    folder: Path, precision: str, embodiment: str = "", tokenizer: Path | None = None
+) -> StepErrors:
     """Each number of steps in plain float32 against the most, and the OpenVINO engine in ``precision`` against plain float32 at
     the checkpoint's steps; each with the flow's centre, as on the robot, and with noise. Raises Gr00tError."""
-    checkpoint = load_checkpoint(folder)
+    checkpoint = load_checkpoint(folder, embodiment or None, tokenizer=tokenizer)
     working = load_backend(checkpoint, "openvino", cache=default_cache(Path.home()))
     seen = observations(checkpoint, working, TASKS)
     source = f"rollouts of the checkpoint in the simulator, seed {SEED} of {', '.join(TASKS)}"

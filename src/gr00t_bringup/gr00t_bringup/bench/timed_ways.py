@@ -35,7 +35,8 @@ Calls = dict[str, Callable[[], Any]]
 class WayOptions:
     """way: 'plain' or 'cached' in torch, or an engine of the nodes. checkpoint: folder, None = random weights of ``preset``
     for a robot with so many ``cameras``. seconds, evaluations: each call is repeated until one of them is reached. steps: Euler
-    steps, 0 = the network's own. staggered: also a tick of staggered denoising, where constants are computed once."""
+    steps, 0 = the network's own. staggered: also a tick of staggered denoising, where constants are computed once. embodiment,
+    tokenizer: of a checkpoint that needs them named, as for ``load_checkpoint``."""
 
     way: str
     checkpoint: Path | None
@@ -50,6 +51,8 @@ class WayOptions:
     steps: int = 0
     staggered: bool = False
     cameras: int = 1
+    embodiment: str = ""
+    tokenizer: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -115,7 +118,8 @@ def checkpoint_of(options: WayOptions) -> "Checkpoint":
     if options.checkpoint is not None:
         from gr00t_policy.model.checkpoint import load_checkpoint
 
-        return load_checkpoint(options.checkpoint).with_steps(options.steps)
+        checkpoint = load_checkpoint(options.checkpoint, options.embodiment or None, tokenizer=options.tokenizer)
+        return checkpoint.with_steps(options.steps)
     from gr00t_policy.model.random_checkpoint import random_checkpoint
 
     return random_checkpoint(options.preset, options.cameras).with_steps(options.steps)

@@ -6,11 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from released_folder import edit_json, write_release_folder
 from small_checkpoint import save_small_checkpoint
 
-from gr00t_bringup.bench.model import _ways
+from gr00t_bringup.bench.model import _Case, _options, _ways
 from gr00t_bringup.bench.roofline import Device, floors, parts_of, table
-from gr00t_bringup.bench.timed_ways import WayOptions, measure_way
+from gr00t_bringup.bench.timed_ways import WayOptions, checkpoint_of, measure_way
 from gr00t_bringup.cli import EXIT_ERROR, EXIT_OK, main, options_of
 from gr00t_policy.runtime.config import ControllerConfig
 
@@ -91,6 +92,32 @@ def test_the_engines_of_the_nodes_are_timed_with_and_without_what_the_nodes_add(
     assert head.bytes_read == (head.parameters_read or 0) * (1 if engine == "openvino" else 4)
 
 
+def test_a_released_folder_is_timed_for_the_robot_and_with_the_tokenizer_that_are_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, tokenizer = write_release_folder(tmp_path / "n1", dtype="bfloat16"), tmp_path / "tokenizer"
+    edit_json(folder / "experiment_cfg/metadata.json", lambda data: data.update(lab=data.pop("gr1")))
+    robot = tmp_path / "lab_gr1.yaml"
+    robot.write_text("{extends: gr1, name: lab_gr1, tag: lab, projector_index: 30}")
+    tokenizer.mkdir()
+    for name in ("vocab.json", "merges.txt"):
+        (folder / "eagle2_hg_model" / name).rename(tokenizer / name)
+    words = ["bench", "model", "--checkpoint", str(folder), *_QUICK]
+    assert main(words) == EXIT_ERROR
+    assert "no statistics for embodiment 'gr1'; it has: lab" in capsys.readouterr().err
+    words += ["--embodiment", str(robot)]
+    assert main(words) == EXIT_ERROR
+    assert "has no tokenizer, as released" in capsys.readouterr().err
+    config = options_of([*words, "--tokenizer", str(tokenizer), "--dtype", "bfloat16"])
+    options = _options(config, folder, _Case(1, "bfloat16"), "torch")
+    checkpoint = checkpoint_of(options)
+    assert (checkpoint.embodiment.name, checkpoint.slot) == ("lab_gr1", 30)
+    figures = measure_way(options)
+    assert [stage.name for stage in figures.stages] == _ENGINE_CALLS and all(
+        stage.ms.p50 > 0 for stage in figures.stages
+    )
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -99,6 +126,7 @@ def test_the_engines_of_the_nodes_are_timed_with_and_without_what_the_nodes_add(
         (("--cameras", "2"), "cameras are those of the checkpoint's robot"),
         (("--preset", "tiny", "--ways", "cuda_graph"), "can be run as: plain, cached, openvino, torch"),
         (("--preset", "tiny", "--cameras", "0"), "each number of cameras must be at least 1"),
+        (("--preset", "tiny", "--tokenizer", "a"), "embodiment and tokenizer are of a checkpoint"),
         (("--threads", "0"), "threads and evaluations must be at least 1"),
     ],
 )

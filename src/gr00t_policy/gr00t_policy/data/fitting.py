@@ -13,16 +13,17 @@ from gr00t_policy.data.reader import LeRobotDataset
 SAME_HZ = 1e-6
 
 
-def open_for(robot: Embodiment, root: Path) -> LeRobotDataset:
+def open_for(robot: Embodiment, root: Path, default_task: str | None = None) -> LeRobotDataset:
     """The dataset with the columns of the robot's policy groups, in the robot's order.
 
-    The sentence is the robot's annotation, or the dataset's first where that is not recorded. Raises DatasetError naming
-    every group and camera that the dataset lacks, and groups of another width.
+    The sentence is the robot's annotation, or the dataset's first where that is not recorded; ``default_task`` where it has
+    none, see ``LeRobotDataset``. Raises DatasetError naming every group and camera that the dataset lacks, and groups of
+    another width.
     """
-    plain = LeRobotDataset(root)
+    plain = LeRobotDataset(root, default_task=default_task)
     if faults := [*_group_faults(robot, plain), *_camera_faults(robot, plain)]:
         raise DatasetError(f"{root} does not fit robot '{robot.name}': {'; '.join(faults)}")
-    return LeRobotDataset(root, robot.policy_groups, _language_key(robot, plain))
+    return LeRobotDataset(root, robot.policy_groups, _language_key(robot, plain), default_task)
 
 
 def open_alike(robot: Embodiment, roots: Sequence[Path]) -> list[LeRobotDataset]:
@@ -92,13 +93,15 @@ def _known(name: str) -> Embodiment | None:
         return None
 
 
-def robot_in_dataset(robot: Embodiment, root: Path, groups: Sequence[str] = ()) -> Embodiment:
+def robot_in_dataset(
+    robot: Embodiment, root: Path, groups: Sequence[str] = (), default_task: str | None = None
+) -> Embodiment:
     """The robot as the dataset recorded it: rate, camera sizes, name of the sentence; ``groups``: those to be moved.
 
     Raises DatasetError when the dataset lacks something, EmbodimentError when the robot has no such group.
     """
     moved = replace(robot, policy_groups=tuple(groups) or robot.policy_groups)
-    dataset = open_for(moved, root)
+    dataset = open_for(moved, root, default_task)
     cameras = tuple(
         replace(
             camera, height=dataset.cameras[camera.name][0], width=dataset.cameras[camera.name][1], rate_hz=dataset.fps

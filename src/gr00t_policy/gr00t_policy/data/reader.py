@@ -51,10 +51,17 @@ class Episode:
 class LeRobotDataset:
     """One dataset folder. ``groups`` select and order columns of state and action (default: all of modality.json)."""
 
-    def __init__(self, root: str | Path, groups: Sequence[str] | None = None, language_key: str | None = None) -> None:
+    def __init__(
+        self,
+        root: str | Path,
+        groups: Sequence[str] | None = None,
+        language_key: str | None = None,
+        default_task: str | None = None,
+    ) -> None:
         """Read and check the meta files; ``validate`` looks at the rest. Raises DatasetError.
 
-        language_key: which annotation is the sentence, by default the first of modality.json.
+        language_key: which annotation is the sentence, by default the first of modality.json. default_task: the sentence of
+        all episodes where modality.json has no annotation at all; None = such a dataset is refused.
         """
         plain = Layout(Path(root))
         self.info: dict[str, Any] = read_object(plain.info)
@@ -67,7 +74,8 @@ class LeRobotDataset:
         self.state_groups = self._select("state", groups)
         self.action_groups = self._select("action", groups)
         self.cameras = self._cameras()
-        self.language_column = self._language_column(language_key)
+        self._default_task = default_task
+        self.language_column = self._language_column(language_key)  # "" = there are no sentences
         self._check_counts()
 
     @property
@@ -97,23 +105,20 @@ class LeRobotDataset:
     def episode(self, index: int) -> Episode:
         """States, actions, task and extra columns of one episode. Raises DatasetError naming the file."""
         entry, path = self._entry(index), self.layout.data(index)
-        columns = [STATE, ACTION, "timestamp", self.language_column, *self.extra_columns]
-        table = self._table(path, columns)
+        sentences = [self.language_column] if self.language_column else []
+        table = self._table(path, [STATE, ACTION, "timestamp", *sentences, *self.extra_columns])
         if table.num_rows != entry.length:
             raise DatasetError(
                 f"{path} has {table.num_rows} frames, {self.layout.episodes.name} says {entry.length}; "
                 "write the episode again"
             )
-        task_index = table[self.language_column][0].as_py()
-        if not isinstance(task_index, int) or task_index not in self.tasks:
-            raise DatasetError(f"{path}: task {shown(task_index)} is not in {self.layout.tasks}")
         extras = {
             name: self._rows(path, table, name, int(np.prod(shape)) if shape else None).reshape(entry.length, *shape)
             for name, shape in self.extra_columns.items()
         }
         return Episode(
             index=index,
-            task=self.tasks[task_index],
+            task=self._task(path, table),
             states=self._side(path, table, STATE, self.state_groups),
             actions=self._side(path, table, ACTION, self.action_groups),
             timestamps_s=np.asarray(self._rows(path, table, "timestamp", None), np.float64),
@@ -272,13 +277,27 @@ class LeRobotDataset:
             ANNOTATION + key: str(entry.get("original_key", ANNOTATION + key))
             for key, entry in self.modality.get("annotation", {}).items()
         }
-        if language_key is None and columns:
+        if not columns and self._default_task is not None:
+            return ""
+        if not columns:
+            raise DatasetError(
+                f"{self.layout.modality} names no annotation: the dataset has no sentences; add one, or use a network of GR00T "
+                "N1's form, which learns without"
+            )
+        if language_key is None:
             return next(iter(columns.values()))
         if language_key not in columns:
-            raise DatasetError(
-                f"{self.layout.modality} has no language '{language_key}'; it has: {', '.join(columns) or 'none'}"
-            )
+            raise DatasetError(f"{self.layout.modality} has no language '{language_key}'; it has: {', '.join(columns)}")
         return columns[language_key]
+
+    def _task(self, path: Path, table: pa.Table) -> str:
+        """The sentence of an episode's first row."""
+        if not self.language_column:
+            return self._default_task or ""
+        task_index = table[self.language_column][0].as_py()
+        if not isinstance(task_index, int) or task_index not in self.tasks:
+            raise DatasetError(f"{path}: task {shown(task_index)} is not in {self.layout.tasks}")
+        return self.tasks[task_index]
 
     def _side(self, path: Path, table: pa.Table, column: str, groups: dict[str, slice]) -> NDArray[np.float32]:
         rows = self._rows(path, table, column, self._width(column))

@@ -16,6 +16,7 @@ from gr00t_policy.model.json_file import read_json_object
 
 PAD, IMAGE_OPEN, IMAGE_CLOSE, IMAGE_CONTEXT = "<pad>", "<img>", "</img>", "<IMG_CONTEXT>"
 COMPACT_SPECIALS = (PAD, IMAGE_OPEN, IMAGE_CLOSE, IMAGE_CONTEXT)  # ids 0, 1, 2, 3
+DEFAULT_INSTRUCTION = "Perform the default behavior."  # gr00t/model/transforms.py of the public N1 code
 _SYSTEM = "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n<|im_start|>user\n"
 _SUFFIX = "<|im_end|>\n<|im_start|>assistant\n"
 
@@ -109,6 +110,15 @@ class EaglePrompt:
 def prompt_tokenizer(tokenizer: Tokenizer, config: ModelConfig) -> PromptTokenizer:
     """The prompt builder that the network's configuration asks for."""
     return (CompactPrompt if config.prompt_template == "compact" else EaglePrompt)(tokenizer, config)
+
+
+def default_instruction(config: ModelConfig) -> str | None:
+    """What the network reads of data without any sentences: of the published form as in GR00T N1, of others None.
+
+    Of data alone. A sentence that is there is taken as it is, also an empty one; and a robot at work to which nobody has said
+    anything, or an empty sentence, is to stay where it is.
+    """
+    return DEFAULT_INSTRUCTION if config.published else None
 
 
 def train_tokenizer(sentences: Iterable[str], vocab: int = 512) -> Tokenizer:

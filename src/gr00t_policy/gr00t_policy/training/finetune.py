@@ -20,8 +20,9 @@ from gr00t_policy.data.published_images import picture_transform
 from gr00t_policy.data.reader import LeRobotDataset
 from gr00t_policy.data.statistics import Statistics
 from gr00t_policy.data.transforms import StateActionTransform
-from gr00t_policy.model.checkpoint import Checkpoint, check_parts, load_checkpoint
+from gr00t_policy.model.checkpoint import Checkpoint, check_parts, load_initial
 from gr00t_policy.model.config import ModelConfig
+from gr00t_policy.model.tokenizer import default_instruction
 from gr00t_policy.training.batches import DemonstrationBatches, Prompts
 from gr00t_policy.training.config import LoopConfig
 from gr00t_policy.training.embodiment_slots import with_slot
@@ -46,7 +47,7 @@ class FinetuneConfig(N1Options):
     hold_out: tuple[int, ...] = ()
     """Episodes that are never learnt from, also not by the statistics; for `gr00t eval --open-loop`."""
     embodiment: str = ""
-    """Robot: name or YAML file; default: the robot of the checkpoint."""
+    """Robot: name or YAML file; default: the robot of the checkpoint, of a released one gr1."""
     tokenizer: Path | None = None
     """Folder of the tokenizer, for a released checkpoint that has none."""
     groups: tuple[str, ...] = ()
@@ -96,10 +97,11 @@ class FinetuneConfig(N1Options):
 def run(config: FinetuneConfig) -> int:
     """Fine-tune, or continue an interrupted run of the same folder; leaves ``<out>/checkpoint``. Returns the exit code."""
     torch.set_num_threads(config.threads)
-    init = load_checkpoint(config.init, tokenizer=config.tokenizer)
+    init = load_initial(config.init, config.embodiment, tokenizer=config.tokenizer)
     robot = load_embodiment(config.embodiment) if config.embodiment else init.embodiment
-    robot = robot_in_dataset(robot, config.dataset, config.groups)
-    dataset = open_for(robot, config.dataset)
+    unsaid = default_instruction(init.config)
+    robot = robot_in_dataset(robot, config.dataset, config.groups, unsaid)
+    dataset = open_for(robot, config.dataset, unsaid)
     require_same_robot(f"dataset {config.dataset}", robot, dataset)
     learnt = _learnt_from(dataset, config.hold_out)
     network = with_slot(init.config, robot.tag, config.slot)

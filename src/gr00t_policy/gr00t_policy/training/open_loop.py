@@ -43,9 +43,12 @@ class EpisodeTrace:
     known: NDArray[np.bool_]
 
 
-def open_recording(robot: Embodiment, root: Path) -> LeRobotDataset:
-    """The dataset, when it holds all that the robot's policy sees and moves, at its rate. Raises DatasetError."""
-    dataset = open_for(robot, root)
+def open_recording(robot: Embodiment, root: Path, default_task: str | None = None) -> LeRobotDataset:
+    """The dataset, when it holds all that the robot's policy sees and moves, at its rate. Raises DatasetError.
+
+    default_task: what the policy reads where the dataset has no sentences, see ``LeRobotDataset``.
+    """
+    dataset = open_for(robot, root, default_task)
     if abs(dataset.fps - robot.rate_hz) > 0.01:
         raise DatasetError(
             f"{root} was recorded at {dataset.fps:g} frames/s, the policy's steps are 1/{robot.rate_hz:g} s; "

@@ -11,7 +11,7 @@ from gr00t_policy.core.embodiment import Embodiment
 from gr00t_policy.core.errors import ConfigError
 from gr00t_policy.data.mixture import Mixture, open_mixture
 from gr00t_policy.data.mixture_config import load_mixture_config
-from gr00t_policy.model.checkpoint import load_checkpoint
+from gr00t_policy.model.checkpoint import load_initial
 from gr00t_policy.model.config import ModelConfig, preset, resized
 from gr00t_policy.model.eagle_tokenizer import load_eagle_tokenizer
 from gr00t_policy.model.tokenizer import prompt_tokenizer, train_tokenizer
@@ -67,7 +67,7 @@ def run(config: PretrainConfig) -> int:
 def _network(config: PretrainConfig, mixture: Mixture, robots: list[Embodiment]) -> tuple[Vla, Tokenizer]:
     """A new network, or that of ``init``, with a slot for every robot."""
     if config.init is not None:
-        checkpoint = load_checkpoint(config.init, tokenizer=config.tokenizer)
+        checkpoint = load_initial(config.init, tokenizer=config.tokenizer)
         model = checkpoint.load_weights()
         model.config = with_slots(checkpoint.config, robots)
         return model, checkpoint.prompt.tokenizer

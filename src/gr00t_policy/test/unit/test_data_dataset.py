@@ -45,6 +45,24 @@ def test_states_actions_tasks_and_extras_come_back_exactly(dataset):
     assert [entry.info for entry in dataset.episodes] == [{"seed": 0}, {"seed": 1}, {"seed": 2}]
 
 
+def test_without_sentences_a_dataset_is_refused_or_read_with_the_one_given_and_what_is_said_counts(tmp_path):
+    root = write_sample(tmp_path / "set", [0, 1], [CAN, BALL])
+    assert [LeRobotDataset(root, default_task="stay").episode(index).task for index in range(2)] == [CAN, BALL]
+    tasks = root / "meta" / "tasks.jsonl"
+    tasks.write_text(tasks.read_text().replace(BALL, ""))
+    assert LeRobotDataset(root, default_task="stay").episode(1).task == "", "an empty sentence is one, as in GR00T N1"
+    modality = root / "meta" / "modality.json"
+    modality.write_text(json.dumps(json.loads(modality.read_text()) | {"annotation": {}}))
+    with pytest.raises(DatasetError, match="modality.json names no annotation: the dataset has no sentences"):
+        LeRobotDataset(root)
+    for index in range(2):
+        path = root / "data" / "chunk-000" / f"episode_{index:06d}.parquet"
+        pq.write_table(pq.read_table(path).drop_columns(["annotation.human.coarse_action"]), path)
+    for groups, key in ((None, None), (["waist"], "annotation.human.coarse_action")):
+        unsaid = LeRobotDataset(root, groups, key, default_task="stay")
+        assert {unsaid.episode(index).task for index in range(2)} == {"stay"}
+
+
 def test_frames_come_back_in_their_order_and_nearly_as_they_were(dataset):
     written = moving_square(14, seed=2)
     read = dataset.frames(2, "head")

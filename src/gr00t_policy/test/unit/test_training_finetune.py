@@ -4,6 +4,7 @@
 import json
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from released_folder import write_release_folder
+from released_folder import edit_json, write_release_folder
 from sample_data import REAL
 from small_checkpoint import SENTENCE, save_small_checkpoint, small_config, unit_statistics
 
@@ -142,6 +143,37 @@ def test_a_released_checkpoint_learns_from_pictures_as_it_will_see_them_and_is_s
     recorded = np.concatenate([LeRobotDataset(dataset).frames(episode, "ego_view") for episode in range(3)])
     assert seen <= every_cut(image, recorded)
     assert isinstance(load_backend(checkpoint, part="head"), TorchBackend)
+
+
+def test_a_released_checkpoint_is_tuned_for_a_robot_that_it_does_not_know_from_recordings_without_sentences(
+    dataset, tmp_path, monkeypatch
+):
+    """Neither the robot's tag nor gr1 is in its metadata; the slot is the robot's own, the sentence GR00T N1's default."""
+    released, mute = write_release_folder(tmp_path / "released"), Path(shutil.copytree(dataset, tmp_path / "mute"))
+    edit_json(released / "experiment_cfg/metadata.json", lambda data: data.update(so100=data.pop("gr1")))
+    edit_json(mute / "meta/modality.json", lambda data: data.pop("annotation"))
+    edit_json(mute / "meta/info.json", lambda data: data.update(robot_type="lab_gr1"))
+    robot = tmp_path / "lab_gr1.yaml"
+    robot.write_text("{extends: gr1, name: lab_gr1, tag: lab, projector_index: 30}")
+    drawn: list[dict[str, np.ndarray]] = []
+    draw = DemonstrationBatches.draw
+    monkeypatch.setattr(DemonstrationBatches, "draw", lambda *given: drawn.append(batch := draw(*given)) or batch)
+    config = replace(short(mute, released, tmp_path / "run"), embodiment=str(robot), steps=1, hold_out=())
+    with pytest.raises(CheckpointError, match="no statistics for embodiment 'lab'; it has: so100"):
+        load_checkpoint(released, str(robot))
+    assert finetune.run(config) == 0
+    tuned = load_checkpoint(config.out / "checkpoint")
+    assert (tuned.embodiment.name, tuned.slot, tuned.config.slot("new_embodiment")) == ("lab_gr1", 30, 31)
+    assert {int(slot) for batch in drawn for slot in batch["embodiment_id"]} == {30}
+    default = tuned.prompt.encode("Perform the default behavior.").input_ids
+    assert drawn and all((row == default).all() for batch in drawn for row in batch["input_ids"])
+
+
+def test_a_network_of_another_form_does_not_learn_without_sentences(config_for, dataset, tmp_path):
+    mute = Path(shutil.copytree(dataset, tmp_path / "mute"))
+    edit_json(mute / "meta/modality.json", lambda data: data.pop("annotation"))
+    with pytest.raises(DatasetError, match="the dataset has no sentences"):
+        finetune.run(config_for(dataset=mute))
 
 
 def test_only_the_slot_of_the_robot_is_changed(config_for, init):
