@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The plain backend runs one half or both, in either number format, and says what it cannot do."""
 
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +57,22 @@ def test_bfloat16_is_the_default_of_a_release_and_close_to_float32(checkpoint: C
         chunks.append(policy.act(observation.state, 0).positions)
     assert load_backend(checkpoint).dtype == torch.bfloat16
     assert 0 < np.abs(chunks[0] - chunks[1]).max() < 0.1
+
+
+def test_it_encodes_by_calling_each_module_once_and_gives_the_plain_paths_bits(checkpoint: Checkpoint) -> None:
+    prompt, side = checkpoint.prompt.encode("cup"), checkpoint.config.vision.image_size
+    pixels = np.random.default_rng(2).uniform(-1, 1, (1, 1, 3, side, side)).astype(np.float32)
+    ids, mask = prompt.input_ids[None], prompt.attention_mask[None]
+    backend, calls = TorchBackend(checkpoint, "encoder", "bfloat16", "cpu"), Counter[str]()
+    assert backend._backbone is not None
+    for name, module in backend._backbone.named_modules():
+        module.register_forward_hook(lambda *_, name=name: calls.update([name]))
+    encoded = backend.encode(pixels, ids, mask)
+    assert set(calls.values()) == {1} and {"", "vision", "connector", "language", "linear"} <= set(calls)
+    seen, *rest = map(torch.from_numpy, (pixels, ids, mask))
+    with torch.inference_mode():
+        plain = checkpoint.load_backbone("bfloat16")(seen.bfloat16(), *rest)
+    assert np.array_equal(encoded, plain[0].float().numpy())
 
 
 def test_each_half_needs_the_tensors_of_its_own_alone(tmp_path: Path) -> None:
