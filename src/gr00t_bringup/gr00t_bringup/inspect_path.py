@@ -24,7 +24,8 @@ class InspectConfig:
     tokenizer: Path | None = None
     """folder of the tokenizer, for a released checkpoint that has none"""
     verify: bool = False
-    """also read every byte: hashes of a checkpoint, all rows and video headers of a dataset"""
+    """also read every byte: hashes of a checkpoint (of a released one names, shapes and values of all tensors), all rows and
+    video headers of a dataset"""
     details: bool = False
     """more tables: weights by module, statistics of the state, every task of a dataset"""
     json: Path | None = None

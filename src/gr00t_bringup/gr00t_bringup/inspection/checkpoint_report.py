@@ -9,10 +9,11 @@ from gr00t_bringup.inspection.report import Problem, Report
 from gr00t_bringup.inspection.robot_differences import outside_limits, robot_differences, shipped_robots
 from gr00t_policy.core.embodiment import Embodiment, load_embodiment
 from gr00t_policy.core.errors import Gr00tError
-from gr00t_policy.model.checkpoint import RELEASED_ROBOT, is_released, load_checkpoint
+from gr00t_policy.model.checkpoint import RELEASED_ROBOT, is_released, load_checkpoint, verify_released
 from gr00t_policy.runtime.served_checkpoint import ServedCheckpoint
 
-_OF_A_RELEASE = "configuration, metadata, headers and samples of the weights: a release lists no hashes"
+_OF_A_RELEASE = "configuration, metadata, headers and samples of the weights; --verify reads all tensors"
+_VERIFIED_RELEASE = "every tensor is there, of its shape and finite; a release lists no hashes"
 
 
 def checkpoint_report(
@@ -22,7 +23,9 @@ def checkpoint_report(
     released one gr1.
 
     tokenizer: folder of the tokenizer of a released checkpoint that has none. verify: read every byte and compare it with
-    the manifest. details: more tables. Raises EmbodimentError when ``robot`` is not known.
+    the manifest, or with the configuration of a released one. details: more tables.
+
+    Raises EmbodimentError when ``robot`` is not known.
     """
     report = Report("checkpoint", str(folder))
     config = load_embodiment(robot) if robot else None
@@ -31,6 +34,8 @@ def checkpoint_report(
         if released := is_released(folder):
             config = config or load_embodiment(RELEASED_ROBOT)
             checkpoint = add_released(report, folder, config, tokenizer)
+            if verify:
+                verify_released(folder)
         else:
             checkpoint = load_checkpoint(folder, verify=verify)
             if config is not None and config.name in checkpoint.robots[1:]:
@@ -45,13 +50,15 @@ def checkpoint_report(
         return report
     add_weights(report, folder, details=details)
     if checkpoint is not None:
-        listed = "every byte checked" if verify else "as listed; --verify reads all bytes"
-        report.facts = [*network_facts(checkpoint, _OF_A_RELEASE if released else listed), *report.facts]
+        covers = ("every byte checked", "as listed; --verify reads all bytes")
+        if released:
+            covers = _VERIFIED_RELEASE, _OF_A_RELEASE
+        report.facts = [*network_facts(checkpoint, covers[0] if verify else covers[1]), *report.facts]
         sides = ("action", "state") if details else ("action",)
         joints = [joint_grid(checkpoint.embodiment, side, getattr(checkpoint.statistics, side)) for side in sides]
         report.grids[:0] = joints
         report.data |= network_data(checkpoint)
-    report.data |= {"compared_with": config.name if config else None, "verified": verify and not released}
+    report.data |= {"compared_with": config.name if config else None, "verified": verify}
     report.judge(f"robot '{config.name}'" if config else "")
     return report
 

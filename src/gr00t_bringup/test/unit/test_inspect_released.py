@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from released_folder import edit_json, write_release_folder
+from safetensors.torch import load_file, save_file
 
 from gr00t_bringup.cli import main
 from gr00t_bringup.health.checkpoint import checkpoint_finding
@@ -50,10 +52,10 @@ def changed(as_released: Path, tmp_path: Path) -> Callable[[Callable[[Entry], ob
     return change
 
 
-def found(folder: Path, robot: str = "") -> dict[str, list[tuple[str, str]]]:
+def found(folder: Path, robot: str = "", *, verify: bool = False) -> dict[str, list[tuple[str, str]]]:
     """severity -> what and detail of each problem."""
     kinds: dict[str, list[tuple[str, str]]] = {}
-    for problem in checkpoint_report(folder, robot).problems:
+    for problem in checkpoint_report(folder, robot, verify=verify).problems:
         kinds.setdefault(problem.severity, []).append((problem.what, problem.detail))
     return kinds
 
@@ -252,3 +254,20 @@ def test_a_tag_that_the_metadata_do_not_have_is_a_difference_with_those_there_ar
 def test_metadata_that_cannot_be_read_are_damage(changed) -> None:
     (damage,) = found(changed(video(resolution=[256])))["damage"]
     assert "needs a resolution [width, height]" in damage[1]
+
+
+def test_tensors_that_are_missing_or_not_finite_are_found_when_all_are_read(as_released: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(as_released, tmp_path / "n1"))
+    assert main(["inspect", str(folder), "--verify"]) == 0
+    index, name = folder / "model.safetensors.index.json", "backbone.linear.bias"
+    shard = folder / json.loads(index.read_text())["weight_map"][name]
+    tensors = load_file(shard)
+    save_file(tensors | {name: torch.full_like(tensors[name], torch.nan)}, shard)
+    assert "damage" not in found(folder)
+    ((_, detail),) = found(folder, verify=True)["damage"]
+    assert f"tensor '{name}' holds NaN or infinity" in detail
+    save_file({key: value for key, value in tensors.items() if key != name}, shard)
+    edit_json(index, lambda data: data["weight_map"].pop(name))
+    ((_, detail),) = found(folder, verify=True)["damage"]
+    assert f"1 tensor(s) missing\nmissing: {name} (48,)" in detail
+    assert main(["inspect", str(folder), "--verify"]) == 1

@@ -28,9 +28,14 @@ from gr00t_policy.model.checkpoint_folder import (
 from gr00t_policy.model.config import EULER_STEPS, ModelConfig, config_from_dict, config_to_dict
 from gr00t_policy.model.json_file import read_json
 from gr00t_policy.model.release import ReleaseReport, is_release
-from gr00t_policy.model.released_checkpoint import ReleasedFacts, read_released, released_prompt
+from gr00t_policy.model.released_checkpoint import (
+    ReleasedFacts,
+    read_released,
+    read_released_config,
+    released_prompt,
+)
 from gr00t_policy.model.tokenizer import PromptTokenizer, prompt_tokenizer
-from gr00t_policy.model.weight_files import WeightFiles
+from gr00t_policy.model.weight_files import WeightFiles, open_weight_files
 
 if TYPE_CHECKING:
     from gr00t_policy.model.action_head import ActionHead
@@ -207,6 +212,18 @@ def load_initial(folder: Path | str, embodiment: str = "", *, tokenizer: Path | 
         return load_checkpoint(folder, tokenizer=tokenizer)
     robot = load_embodiment(embodiment or RELEASED_ROBOT)
     return _served(folder, read_released(folder, robot, Statistics(robot.tag, {}, {})), tokenizer)
+
+
+def verify_released(folder: Path) -> None:
+    """Read all weights of a released folder: every tensor that its configuration asks for, finite, and no others.
+
+    Raises CheckpointError.
+    """
+    from gr00t_policy.model.vla import Vla
+    from gr00t_policy.model.weights import verify_weights
+
+    config, _ = read_released_config(folder)
+    verify_weights(lambda: Vla(config), open_weight_files(folder))
 
 
 def is_released(folder: Path) -> bool:

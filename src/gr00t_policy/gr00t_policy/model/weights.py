@@ -94,6 +94,18 @@ def load_weights(model: nn.Module, source: Path | WeightFiles) -> None:
             state[key].copy_(value)
 
 
+def verify_weights(build: Callable[[], nn.Module], files: WeightFiles) -> None:
+    """Look at every name, shape and value of the files beside the whole network that ``build`` makes, and keep none.
+
+    Raises CheckpointError like ``load_weights``.
+    """
+    with torch.device("meta"):
+        expected = published_shapes(build())
+    check_shapes(files.shapes, expected, files.where)
+    for _ in _stored_tensors(files, expected, "cpu"):
+        pass
+
+
 def load_part(
     build: Callable[[], Part],
     files: WeightFiles,
