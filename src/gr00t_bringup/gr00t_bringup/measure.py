@@ -6,6 +6,7 @@ deadlines). Latencies end when the command gate sends the command that the robot
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from gr00t_bringup.tracing.periods import StreamMeter
 from gr00t_policy.core.errors import DatasetError
-from gr00t_policy.data.bag import MessageDecoder, bag_topics, read_bag
+from gr00t_policy.data.bag import BagTopic, MessageDecoder, bag_topics, read_bag
 from gr00t_policy.runtime.duration_counts import counted_since, counts_from_text, percentile_ns
 
 Stamps = NDArray[np.int64]  # (N,) nanoseconds
@@ -29,6 +30,7 @@ _WINDOW_TICKS = 1200  # ten seconds at 120 Hz: those of the start are slower
 _HAND_OVER_NS = 500_000
 _NOMINAL_HZ = 120.0  # of commands
 _PAUSE_S = 0.5  # a longer gap of commands is no jitter: nobody drove
+_PICTURES = {"sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"}
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,7 @@ class Gaps:
 class RunFigures:
     """The keys that ``gr00t demo`` and ``gr00t bench loop`` write.
 
+    joint_state_rate_hz, camera_rate_hz: of what the recorder received, of the slowest camera; NaN where the bag has none.
     ticks: those due, skipped ones included; deadline_misses: of them, those whose command was not sent in its period, by the
     controller's own count; realtime_scheduling: the control thread had SCHED_FIFO all the time.
     """
@@ -74,6 +77,8 @@ class RunFigures:
     planner_rate_hz: float
     control_rate_hz: float
     head_rate_hz: float
+    joint_state_rate_hz: float
+    camera_rate_hz: float
     deadline_miss_fraction: float
     deadline_misses: int
     ticks: int
@@ -102,6 +107,7 @@ class RunStreams:
 
     joint_stamp: Stamps
     joint_sent: Stamps
+    pictures_sent: dict[str, Stamps]  # by topic
     tokens_stamp: Stamps
     tokens_sent: Stamps
     encode_s: NDArray[np.float64]  # pictures and sentence to tokens, what stands before the network included
@@ -139,6 +145,8 @@ def measure(streams: RunStreams) -> RunFigures:
         planner_rate_hz=_rate(streams.tokens_sent[_within(streams.tokens_sent, start, stop)]),
         control_rate_hz=_rate(streams.policy_sent[_within(streams.policy_sent, start, stop)]),
         head_rate_hz=_head_rate(streams.chunk_id[inside], streams.chunk_sent[inside]),
+        joint_state_rate_hz=_slowest([streams.joint_sent], start, stop),
+        camera_rate_hz=_slowest(list(streams.pictures_sent.values()), start, stop),
         deadline_miss_fraction=misses / ticks if ticks else 0.0,
         deadline_misses=misses,
         ticks=ticks,
@@ -174,7 +182,7 @@ def read_streams(folder: Path, namespace: str = "") -> RunStreams:
         "policy/joint_trajectory",
         "joint_trajectory",
     )
-    names += ("controller/state", "sim/task_state")
+    names += ("controller/state", "sim/task_state", *_picture_topics(topics, prefix))
     found = {prefix + name: _Columns() for name in names}
     found[_DIAGNOSTICS] = _Columns()
     for message in read_bag(folder, list(found)):
@@ -200,12 +208,19 @@ def read_streams(folder: Path, namespace: str = "") -> RunStreams:
     return _streams(by_name, wake_ups)
 
 
+def _picture_topics(topics: Mapping[str, BagTopic], prefix: str) -> list[str]:
+    """Of the cameras, without the prefix."""
+    pictures = (name for name, topic in topics.items() if topic.type_name in _PICTURES)
+    return [name.removeprefix(prefix) for name in pictures if name.startswith(f"{prefix}camera/")]
+
+
 def _streams(found: dict[str, _Columns], wake_ups: list[WakeUpsTold]) -> RunStreams:
     joints, tokens, chunks = found["joint_states"], found["conditioning_tokens"], found["action_chunk"]
     policy, state = found["policy/joint_trajectory"], found["controller/state"]
     return RunStreams(
         joint_stamp=joints.column(0),
         joint_sent=joints.column(1),
+        pictures_sent={name: columns.column(1) for name, columns in found.items() if name.startswith("camera/")},
         tokens_stamp=tokens.column(0),
         tokens_sent=tokens.column(1),
         encode_s=tokens.column(2, np.float64),
@@ -300,6 +315,12 @@ def _next_at_or_after(times: Stamps, wanted: Stamps) -> Stamps:
 
 def _rate(sent: Stamps) -> float:
     return float((len(sent) - 1) / ((sent[-1] - sent[0]) / 1e9)) if len(sent) > 1 else 0.0
+
+
+def _slowest(streams: list[Stamps], start: int, stop: int) -> float:
+    """The lowest rate of several streams [Hz]; NaN where there is none."""
+    rates = [_rate(sent[_within(sent, start, stop)]) for sent in streams if len(sent)]
+    return min(rates, default=float("nan"))
 
 
 def _head_rate(ids: NDArray[np.int64], sent: Stamps) -> float:

@@ -30,6 +30,7 @@ def _run(clock_offset_ns: int = 0, seconds: float = 5.0) -> RunStreams:
     return RunStreams(
         joint_stamp=sent - clock_offset_ns,
         joint_sent=sent,
+        pictures_sent={"camera/ego_view/image_raw": sent[::6], "camera/wrist/image_raw/compressed": sent[::8]},
         tokens_stamp=image - clock_offset_ns,
         tokens_sent=tokens_sent,
         encode_s=np.full(len(tokens_sent), 0.004),
@@ -56,6 +57,8 @@ def test_known_rates_and_delays_are_found(offset_ns):
     assert figures.planner_rate_hz == pytest.approx(10, abs=0.01)
     assert figures.control_rate_hz == pytest.approx(120, abs=0.01)
     assert figures.head_rate_hz == pytest.approx(120, abs=0.01)
+    assert figures.joint_state_rate_hz == pytest.approx(120, abs=0.01)
+    assert figures.camera_rate_hz == pytest.approx(15, abs=0.01), "of the slower one"
     assert figures.joint_state_to_command_ms.p50 == pytest.approx(5, abs=0.01)
     assert figures.joint_state_to_command_ms.p99 == pytest.approx(5, abs=0.01)
     assert 60 + 5 <= figures.image_to_command_ms.p50 <= 60 + 5 + 1000 / 120
@@ -75,6 +78,14 @@ def test_a_later_gate_adds_exactly_its_delay():
     slower = dataclasses.replace(run, command_sent=run.command_sent + 2 * _MS)
     added = measure(slower).joint_state_to_command_ms.p50 - measure(run).joint_state_to_command_ms.p50
     assert added == pytest.approx(2, abs=0.01)
+
+
+def test_a_picture_in_three_that_never_came_lowers_the_rate_and_no_camera_is_not_a_rate_of_zero():
+    run = _run()
+    came = run.pictures_sent["camera/ego_view/image_raw"]
+    come = np.array([sent for number, sent in enumerate(came) if number % 3])
+    assert measure(dataclasses.replace(run, pictures_sent={"a": come})).camera_rate_hz == pytest.approx(13.3, abs=0.2)
+    assert math.isnan(measure(dataclasses.replace(run, pictures_sent={})).camera_rate_hz)
 
 
 def test_a_run_without_commands_is_refused():
