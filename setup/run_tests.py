@@ -3,7 +3,8 @@
 
 unit: no ROS, one pytest for all packages, in as many processes as there are cores. node: real rclpy and DDS, one pytest per
 package, so that no participant of one package is left over in the next. system: processes over DDS. All layers run even when
-one fails; a run that outlasts the budget is ended and counts as a failure. Exit code 0 only when every test passed.
+one fails; a run that outlasts the budget is ended and counts as a failure. Exit code 0 only when every test passed. The table
+has the most memory that all processes of a layer had at one moment; a run that took more time or memory than wanted is told.
 """
 
 import argparse
@@ -11,15 +12,22 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import xml.etree.ElementTree as ElementTree
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
+
+import psutil
 
 ROOT = Path(__file__).resolve().parent.parent
 LAYERS = {"unit": 120, "node": 180, "system": 600}  # seconds for one test: a busy machine needs several times the usual
 GROUP_S = {"unit": 1200, "node": 400, "system": 1000}  # for one pytest: one that hangs must not take the others' time
+# What everything may take on two cores. The limits above are higher, so that a busy machine finishes and says how long it took.
+WANTED_S, WANTED_GB = 1200, 6.0
+MEMORY_PERIOD_S = 1.0  # looking takes some milliseconds
 RESULTS = ROOT / "out" / "test"
 # Tests without ROS share nothing but the machine; those of one file share what they set up. A process takes 2 GB.
 SPREAD = {"unit": ("--numprocesses", str(min(os.cpu_count() or 1, 4)), "--dist", "loadfile")}
@@ -36,7 +44,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one pytest said, and how long it took."""
+    """What one pytest said, how long it took, and the most memory of all its processes at one moment."""
 
     group: Group
     passed: int
@@ -44,10 +52,48 @@ class Outcome:
     skipped: int
     seconds: float
     exit_code: int
+    peak_gb: float
 
     @property
     def ok(self) -> bool:
         return self.exit_code == 0 and self.failed == 0
+
+
+class MemoryWatch:
+    """Looks at a process and all that descend from it, in a thread, from entering to leaving.
+
+    peak_gb: resident memory of all together. Pages that processes share count in each of them, so the truth is lower.
+    """
+
+    def __init__(self, pid: int) -> None:
+        self.peak_gb = 0.0
+        self._pid = pid
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._over.is_set():
+            self.peak_gb = max(self.peak_gb, resident_bytes(self._pid) / 2**30)
+            self._over.wait(MEMORY_PERIOD_S)
+
+
+def resident_bytes(pid: int) -> int:
+    """Of a process and its descendants; those that have ended count nothing."""
+    total = 0
+    with suppress(psutil.NoSuchProcess):
+        parent = psutil.Process(pid)
+        for process in (parent, *parent.children(recursive=True)):
+            with suppress(psutil.NoSuchProcess):
+                total += process.memory_info().rss
+    return total
 
 
 def groups(layers: list[str]) -> list[Group]:
@@ -79,8 +125,10 @@ def run(group: Group, budget_s: float, extra: list[str]) -> Outcome:
     report.unlink(missing_ok=True)
     start = time.monotonic()
     process = subprocess.Popen(command, cwd=ROOT, start_new_session=True)
+    memory = MemoryWatch(process.pid)
     try:
-        exit_code = process.wait(timeout=max(min(budget_s, GROUP_S[group.layer]), 1.0))
+        with memory:
+            exit_code = process.wait(timeout=max(min(budget_s, GROUP_S[group.layer]), 1.0))
     except subprocess.TimeoutExpired:
         print(f"!!! the time is up during {group.layer}: {group.name}; its threads stand here:", flush=True)
         process.send_signal(signal.SIGABRT)  # pytest's faulthandler prints the stacks
@@ -89,7 +137,7 @@ def run(group: Group, budget_s: float, extra: list[str]) -> Outcome:
         exit_code = 124
     finally:
         end_group(process)
-    return outcome(group, report, time.monotonic() - start, exit_code)
+    return outcome(group, report, time.monotonic() - start, exit_code, memory.peak_gb)
 
 
 def end_group(process: subprocess.Popen[bytes]) -> None:
@@ -101,17 +149,19 @@ def end_group(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def outcome(group: Group, report: Path, seconds: float, exit_code: int) -> Outcome:
+def outcome(group: Group, report: Path, seconds: float, exit_code: int, peak_gb: float) -> Outcome:
     if not report.is_file():
-        return Outcome(group, 0, 0, 0, seconds, exit_code or 1)
+        return Outcome(group, 0, 0, 0, seconds, exit_code or 1, peak_gb)
     suite = ElementTree.parse(report).getroot()[0]
     count = {key: int(suite.get(key, "0")) for key in ("tests", "failures", "errors", "skipped")}
     failed = count["failures"] + count["errors"]
-    return Outcome(group, count["tests"] - failed - count["skipped"], failed, count["skipped"], seconds, exit_code)
+    return Outcome(
+        group, count["tests"] - failed - count["skipped"], failed, count["skipped"], seconds, exit_code, peak_gb
+    )
 
 
 def table(outcomes: list[Outcome]) -> str:
-    lines = [f"{'layer':8}{'tests of':20}{'passed':>8}{'failed':>8}{'skipped':>9}{'seconds':>9}"]
+    lines = [f"{'layer':8}{'tests of':20}{'passed':>8}{'failed':>8}{'skipped':>9}{'seconds':>9}{'peak GB':>9}"]
     for one in outcomes:
         mark = (
             ""
@@ -119,10 +169,30 @@ def table(outcomes: list[Outcome]) -> str:
             else "  <-- " + ("out of time" if one.exit_code == 124 else f"pytest ended with {one.exit_code}")
         )
         lines.append(
-            f"{one.group.layer:8}{one.group.name:20}{one.passed:8}{one.failed:8}{one.skipped:9}{one.seconds:9.1f}{mark}"
+            f"{one.group.layer:8}{one.group.name:20}{one.passed:8}{one.failed:8}{one.skipped:9}"
+            f"{one.seconds:9.1f}{one.peak_gb:9.2f}{mark}"
         )
     total = [sum(getattr(one, key) for one in outcomes) for key in ("passed", "failed", "skipped", "seconds")]
-    return "\n".join([*lines, f"{'all':28}{total[0]:8}{total[1]:8}{total[2]:9}{total[3]:9.1f}"])
+    peak_gb = max((one.peak_gb for one in outcomes), default=0.0)  # one pytest runs at a time
+    return "\n".join([*lines, f"{'all':28}{total[0]:8}{total[1]:8}{total[2]:9}{total[3]:9.1f}{peak_gb:9.2f}"])
+
+
+def warnings(outcomes: list[Outcome]) -> list[str]:
+    """What was not as it is wanted on two idle cores, although it is no failure."""
+    if not outcomes:
+        return []
+    seconds = sum(one.seconds for one in outcomes)
+    slowest, largest = (max(outcomes, key=key) for key in (lambda one: one.seconds, lambda one: one.peak_gb))
+    said = []
+    if seconds > WANTED_S:
+        share = f"{slowest.group.layer}, {slowest.group.name}: {slowest.seconds / 60:.1f} min"
+        said.append(
+            f"the tests took {seconds / 60:.1f} min; wanted: {WANTED_S / 60:.0f}, with set-up. Most of it: {share}"
+        )
+    if largest.peak_gb > WANTED_GB:
+        where = f"{largest.group.layer}, {largest.group.name}"
+        said.append(f"{where}: {largest.peak_gb:.1f} GB of memory at one moment; wanted: at most {WANTED_GB:g}")
+    return said
 
 
 def main() -> int:
@@ -134,6 +204,8 @@ def main() -> int:
     end = time.monotonic() + options.budget_s
     outcomes = [run(group, end - time.monotonic(), extra) for group in groups(options.layer or list(LAYERS))]
     print("\n" + table(outcomes), flush=True)
+    for said in warnings(outcomes):
+        print(f"!!! {said}", flush=True)
     return 0 if outcomes and all(one.ok for one in outcomes) else 1
 
 

@@ -20,7 +20,7 @@ sourced_ros_prefix() {
 find_python() {
     local candidate
     local candidates=("${PYTHON:-}" python3 python3.12 python3.11 /usr/bin/python3)
-    if [ -n "$1" ]; then candidates=(/usr/bin/python3); fi # the one that the system's ROS is made for
+    if [ -n "$1" ]; then candidates=("${PYTHON:-/usr/bin/python3}"); fi # the one that the system's ROS is made for
     for candidate in "${candidates[@]}"; do
         if [ -n "$candidate" ] && command -v "$candidate" >/dev/null && "$candidate" - <<'END' 2>/dev/null; then
 import ensurepip, os, sys, sysconfig, venv

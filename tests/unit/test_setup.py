@@ -21,7 +21,10 @@ from headless_browser import NAMES, PACKAGE
 from workspace import ROOT
 
 SCRIPTS = sorted(
-    [*(ROOT / "setup").glob("*.sh"), ROOT / "gr00t", ROOT / ".ci" / "run", ROOT / "requirements" / "lock.sh"]
+    [
+        *(ROOT / "setup").glob("*.sh"),
+        *(ROOT / name for name in ("gr00t", ".ci/run", "requirements/lock.sh", "docker/entrypoint.sh")),
+    ]
 )
 
 
@@ -46,7 +49,7 @@ def test_scripts_are_valid_bash(script: Path) -> None:
     subprocess.run(["bash", "-n", str(script)], check=True, timeout=60)
 
 
-@pytest.mark.parametrize("script", ["gr00t", "setup/run.sh", ".ci/run", "requirements/lock.sh"])
+@pytest.mark.parametrize("script", ["gr00t", "setup/run.sh", ".ci/run", "requirements/lock.sh", "docker/entrypoint.sh"])
 def test_scripts_that_are_started_are_executable(script: str) -> None:
     assert os.access(ROOT / script, os.X_OK)
 
@@ -159,6 +162,36 @@ def test_without_npm_the_emulated_headset_comes_from_npms_registry_and_is_checke
     found = [path.read_text() for path in (tmp_path / "venv").rglob("*.js")]
     assert found == (["emulated"] if is_pinned else [])
     assert ("the tests that need it will be skipped" in said) is not is_pinned
+
+
+@pytest.mark.parametrize(
+    ("linter", "options", "files"),
+    [
+        ("hadolint", [], {"docker/Dockerfile"}),
+        ("shellcheck", ["--external-sources"], {str(path.relative_to(ROOT)) for path in SCRIPTS}),
+    ],
+)
+def test_make_check_fails_on_what_a_linter_finds_and_says_so_where_there_is_no_linter(
+    tmp_path: Path, linter: str, options: list[str], files: set[str]
+) -> None:
+    steps = subprocess.run(["make", "-n", "check"], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
+    (line,) = (line for line in steps.stdout.splitlines() if f"command -v {linter} " in line)
+
+    def lint() -> subprocess.CompletedProcess[str]:
+        bash = [str(shutil.which("bash")), "-c", line.partition("environment.sh && ")[2]]
+        return subprocess.run(
+            bash, env={"PATH": str(tmp_path)}, capture_output=True, text=True, timeout=60, check=False
+        )
+
+    without = lint()
+    assert without.returncode == 0
+    assert without.stdout.startswith(f"{linter} is not installed: ") and without.stdout.endswith(" not checked\n")
+    (tmp_path / linter).write_text(f'#!{shutil.which("sh")}\necho "$@"; exit 1\n')
+    (tmp_path / linter).chmod(0o755)
+    found = lint()
+    assert found.returncode == 1
+    asked = found.stdout.split()
+    assert (asked[: len(options)], set(asked[len(options) :])) == (options, files)
 
 
 def test_set_up_and_tests_look_for_the_same_browsers() -> None:

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import tyro
 
 from gr00t_bringup.json_file import write_json
-from gr00t_bringup.machine import this_machine
+from gr00t_bringup.machine import ProcessMemory, memory_of, this_machine
 from gr00t_bringup.measure import RunFigures, measure, read_streams
 from gr00t_bringup.nodes import shipped_checkpoint
 from gr00t_bringup.status import StackStatus, live_display
@@ -68,13 +68,17 @@ def run(config: DemoConfig) -> int:
     wish = sentence_for(task, config.say)
     bag = _fresh_folder(config.out) / "bag"
     print(f"starting the nodes (logs in {config.out / 'logs'}) ...", flush=True)
-    began_ns, sentence, status = _drive(config, task, wish, bag)
+    began_ns, sentence, status, memory = _drive(config, task, wish, bag)
     print("measuring the run and making the film ...", flush=True)
-    figures = measure(read_streams(bag, config.namespace))
-    summary = summary_of(sentence, config.seed, status.success, figures)
-    for file in (config.out / "summary.json", *([config.json] if config.json else [])):
-        write_json(file, summary)
-    _film(config, bag, began_ns)
+    summary = summary_of(sentence, config.seed, status.success, measure(read_streams(bag, config.namespace)))
+    try:
+        _film(config, bag, began_ns)
+    finally:  # what was measured outlives a film that fails
+        memory |= memory_of({"gr00t demo": os.getpid()})
+        summary["memory_mb"] = {name: asdict(each) for name, each in memory.items()}
+        for file in (config.out / "summary.json", *([config.json] if config.json else [])):
+            write_json(file, summary)
+    print(f"peak memory {sum(each.peak_mb for each in memory.values()):.0f} MB: all processes, the film included")
     print(f"{'SOLVED' if status.success else 'NOT SOLVED'}: {status.task_detail}")
     print(f"{config.out}/video.mp4  {config.out}/bag/  {config.out}/summary.json")
     return 0 if status.success else 1
@@ -112,8 +116,13 @@ def sentence_for(task: str, said: str | None) -> str:
     return said
 
 
-def _drive(config: DemoConfig, task: str, wish: str, bag: Path) -> tuple[int, str, StackStatus]:
-    """Bring the stack up, say the sentence, watch; returns when it was said [ns, system clock], what, and the last status."""
+def _drive(
+    config: DemoConfig, task: str, wish: str, bag: Path
+) -> tuple[int, str, StackStatus, dict[str, ProcessMemory]]:
+    """Bring the stack up, say the sentence, watch.
+
+    Returns when it was said [ns, system clock], what, the last status, and the memory of each process.
+    """
     from gr00t_bringup.ros.stack import StackOptions, running_stack
 
     options = StackOptions(
@@ -142,7 +151,7 @@ def _drive(config: DemoConfig, task: str, wish: str, bag: Path) -> tuple[int, st
                     solved_s = min(solved_s, time.monotonic())
                 if time.monotonic() - solved_s > config.settle_s:
                     break
-        return began_ns, sentence, status
+        return began_ns, sentence, status, memory_of(stack.processes.pids)
 
 
 def _scene(config: DemoConfig, task: str) -> dict[str, Any]:

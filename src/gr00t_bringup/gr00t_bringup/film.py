@@ -3,6 +3,8 @@
 
 from collections.abc import Sequence
 from fractions import Fraction
+from functools import cache, lru_cache
+from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -15,7 +17,7 @@ from PIL import Image, ImageDraw, ImageFont
 Picture = NDArray[np.uint8]  # (H, W, 3) RGB
 _LINE_PX = 24
 _MARGIN_PX = 8
-_FONT_PX = 17
+_FONT_PX = 15
 _PAPER, _INK = (18, 18, 22), (235, 235, 235)
 
 
@@ -57,14 +59,38 @@ def beside(pictures: Sequence[Picture], height: int) -> Picture:
 
 
 def with_caption(picture: Picture, lines: Sequence[str], *, above: bool = False) -> Picture:
-    """The picture with lines of text in a dark strip under it, or above it, where a player's controls hide nothing."""
+    """The picture with lines of text in a dark strip under it, or above it, where a player's controls hide nothing.
+
+    A text keeps to its line: breaks become spaces, and what is wider than the picture ends with "…".
+    """
     strip_px = 2 * _MARGIN_PX + _LINE_PX * len(lines)
     strip = Image.new("RGB", (picture.shape[1], strip_px), _PAPER)
     draw = ImageDraw.Draw(strip)
-    font = ImageFont.load_default(_FONT_PX)
     for index, text in enumerate(lines):
-        draw.text((_MARGIN_PX, _MARGIN_PX + index * _LINE_PX), text, fill=_INK, font=font)
+        fitting = _fitting(text, picture.shape[1] - 2 * _MARGIN_PX)
+        draw.text((_MARGIN_PX, _MARGIN_PX + index * _LINE_PX), fitting, fill=_INK, font=_font())
     return np.concatenate([np.asarray(strip), picture] if above else [picture, np.asarray(strip)], axis=0)
+
+
+@cache
+def _font() -> ImageFont.FreeTypeFont:
+    """DejaVu Sans out of matplotlib's package: Pillow's own font has no letters beyond ASCII, people's sentences do."""
+    found = find_spec("matplotlib")
+    assert found is not None, "pinned in requirements/train.txt"
+    assert found.origin is not None
+    return ImageFont.truetype(Path(found.origin).parent / "mpl-data" / "fonts" / "ttf" / "DejaVuSans.ttf", _FONT_PX)
+
+
+@lru_cache(maxsize=16)  # a sentence stays the same for many frames
+def _fitting(text: str, width_px: int) -> str:
+    """The text in one line, or as much of its beginning as fits."""
+    line = " ".join(text.splitlines())
+    if len(line) <= width_px and _font().getlength(line) <= width_px:
+        return line
+    shown = line[:width_px]  # more letters than pixels never fit
+    while shown and _font().getlength(f"{shown}…") > width_px:
+        shown = shown[:-1]
+    return f"{shown}…"
 
 
 def _scaled(picture: Picture, height: int) -> Picture:

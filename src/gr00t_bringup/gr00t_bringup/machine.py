@@ -2,6 +2,7 @@
 """What a measurement must say about the machine it was made on, and when. Reads /proc; knows no ROS."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -70,6 +71,11 @@ def process_memory(pid: int, proc: Path = _PROC) -> ProcessMemory | None:
     except (FileNotFoundError, ProcessLookupError):
         return None
     return ProcessMemory(_value_kb(text, "VmRSS") / 1024, _value_kb(text, "VmHWM") / 1024)
+
+
+def memory_of(pids: Mapping[str, int]) -> dict[str, ProcessMemory]:
+    """Of several processes by name; those that are gone are left out."""
+    return {name: memory for name, pid in pids.items() if (memory := process_memory(pid)) is not None}
 
 
 def cpu_times(proc: Path = _PROC) -> CpuTimes:

@@ -6,6 +6,7 @@ deadlines). Latencies end when the command gate sends the command that the robot
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from gr00t_bringup.tracing.periods import StreamMeter
 from gr00t_policy.core.errors import DatasetError
-from gr00t_policy.data.bag import MessageDecoder, bag_topics, read_bag
+from gr00t_policy.data.bag import BagTopic, MessageDecoder, bag_topics, read_bag
 from gr00t_policy.runtime.duration_counts import counted_since, counts_from_text, percentile_ns
 
 Stamps = NDArray[np.int64]  # (N,) nanoseconds
@@ -29,6 +30,7 @@ _WINDOW_TICKS = 1200  # ten seconds at 120 Hz: those of the start are slower
 _HAND_OVER_NS = 500_000
 _NOMINAL_HZ = 120.0  # of commands
 _PAUSE_S = 0.5  # a longer gap of commands is no jitter: nobody drove
+_PICTURES = {"sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"}
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,7 @@ class Gaps:
 class RunFigures:
     """The keys that ``gr00t demo`` and ``gr00t bench loop`` write.
 
+    joint_state_rate_hz, camera_rate_hz: as many as were published, of the slowest camera; NaN where the bag has none.
     ticks: those due, skipped ones included; deadline_misses: of them, those whose command was not sent in its period, by the
     controller's own count; realtime_scheduling: the control thread had SCHED_FIFO all the time.
     """
@@ -74,6 +77,8 @@ class RunFigures:
     planner_rate_hz: float
     control_rate_hz: float
     head_rate_hz: float
+    joint_state_rate_hz: float
+    camera_rate_hz: float
     deadline_miss_fraction: float
     deadline_misses: int
     ticks: int
@@ -96,12 +101,22 @@ class WakeUpsTold:
     counts: dict[int, int]
 
 
+@dataclass(frozen=True)
+class Numbered:
+    """A stream's messages: when each was sent [ns], and the number that its sender gave it (0: none)."""
+
+    sent: Stamps
+    number: Stamps
+
+
 @dataclass
 class RunStreams:
     """What is measured, as arrays. ``sent``: when a message left its publisher (system clock); ``stamp``: its own stamp."""
 
     joint_stamp: Stamps
     joint_sent: Stamps
+    joint_number: Stamps  # the sender's, 0 = none
+    pictures: dict[str, Numbered]  # by topic
     tokens_stamp: Stamps
     tokens_sent: Stamps
     encode_s: NDArray[np.float64]  # pictures and sentence to tokens, what stands before the network included
@@ -138,7 +153,9 @@ def measure(streams: RunStreams) -> RunFigures:
     return RunFigures(
         planner_rate_hz=_rate(streams.tokens_sent[_within(streams.tokens_sent, start, stop)]),
         control_rate_hz=_rate(streams.policy_sent[_within(streams.policy_sent, start, stop)]),
-        head_rate_hz=_head_rate(streams.chunk_id[inside], streams.chunk_sent[inside]),
+        head_rate_hz=_rate_by_number(streams.chunk_id[inside], streams.chunk_sent[inside]),
+        joint_state_rate_hz=_slowest([Numbered(streams.joint_sent, streams.joint_number)], start, stop),
+        camera_rate_hz=_slowest(list(streams.pictures.values()), start, stop),
         deadline_miss_fraction=misses / ticks if ticks else 0.0,
         deadline_misses=misses,
         ticks=ticks,
@@ -174,7 +191,7 @@ def read_streams(folder: Path, namespace: str = "") -> RunStreams:
         "policy/joint_trajectory",
         "joint_trajectory",
     )
-    names += ("controller/state", "sim/task_state")
+    names += ("controller/state", "sim/task_state", *_picture_topics(topics, prefix))
     found = {prefix + name: _Columns() for name in names}
     found[_DIAGNOSTICS] = _Columns()
     for message in read_bag(folder, list(found)):
@@ -194,10 +211,16 @@ def read_streams(folder: Path, namespace: str = "") -> RunStreams:
         elif message.topic == prefix + "sim/task_state":
             columns.rows.append((decoder.decode(message).real_time_factor,))
         else:
-            columns.rows.append((message.stamp_ns, message.publish_ns))
+            columns.rows.append((message.stamp_ns, message.publish_ns, message.sequence))
     wake_ups = [told for (told,) in found.pop(_DIAGNOSTICS).rows]
     by_name = {topic.removeprefix(prefix): columns for topic, columns in found.items()}
     return _streams(by_name, wake_ups)
+
+
+def _picture_topics(topics: Mapping[str, BagTopic], prefix: str) -> list[str]:
+    """Of the cameras, without the prefix."""
+    pictures = (name for name, topic in topics.items() if topic.type_name in _PICTURES)
+    return [name.removeprefix(prefix) for name in pictures if name.startswith(f"{prefix}camera/")]
 
 
 def _streams(found: dict[str, _Columns], wake_ups: list[WakeUpsTold]) -> RunStreams:
@@ -206,6 +229,12 @@ def _streams(found: dict[str, _Columns], wake_ups: list[WakeUpsTold]) -> RunStre
     return RunStreams(
         joint_stamp=joints.column(0),
         joint_sent=joints.column(1),
+        joint_number=joints.column(2),
+        pictures={
+            name: Numbered(columns.column(1), columns.column(2))
+            for name, columns in found.items()
+            if name.startswith("camera/")
+        },
         tokens_stamp=tokens.column(0),
         tokens_sent=tokens.column(1),
         encode_s=tokens.column(2, np.float64),
@@ -302,8 +331,21 @@ def _rate(sent: Stamps) -> float:
     return float((len(sent) - 1) / ((sent[-1] - sent[0]) / 1e9)) if len(sent) > 1 else 0.0
 
 
-def _head_rate(ids: NDArray[np.int64], sent: Stamps) -> float:
-    return float((ids[-1] - ids[0]) / ((sent[-1] - sent[0]) / 1e9)) if len(sent) > 1 else 0.0
+def _slowest(streams: list[Numbered], start: int, stop: int) -> float:
+    """The lowest rate of several streams [Hz]; NaN where there is none."""
+    return min((_published_rate(each, start, stop) for each in streams if len(each.sent)), default=float("nan"))
+
+
+def _published_rate(stream: Numbered, start: int, stop: int) -> float:
+    """By the sender's numbers, so that what the recorder lost is not the sender's; by what came where there are none."""
+    inside = _within(stream.sent, start, stop)
+    sent, number = stream.sent[inside], stream.number[inside]
+    numbered = len(sent) > 1 and number[0] > 0 and bool((np.diff(number) > 0).all())
+    return _rate_by_number(number, sent) if numbered else _rate(sent)
+
+
+def _rate_by_number(numbers: Stamps, sent: Stamps) -> float:
+    return float((numbers[-1] - numbers[0]) / ((sent[-1] - sent[0]) / 1e9)) if len(sent) > 1 else 0.0
 
 
 def _within(times: Stamps, start: int, stop: int) -> NDArray[np.bool_]:

@@ -2,6 +2,7 @@
 """What the running stack is to reach on two cores, beside what was measured."""
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from gr00t_bringup.measure import RunFigures
@@ -43,6 +44,8 @@ def goals(figures: RunFigures) -> list[Goal]:
         Goal("planner rate", figures.planner_rate_hz, "Hz", 9.9, 10.1),
         Goal("control rate", figures.control_rate_hz, "Hz", 119.9, 120.1),
         Goal("head rate", figures.head_rate_hz, "Hz", 119.9, 120.1),
+        Goal("joint states", figures.joint_state_rate_hz, "Hz", 119.9, float("inf")),
+        Goal("camera", figures.camera_rate_hz, "Hz", 10.0, float("inf")),
         _missed("missed commands", 100 * figures.deadline_miss_fraction, figures),
         _missed("the same, from their gaps", _missed_by_gaps(figures), figures),
         Goal("wake-up lateness p99", figures.wake_up_lateness_ms.p99, "ms", 0.0, 0.2),
@@ -55,6 +58,11 @@ def goals(figures: RunFigures) -> list[Goal]:
         Goal("joint state to command p99", state.p99, "ms", 0.0, 10.0),
         Goal("real-time factor", figures.real_time_factor, "", 0.99, float("inf")),
     ]
+
+
+def memory_goal(peaks_mb: Collection[float]) -> Goal:
+    """What all processes took at their highest, as if at one moment."""
+    return Goal("peak memory", sum(peaks_mb) / 1024 if peaks_mb else float("nan"), "GB", 0.0, 6.0)
 
 
 def _missed(name: str, percent: float, figures: RunFigures) -> Goal:

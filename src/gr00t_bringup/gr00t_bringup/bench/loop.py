@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import tyro
 
-from gr00t_bringup.bench.goals import goals
+from gr00t_bringup.bench.goals import goals, memory_goal
 from gr00t_bringup.bench.scenes import SceneResult, SceneSequence
 from gr00t_bringup.demo import sentence_for, summary_of
 from gr00t_bringup.json_file import write_json
@@ -20,7 +20,7 @@ from gr00t_bringup.machine import (
     cpu_seconds,
     cpu_shares,
     cpu_times,
-    process_memory,
+    memory_of,
     this_machine,
 )
 from gr00t_bringup.measure import RunFigures, measure, read_streams
@@ -148,7 +148,7 @@ def _observe(config: LoopConfig, wish: str) -> Observed:
 
 def _look_around(stack: Any, observed: Observed, before: dict[int, tuple[str, float]], elapsed_s: float) -> None:
     pids = {**stack.processes.pids, "gr00t bench": os.getpid()}
-    observed.memory = {name: memory for name, pid in pids.items() if (memory := process_memory(pid)) is not None}
+    observed.memory = memory_of(pids)
     after = cpu_seconds()
     observed.cores = cpu_shares(before, after, pids, elapsed_s)
     observed.others = busiest_others(before, after, set(pids.values()), elapsed_s)
@@ -164,7 +164,8 @@ def print_figures(figures: RunFigures, observed: Observed) -> None:
     table = Table(title=f"{machine.cpu}, {machine.cores} cores", title_justify="left")
     for column in ("figure", "measured", "goal", ""):
         table.add_column(column)
-    for goal in goals(figures):
+    peaks_mb = [memory.peak_mb for memory in observed.memory.values()]
+    for goal in (*goals(figures), memory_goal(peaks_mb)):
         digits = 3 if goal.unit == "%" else 2
         table.add_row(goal.name, f"{goal.value:.{digits}f} {goal.unit}", goal.wanted, goal.verdict)
     console = Console()
@@ -175,9 +176,8 @@ def print_figures(figures: RunFigures, observed: Observed) -> None:
         f"{gaps.missed} not sent; longest gap {gaps.longest_ms:.1f} ms; pauses {gaps.pauses}"
     )
     console.print(f"wake-up lateness p99 of the worst ten seconds: {wake_ups.p99_of_the_worst:.2f} ms")
-    total_mb = sum(memory.peak_mb for memory in observed.memory.values())
     each = ", ".join(f"{name} {memory.peak_mb:.0f}" for name, memory in observed.memory.items())
-    console.print(f"peak memory {total_mb:.0f} MB: {each}")
+    console.print(f"peak memory {sum(peaks_mb):.0f} MB: {each}")
     used = ", ".join(f"{name} {share:.2f}" for name, share in observed.cores.items())
     console.print(f"cores used {sum(observed.cores.values()):.2f}: {used}")
     for scene in observed.scenes:

@@ -3,13 +3,13 @@
 
 from pathlib import Path
 
-import av
 import numpy as np
 import pytest
 from ament_index_python import get_search_paths
 from builtin_interfaces.msg import Time
 from gr00t_msgs.msg import ControllerState, GateState, PlannerState, TaskState
 from rclpy.serialization import serialize_message
+from read_caption import likest
 from sensor_msgs.msg import Image
 from std_msgs.msg import Float64MultiArray, Header
 
@@ -17,6 +17,7 @@ from gr00t_bringup.run_film import OutsideView, film_run
 from gr00t_policy.core.errors import DatasetError
 from gr00t_policy.data.bag import BagMessage, BagTopic, BagWriter
 from gr00t_policy.data.message_definitions import message_definition
+from gr00t_policy.data.video import iterate_frames
 from gr00t_sim.scene import OUTSIDE_CAMERA
 from gr00t_sim.simulation import TabletopSim
 
@@ -69,14 +70,35 @@ def _bag(folder: Path, sim: TabletopSim, leave_out: tuple[str, ...] = ()) -> Pat
     return folder
 
 
-def test_a_film_has_one_frame_for_each_twentieth_of_a_second(tmp_path, sim):
-    frames = film_run(_bag(tmp_path / "bag", sim), tmp_path / "video.mp4")
-    assert abs(frames - _FRAMES) <= 1
-    with av.open(str(tmp_path / "video.mp4")) as container:
-        pictures = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
-    assert len(pictures) == frames
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory, sim):
+    """A film's, decoded."""
+    folder = tmp_path_factory.mktemp("film")
+    frames = film_run(_bag(folder / "bag", sim), folder / "video.mp4")
+    decoded = list(iterate_frames(folder / "video.mp4"))
+    assert len(decoded) == frames
+    return decoded
+
+
+def test_a_film_has_one_frame_for_each_twentieth_of_a_second(pictures):
+    assert abs(len(pictures) - _FRAMES) <= 1
     head = [picture[100:400, 700:1000].mean() for picture in pictures]
     assert np.all(np.diff(head) > 5), "the head view is the one recorded, in order"
+
+
+def test_the_sentence_the_rates_and_the_outcome_are_written_under_the_picture(pictures, sim):
+    sentence = sim.reset(_SEED)
+    first, last = pictures[0], pictures[-1]
+    sentences = [f"“{said}”" for said in (sentence, sentence.upper(), "close the door")]
+    assert likest(first, 0, sentences) == likest(last, 0, sentences) == sentences[0]
+    rates = "planner {} Hz   head {} Hz in 0.0 ms   control 0 Hz   image to command 0 ms   gate {}"
+    said = [
+        rates.format(*words) for words in (("10.0", 120, "active"), ("10.0", 119, "active"), ("10.1", 120, "active"))
+    ]
+    said.append(rates.format("10.0", 120, "hold"))
+    assert likest(last, 1, said) == said[0]
+    assert likest(last, 2, ["solved", "failed"]) == "solved"
+    assert likest(first, 2, ["solved", "failed"]) == ""
 
 
 def test_the_view_from_outside_is_the_picture_the_simulator_itself_would_have_made(sim):

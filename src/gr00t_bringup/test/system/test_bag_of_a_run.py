@@ -43,6 +43,8 @@ def test_the_bag_holds_every_topic_of_the_interface_and_gives_the_figures(checkp
     figures = measure(read_streams(tmp_path / "bag"))
     assert 10 * _BUSY_MACHINE < figures.planner_rate_hz < 11
     assert 120 * _BUSY_MACHINE < figures.control_rate_hz < 125
+    assert 120 * _BUSY_MACHINE < figures.joint_state_rate_hz < 125
+    assert 20 * _BUSY_MACHINE < figures.camera_rate_hz < 21
     assert figures.head_ms.p50 > 0
     assert 0 < figures.joint_state_to_command_ms.p50 < figures.image_to_command_ms.p50 < 1000
     trace = trace_bag(tmp_path / "bag", Nominal())

@@ -15,6 +15,7 @@ def test_a_recipe_makes_its_data_trains_corrects_itself_and_leaves_a_checkpoint(
     load_checkpoint(tmp_path / "run" / "checkpoint", "gr1").load_weights()
     card = json.loads((tmp_path / "run" / "checkpoint" / "training_card.json").read_text())
     assert list(card["stages"]) == ["look", "act"]
+    assert card["peak_memory_gb"]["process"] < 6, "what the suite allows itself"
     corrections = LeRobotDataset(tmp_path / "data" / "choose_bin_round_2")
     episode = corrections.episode(0)
     assert 0 < episode.extras["valid"].sum() < len(episode), "the policy's own part is there and not to be imitated"

@@ -17,6 +17,7 @@ from gr00t_bringup.machine import (
     cpu_seconds,
     cpu_shares,
     cpu_times,
+    memory_of,
     process_memory,
     this_machine,
 )
@@ -58,6 +59,7 @@ def test_our_own_memory_is_plausible_and_a_gone_process_has_none():
     assert memory is not None
     assert 5 < memory.now_mb <= memory.peak_mb
     assert process_memory(2**22 + 1) is None
+    assert list(memory_of({"gone": 2**22 + 1, "ours": os.getpid()})) == ["ours"]
 
 
 def test_cpu_time_of_this_process_is_known():

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from gr00t_bringup.measure import Gaps, RunStreams, WakeUpsTold, measure
+from gr00t_bringup.measure import Gaps, Numbered, RunStreams, WakeUpsTold, measure
 from gr00t_policy.core.errors import DatasetError
 from gr00t_policy.runtime.duration_counts import bin_of
 
@@ -30,6 +30,11 @@ def _run(clock_offset_ns: int = 0, seconds: float = 5.0) -> RunStreams:
     return RunStreams(
         joint_stamp=sent - clock_offset_ns,
         joint_sent=sent,
+        joint_number=np.arange(1, len(sent) + 1),
+        pictures={
+            "camera/ego_view/image_raw": Numbered(sent[::6], np.arange(len(sent[::6])) + 1),
+            "camera/wrist/image_raw/compressed": Numbered(sent[::8], np.zeros(len(sent[::8]), np.int64)),
+        },
         tokens_stamp=image - clock_offset_ns,
         tokens_sent=tokens_sent,
         encode_s=np.full(len(tokens_sent), 0.004),
@@ -56,6 +61,8 @@ def test_known_rates_and_delays_are_found(offset_ns):
     assert figures.planner_rate_hz == pytest.approx(10, abs=0.01)
     assert figures.control_rate_hz == pytest.approx(120, abs=0.01)
     assert figures.head_rate_hz == pytest.approx(120, abs=0.01)
+    assert figures.joint_state_rate_hz == pytest.approx(120, abs=0.01)
+    assert figures.camera_rate_hz == pytest.approx(15, abs=0.01), "of the slower one"
     assert figures.joint_state_to_command_ms.p50 == pytest.approx(5, abs=0.01)
     assert figures.joint_state_to_command_ms.p99 == pytest.approx(5, abs=0.01)
     assert 60 + 5 <= figures.image_to_command_ms.p50 <= 60 + 5 + 1000 / 120
@@ -75,6 +82,24 @@ def test_a_later_gate_adds_exactly_its_delay():
     slower = dataclasses.replace(run, command_sent=run.command_sent + 2 * _MS)
     added = measure(slower).joint_state_to_command_ms.p50 - measure(run).joint_state_to_command_ms.p50
     assert added == pytest.approx(2, abs=0.01)
+
+
+def test_what_only_the_recorder_lost_does_not_lower_a_rate_and_what_was_never_sent_does():
+    run = _run()
+    every = run.pictures["camera/ego_view/image_raw"]
+    kept = np.arange(len(every.sent)) % 3 > 0
+
+    def rate(number: np.ndarray) -> float:
+        return measure(dataclasses.replace(run, pictures={"a": Numbered(every.sent[kept], number)})).camera_rate_hz
+
+    assert rate(every.number[kept]) == pytest.approx(20, abs=0.01)
+    assert rate(np.arange(kept.sum()) + 1) == pytest.approx(13.3, abs=0.2)
+    assert rate(np.zeros(kept.sum(), np.int64)) == pytest.approx(13.3, abs=0.2), "a recorder that notes no numbers"
+    assert rate(np.arange(kept.sum()) % 20 + 1) == pytest.approx(13.3, abs=0.2), "a sender that was started again"
+
+
+def test_no_camera_is_not_a_camera_of_rate_zero():
+    assert math.isnan(measure(dataclasses.replace(_run(), pictures={})).camera_rate_hz)
 
 
 def test_a_run_without_commands_is_refused():

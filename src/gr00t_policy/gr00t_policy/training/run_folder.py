@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """What every run leaves in its folder, and the progress it shows: decoded pictures, log, checkpoint, loss curve."""
 
+import resource
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from tokenizers import Tokenizer
 
@@ -66,14 +68,28 @@ def save_result(
         return out / CHECKPOINT
     card = {**card, "processes": training.processes, "sharded": training.sharded}
     card["waited_for_data"] = round(training.waited_share, 4)
+    card["peak_memory_gb"] = peak_memory_gb()
     save(out / CHECKPOINT, model, embodiment, statistics, tokenizer, card)
     draw_curve(out / "log.jsonl", out / "loss.png")
     minutes = training.seconds / 60
     print(
         f"{out / CHECKPOINT}: {training.step} steps in {minutes:.0f} min, {100 * training.waited_share:.1f} % of it waiting "
-        f"for data; curve in {out / 'loss.png'}"
+        f"for data; {words_of_memory(card['peak_memory_gb'])}; curve in {out / 'loss.png'}"
     )
     return out / CHECKPOINT
+
+
+def peak_memory_gb() -> dict[str, float]:
+    """The highest so far of this process, decoding and an earlier run in it included: "process", and "gpu" where it used one."""
+    found = {"process": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20}  # Linux counts in KiB
+    if torch.cuda.is_initialized():
+        found["gpu"] = torch.cuda.max_memory_allocated() / 2**30
+    return {name: round(value, 2) for name, value in found.items()}
+
+
+def words_of_memory(peaks_gb: dict[str, float]) -> str:
+    """For people."""
+    return "peak memory " + ", ".join(f"{value:.2f} GB ({name})" for name, value in peaks_gb.items())
 
 
 def _progress() -> Progress:

@@ -200,7 +200,9 @@ def test_a_run_continued_after_a_stop_ends_like_one_that_was_not_stopped(data, t
     for name, value in whole.items():
         torch.testing.assert_close(resumed[name], value, rtol=1e-3, atol=1e-4, msg=name)
     assert (tmp_path / "cut" / "loss.png").stat().st_size > 1000
-    assert load_checkpoint(tmp_path / "cut" / "checkpoint").card["steps"] == 5
+    card = load_checkpoint(tmp_path / "cut" / "checkpoint").card
+    assert card["steps"] == 5
+    assert 0.2 < card["peak_memory_gb"]["process"] < 6, "what the suite allows itself"
 
 
 def test_post_training_starts_from_the_given_checkpoint(data, tmp_path):

@@ -10,8 +10,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import av
+import numpy as np
 import psutil
 import pytest
+from PIL import Image
 
 from gr00t_policy.core.source_revision import suite_revision
 from gr00t_sim.evaluate import SCORES, EvalConfig, run
@@ -19,7 +21,7 @@ from gr00t_sim.evaluation.result_folder import EPISODES, read_results
 
 _SHIPPED = Path(__file__).resolve().parents[4] / "models" / "gr1_tabletop_tiny"
 _CONFIG = EvalConfig(
-    task="choose_bin", episodes=3, language=("own",), max_s=0.5, workers=1, checkpoint=_SHIPPED, film=None
+    task="choose_bin", episodes=3, language=("own",), max_s=0.5, workers=1, checkpoint=_SHIPPED, film=None, gallery=0
 )
 _PROGRAM = """
 from pathlib import Path
@@ -33,7 +35,7 @@ if __name__ == "__main__":
 @pytest.fixture(scope="module")
 def at_one_go(tmp_path_factory):
     folder = tmp_path_factory.mktemp("results") / "whole"
-    assert run(replace(_CONFIG, out=folder, json=folder.parent / "whole.json")) == 0
+    assert run(replace(_CONFIG, out=folder, json=folder.parent / "whole.json", film=folder.parent / "films")) == 0
     return folder
 
 
@@ -67,6 +69,18 @@ def test_two_workers_give_the_scores_of_one_byte_for_byte(tmp_path, at_one_go):
     assert (tmp_path / "two" / SCORES).read_bytes() == (at_one_go / SCORES).read_bytes()
     lines = [set((folder / EPISODES).read_bytes().splitlines()) for folder in (tmp_path / "two", at_one_go)]
     assert lines[0] == lines[1]
+
+
+def test_the_strip_of_a_task_shows_its_first_scene_from_the_head_above_and_from_outside_below(at_one_go):
+    (file,) = (at_one_go.parent / "films").iterdir()
+    assert file.name == "choose_bin.png"
+    with Image.open(file) as strip:
+        assert strip.size == (3 * 224, 448), "the first of ten periods, the ninth, the last"
+        heads, outsides = np.vsplit(np.asarray(strip).astype(int), 2)
+    views = [view[30:, column : column + 224] for view in (heads, outsides) for column in (0, 224, 448)]
+    assert all(view.std() > 15 for view in views), "there is something to be seen"
+    assert np.abs(views[0] - views[3]).mean() > 15, "two different views"
+    assert 0 < np.abs(views[0] - views[2]).mean() < np.abs(views[0] - views[3]).mean(), "and the robot moves a little"
 
 
 def test_a_success_is_filmed_for_the_page_to_its_end(tmp_path):

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The gallery: which episodes it shows, a page that stands alone, and commands that play the same scene."""
 
+import base64
+import io
 import re
 import shlex
 from dataclasses import replace
@@ -12,7 +14,7 @@ import tyro
 from made_results import SETTINGS, made_identity, made_result, made_results
 from PIL import Image
 
-from gr00t_policy.data.video import read_header
+from gr00t_policy.data.video import read_frames, read_header
 from gr00t_sim.evaluate import EvalConfig, run
 from gr00t_sim.evaluation.episode import EpisodeKey, EpisodeSettings
 from gr00t_sim.evaluation.gallery import choose, forget_pictures, play_commands
@@ -103,13 +105,18 @@ def test_an_evaluation_leaves_a_page_with_a_strip_and_a_film_of_each_failure(tmp
     out = tmp_path / "out"
     assert run(replace(config, out=out)) == 0
     text = (out / "gallery.html").read_text()
-    assert text.count("<article") == text.count("data:image/jpeg;base64,") == 2
+    strips = re.findall(r"data:image/jpeg;base64,([^\"']+)", text)
+    assert text.count("<article") == len(strips) == 2
+    for strip in strips:
+        with Image.open(io.BytesIO(base64.b64decode(strip))) as picture:
+            assert picture.size == (6 * 224, 448), "six moments: every second of ten periods, and the last"
     assert "went differently" not in text
     films = re.findall(r'<video[^>]* src="([^"]+)"', text)
     assert len(films) == 2
     for film in films:
         header = read_header(out / film)
-        assert header.frames == 6 and header.width == 2 * header.height
+        assert (header.frames, header.fps, header.width, header.height) == (6, 10, 448, 224)
+        assert all(half.std() > 15 for half in np.hsplit(read_frames(out / film, [5])[0], 2))
     other = out / "gallery" / "mine.txt"
     other.write_text("not of the gallery")
     forget_pictures(out)
@@ -129,3 +136,33 @@ def test_a_strip_has_at_most_eight_moments_and_ends_with_the_last(tmp_path, kept
         assert strip.size == (224 * min(8, kept), 448)
         assert strip.getpixel((0, 0)) == (0, 0, 0)
         assert strip.getpixel((strip.width - 1, 0)) == (kept - 1,) * 3
+
+
+def test_each_moment_of_a_strip_says_its_time_inside_its_own_column(tmp_path):
+    recorder = Recorder(every=1)
+    for second in (0.1, 0.2, 123.4, 123.4):
+        recorder.heads.append(np.full((224, 224, 3), 90, np.uint8))
+        recorder.outsides.append(np.full((224, 224, 3), 30, np.uint8))
+        recorder.seconds.append(second)
+    write_strip(recorder, tmp_path / "strip.png")
+    with Image.open(tmp_path / "strip.png") as strip:
+        columns = np.hsplit(np.asarray(strip), 4)
+    written = [column[224:] != 30 for column in columns]
+    assert all(np.array_equal(column[:224], recorder.heads[0]) for column in columns), (
+        "what the policy saw is left alone"
+    )
+    assert all(35 < text.any(axis=(0, 2)).sum() < 120 and text.any(axis=(1, 2)).sum() < 30 for text in written)
+    assert np.array_equal(written[2], written[3]) and not np.array_equal(written[0], written[1])
+    assert written[2].sum() > written[0].sum(), "more figures"
+
+
+def test_a_film_has_every_picture_kept_the_policys_view_on_the_left_in_real_time(tmp_path):
+    recorder = Recorder(every=2)
+    for shade in (40, 90, 140):
+        recorder.heads.append(np.full((224, 224, 3), shade, np.uint8))
+        recorder.outsides.append(np.full((224, 224, 3), 255 - shade, np.uint8))
+        recorder.seconds.append(0.1)
+    write_film(recorder, tmp_path / "film.mp4")
+    assert read_header(tmp_path / "film.mp4").fps == 10, "every second of 20 periods a second"
+    left, right = (half.mean(axis=(1, 2, 3)) for half in np.split(read_frames(tmp_path / "film.mp4"), 2, axis=2))
+    assert left == pytest.approx([40, 90, 140], abs=3) and right == pytest.approx([215, 165, 115], abs=3)

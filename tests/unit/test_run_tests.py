@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What ``make test`` runs: one table of all layers, what outlasts its time, memory of whole trees of processes, warnings."""
+
+import importlib.util
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from workspace import ROOT
+
+_HUNDRED_MB = "import time; kept = bytearray(100 * 2**20); print('ready', flush=True); time.sleep(60)"
+
+
+@pytest.fixture(scope="module")
+def runner() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("run_tests", ROOT / "setup" / "run_tests.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def good(runner: ModuleType):
+    """An outcome as one wishes it."""
+    return runner.Outcome(runner.Group("node", "gr00t_sim", ()), 12, 0, 1, 300.0, 0, 2.5)
+
+
+def test_memory_is_that_of_a_process_and_of_all_below_it(runner: ModuleType, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(runner, "MEMORY_PERIOD_S", 0.05)
+    parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {_HUNDRED_MB!r}])"
+    with (
+        subprocess.Popen([sys.executable, "-c", parent], stdout=subprocess.PIPE, text=True) as process,
+        runner.MemoryWatch(process.pid) as memory,
+    ):
+        assert process.stdout is not None and process.stdout.readline() == "ready\n"
+        time.sleep(0.3)
+        (child,) = runner.psutil.Process(process.pid).children()
+        child.kill()
+        process.wait(timeout=10)
+    assert 0.1 < memory.peak_gb < 0.25
+    assert runner.resident_bytes(process.pid) == 0, "it has ended"
+
+
+def test_a_pytest_is_counted_timed_and_weighed(runner: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(runner, "RESULTS", tmp_path / "results")
+    (tmp_path / "results").mkdir()
+    (tmp_path / "test_two.py").write_text("def test_good(): pass\ndef test_bad(): assert False\n")
+    found = runner.run(runner.Group("node", "made", (tmp_path,)), 60.0, ["-p", "no:cacheprovider", "-q"])
+    assert (found.passed, found.failed, found.skipped, found.exit_code) == (1, 1, 0, 1)
+    assert not found.ok
+    assert 0.01 < found.peak_gb < 1.0 and 0.1 < found.seconds < 60.0
+
+
+def test_a_pytest_that_outlasts_its_time_is_ended_and_failed(
+    runner: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(runner, "RESULTS", tmp_path / "results")
+    (tmp_path / "test_slow.py").write_text("import time\ndef test_slow(): time.sleep(60)\n")
+    began_s = time.monotonic()
+    found = runner.run(runner.Group("node", "made", (tmp_path,)), 0.0, ["-p", "no:cacheprovider", "-q"])
+    assert (found.exit_code, found.ok) == (124, False)
+    assert time.monotonic() - began_s < 30
+
+
+def test_the_table_has_each_part_the_sum_of_the_times_and_the_highest_memory(runner: ModuleType, good):
+    failed = replace(good, group=runner.Group("system", "gr00t_bringup", ()), exit_code=124, peak_gb=1.25)
+    lines = runner.table([good, failed]).splitlines()
+    assert lines[1].split() == ["node", "gr00t_sim", "12", "0", "1", "300.0", "2.50"]
+    assert lines[2].split()[-4:] == ["<--", "out", "of", "time"] and "1.25" in lines[2]
+    assert lines[3].split() == ["all", "24", "0", "2", "600.0", "2.50"]
+
+
+def test_more_than_twenty_minutes_or_six_gigabytes_are_told_with_who_took_most(runner: ModuleType, good):
+    assert runner.warnings([]) == runner.warnings([good] * 4) == []
+    slow = replace(good, group=runner.Group("unit", "all packages", ()), seconds=1000.0)
+    (said,) = runner.warnings([good, slow])
+    assert "21.7 min; wanted: 20" in said and "unit, all packages: 16.7 min" in said
+    (said,) = runner.warnings([good, replace(slow, seconds=1.0, peak_gb=6.2)])
+    assert said.startswith("unit, all packages: 6.2 GB") and "at most 6" in said
