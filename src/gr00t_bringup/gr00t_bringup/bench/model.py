@@ -33,7 +33,7 @@ class ModelBenchConfig:
 
     checkpoint: Path | None = None
     """checkpoint folder; default: the one shipped in models/"""
-    preset: Literal["tiny", "n1_2b"] | None = None
+    preset: Literal["tiny", "n1_2b", "n1_5_3b"] | None = None
     """random weights of this size instead of a checkpoint"""
     device: Literal["cpu", "cuda"] = "cpu"
     """where torch runs"""

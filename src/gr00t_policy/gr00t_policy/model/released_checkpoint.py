@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A GR00T N1 checkpoint folder as NVIDIA released it, or a fine-tune of it as the public trainer leaves it. No torch here.
+"""A GR00T N1 or N1.5 checkpoint folder as NVIDIA released it, or as the public trainer leaves a fine-tune. No torch here.
 
 config.json, model.safetensors or shards with model.safetensors.index.json, experiment_cfg/metadata.json. The robot's joints
 and the tokenizer are not in it: the robot is an embodiment of ours by name, whose tag must be in the metadata; the
@@ -17,7 +17,7 @@ from gr00t_policy.core.errors import CheckpointError, ConfigError
 from gr00t_policy.data.statistics import Statistics, load_metadata
 from gr00t_policy.model.checkpoint_files import CONFIG, METADATA, data_digest, file_digest, total_digest
 from gr00t_policy.model.config import ModelConfig, config_to_dict
-from gr00t_policy.model.eagle_tokenizer import has_eagle_tokenizer, load_eagle_tokenizer
+from gr00t_policy.model.eagle_tokenizer import has_eagle_tokenizer, load_eagle_tokenizer, published_tokens
 from gr00t_policy.model.json_file import read_json_object
 from gr00t_policy.model.release import ReleaseReport, read_release
 from gr00t_policy.model.tokenizer import PromptTokenizer, prompt_tokenizer
@@ -86,12 +86,13 @@ def _with_slot(config: ModelConfig, robot: Embodiment) -> ModelConfig:
 def _prompt(folder: Path, given: Path | None, config: ModelConfig) -> PromptTokenizer:
     if given is not None and not given.is_dir():
         raise CheckpointError(f"no tokenizer folder {given}; give the folder that holds vocab.json and merges.txt")
+    published = published_tokens(config)
     places = [given] if given else [folder, folder / EAGLE_FOLDER]
     for place in places:
         if given or has_eagle_tokenizer(place):
-            return prompt_tokenizer(load_eagle_tokenizer(place), config)
+            return prompt_tokenizer(load_eagle_tokenizer(place, published), config)
     raise CheckpointError(
         f"checkpoint {folder} has no tokenizer, as released; set 'tokenizer' to a folder with vocab.json, merges.txt and "
-        f"tokenizer_config.json (eagle2_hg_model of the public GR00T N1 code) or with the tokenizer.json of "
-        f"SmolLM2-1.7B-Instruct, or copy it to {folder / EAGLE_FOLDER}"
+        f"tokenizer_config.json (eagle2_hg_model of the public GR00T {published.release} code) or with the tokenizer.json of "
+        f"{published.language_model}, or copy it to {folder / EAGLE_FOLDER}"
     )
