@@ -15,8 +15,8 @@ class SynthConfig:
 
     out: Path
     """folder to write; must be new or empty"""
-    preset: Literal["n1_2b", "n1_tiny_release"] = "n1_2b"
-    """n1_2b: GR00T-N1-2B, 4.4 GB in bfloat16; n1_tiny_release: the same form in a few MB"""
+    preset: Literal["n1_2b", "n1_5_3b", "n1_tiny_release", "n1_5_tiny_release"] = "n1_2b"
+    """n1_2b: GR00T-N1-2B, 4.4 GB in bfloat16; n1_5_3b: GR00T-N1.5-3B, 5.4 GB; the others: the same forms in a few MB"""
     seed: int = 0
     """of the random weights"""
     dtype: Literal["bfloat16", "float32"] = "bfloat16"
@@ -26,7 +26,7 @@ class SynthConfig:
     embodiment: str = "gr1"
     """robot whose tag and statistics are written"""
     tokenizer: Path | None = None
-    """folder of the Eagle-2 tokenizer, to be copied in; a release has none"""
+    """folder of the Eagle tokenizer of that release, to be copied in; a release has none"""
 
     def __post_init__(self) -> None:
         if self.shards < 1:

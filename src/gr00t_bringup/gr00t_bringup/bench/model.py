@@ -37,7 +37,7 @@ class ModelBenchConfig:
     """robot the checkpoint is for: of a released one by name (gr1 unless said otherwise); else that of the checkpoint"""
     tokenizer: Path | None = None
     """folder of the tokenizer, for a released checkpoint that has none"""
-    preset: Literal["tiny", "n1_2b"] | None = None
+    preset: Literal["tiny", "n1_2b", "n1_5_3b"] | None = None
     """random weights of this size instead of a checkpoint"""
     device: Literal["cpu", "cuda"] = "cpu"
     """where torch runs"""

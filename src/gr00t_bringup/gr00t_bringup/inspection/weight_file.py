@@ -14,6 +14,13 @@ _MODULES = {
     "backbone.model.language_model.": (PLANNER, "language model"),
     "backbone.model.mlp1.": (PLANNER, "connector"),
     "backbone.linear.": (PLANNER, "linear"),
+    "backbone.eagle_model.vision_model.": (PLANNER, "vision tower"),  # N1.5 from here
+    "backbone.eagle_model.language_model.": (PLANNER, "language model"),
+    "backbone.eagle_model.mlp1.": (PLANNER, "connector"),
+    "backbone.eagle_model.vision_model.vision_model.head.": (OTHER, "stored, not used"),
+    "backbone.eagle_model.language_model.lm_head.": (OTHER, "stored, not used"),
+    "action_head.vlln.": (CONTROLLER, "feature mixer"),
+    "action_head.vl_self_attention.": (CONTROLLER, "feature mixer"),
     "backbone.": (PLANNER, "rest of the backbone"),
     "action_head.model.": (CONTROLLER, "DiT"),
     "action_head.state_encoder.": (CONTROLLER, "state encoder"),

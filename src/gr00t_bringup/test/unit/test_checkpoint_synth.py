@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 
 from gr00t_bringup.cli import main
+from gr00t_bringup.inspection.weight_file import CONTROLLER, OTHER, PLANNER, total, weight_modules
 from gr00t_policy.model.released_checkpoint import read_released_config
 from gr00t_policy.model.weight_files import WeightFiles, open_weight_files
 
 
-def synth(folder: Path, *options: str) -> WeightFiles:
-    assert main(["checkpoint", "synth", "--preset", "n1_tiny_release", "--out", str(folder), *options]) == 0
+def synth(folder: Path, *options: str, preset: str = "n1_tiny_release") -> WeightFiles:
+    assert main(["checkpoint", "synth", "--preset", preset, "--out", str(folder), *options]) == 0
     return open_weight_files(folder)
 
 
@@ -21,6 +22,18 @@ def test_the_folder_has_the_configuration_and_all_tensors(tmp_path: Path) -> Non
     assert config.head.layers == 4 and report.unknown == {}
     assert files.shapes["action_head.action_encoder.W2.W"] == (32, 96, 48)
     assert {item.dtype for stored in files.tensors.values() for item in stored.values()} == {"BF16"}
+
+
+def test_of_n1_5_what_nothing_computes_with_is_written_and_counts_to_neither_half(tmp_path: Path) -> None:
+    from gr00t_policy.model.vla import empty_vla
+
+    synth(tmp_path / "n1_5", preset="n1_5_tiny_release")
+    config, _ = read_released_config(tmp_path / "n1_5")
+    modules, model = weight_modules(tmp_path / "n1_5"), empty_vla(config)
+    for half, part in ((PLANNER, model.backbone), (CONTROLLER, model.head)):
+        assert total(modules, half, "").parameters == sum(value.numel() for value in part.parameters())
+    assert [module.name for module in modules if module.half == OTHER] == ["stored, not used"]
+    assert {"vision tower", "connector", "feature mixer"} < {module.name for module in modules}
 
 
 def test_a_seed_decides_the_weights_and_shards_do_not_change_them(tmp_path: Path) -> None:

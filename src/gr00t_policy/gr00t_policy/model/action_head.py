@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from gr00t_policy.model.config import HeadConfig
-from gr00t_policy.model.dit import Context, DiT, Modulation
+from gr00t_policy.model.dit import Context, DiT, Modulation, padding_bias
+from gr00t_policy.model.feature_mixer import FeatureMixer
 from gr00t_policy.model.flow import FlowLoss, bucket_of, euler, euler_buckets, flow_loss, interpolate, target_velocity
 from gr00t_policy.model.layers import ActionEncoder, CategorySpecificMLP
 
@@ -49,7 +50,11 @@ class ActionHead(nn.Module):
         self.position_embedding = nn.Embedding(config.max_seq_len, config.width)
         self.dit = DiT(config)
         self.action_decoder = CategorySpecificMLP(slots, config.hidden, config.hidden, config.action_dim, fan_in=fan_in)
-        nn.init.normal_(self.position_embedding.weight, std=0.02)
+        self.future_tokens = nn.Embedding(config.future_tokens, config.width) if config.future_tokens else None
+        self.mixer = FeatureMixer(config) if config.mixer_layers else None
+        for table in (self.position_embedding, self.future_tokens):
+            if table is not None:
+                nn.init.normal_(table.weight, std=0.02)
         if config.zero_init:  # not the DiT's output: a zero input would leave the decoder's ReLU without gradient
             nn.init.zeros_(self.action_decoder.layer2.W)
 
@@ -72,7 +77,7 @@ class ActionHead(nn.Module):
             embodiment_id,
             self.action_encoder.time_part(buckets, embodiment_id),
             self.dit.modulation(buckets),
-            self.dit.context(features, mask),
+            self.precompute_context(features, mask),
         )
         return flow_loss(predicted, target_velocity(noise, actions), action_mask)
 
@@ -89,9 +94,20 @@ class ActionHead(nn.Module):
         context = self.precompute_context(features, mask)
         return self.sample_with_context(context, state, embodiment_id, noise, self.time_tables(embodiment_id, steps))
 
-    def precompute_context(self, features: Tensor, mask: Tensor) -> Context:
-        """Keys, values and padding bias of all cross blocks: constant while the features are."""
-        return self.dit.context(features, mask)
+    def mix(self, features: Tensor, mask: Tensor, *, masked: bool = False) -> Tensor:
+        """The features as the DiT looks at them, (B, S, D); in N1 they are what they were.
+
+        masked: what the mask hides is not looked at, also by a network that looks at padding of its own.
+        """
+        if self.mixer is None:
+            return features
+        hides = masked or not self.config.attend_padding
+        return self.mixer(features, padding_bias(mask, features.dtype) if hides else None)
+
+    def precompute_context(self, features: Tensor, mask: Tensor, *, masked: bool = False) -> Context:
+        """Keys, values and padding bias of all cross blocks: constant while the features are. masked: see ``mix``."""
+        context = self.dit.context(self.mix(features, mask, masked=masked), mask)
+        return context._replace(bias=padding_bias(mask, features.dtype)) if masked else context
 
     def time_tables(self, embodiment_id: Tensor, steps: int | None = None) -> TimeTables:
         """Everything that depends on flow time alone: constant for a number of steps and an embodiment."""
@@ -109,8 +125,12 @@ class ActionHead(nn.Module):
         )
 
     def encode_state(self, state: Tensor, embodiment_id: Tensor) -> Tensor:
-        """(R, 1, state_dim) -> (R, 1, D): the state token, the same at every Euler step."""
-        return self.state_encoder(state, embodiment_id)
+        """(R, 1, state_dim) -> (R, 1 + F, D): the state token and the F future tokens (N1 has none), which stand before the
+        actions and are the same at every Euler step."""
+        token = self.state_encoder(state, embodiment_id)
+        if self.future_tokens is None:
+            return token
+        return torch.cat([token, self.future_tokens.weight.expand(token.shape[0], -1, -1)], dim=1)
 
     def sample_with_context(
         self,
@@ -125,10 +145,10 @@ class ActionHead(nn.Module):
 
         corrected: see ``flow.euler``.
         """
-        state_token = self.encode_state(state, embodiment_id)
+        before = self.encode_state(state, embodiment_id)
 
         def velocity(x: Tensor, k: int) -> Tensor:
-            return self._velocity(x, state_token, embodiment_id, tables.action[k], tables.modulation(k), context)
+            return self._velocity(x, before, embodiment_id, tables.action[k], tables.modulation(k), context)
 
         return euler(velocity, noise, tables.scale.shape[0], corrected)
 
@@ -141,21 +161,21 @@ class ActionHead(nn.Module):
         modulation = Modulation(
             tables.scale.transpose(0, 1), tables.shift.transpose(0, 1), tables.out_scale, tables.out_shift
         )
-        state_token = self.encode_state(state, embodiment_id)
-        velocity = self._velocity(x, state_token, embodiment_id, tables.action[:, 0], modulation, context)
+        before = self.encode_state(state, embodiment_id)
+        velocity = self._velocity(x, before, embodiment_id, tables.action[:, 0], modulation, context)
         return x + velocity / tables.scale.shape[0]
 
     def _velocity(
         self,
         x: Tensor,
-        state_token: Tensor,
+        before: Tensor,
         embodiment_id: Tensor,
         time_part: Tensor,
         modulation: Modulation,
         context: Context,
     ) -> Tensor:
-        """Predicted velocity (R, T, A) at x: [state, action tokens] through the DiT, action rows decoded."""
+        """Predicted velocity (R, T, A) at x: [``before``, action tokens] through the DiT, action rows decoded."""
         horizon = x.shape[1]
         action_tokens = self.action_encoder(x, embodiment_id, time_part) + self.position_embedding.weight[:horizon]
-        hidden = self.dit(torch.cat([state_token, action_tokens], dim=1), modulation, context)
+        hidden = self.dit(torch.cat([before, action_tokens], dim=1), modulation, context)
         return self.action_decoder(hidden[:, -horizon:], embodiment_id)

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """System 2: images and prompt tokens to conditioning features. The only file that imports transformers.
 
-SigLIP -> pixel shuffle -> connector -> Llama cut at ``select_layer``, with its final norm -> linear to the head's width.
+SigLIP -> pixel shuffle -> connector -> Llama cut at ``select_layer``, with its final norm -> linear to the head's width. In
+N1.5 Qwen3 in Llama's place, one linear layer as connector, and neither pixel shuffle nor last linear layer.
 Positions count from the left including padding, as in the published model. No data-dependent control flow.
 """
 
 import torch
 from torch import Tensor, nn
-from transformers import LlamaConfig, LlamaModel, SiglipVisionConfig, SiglipVisionModel
+from transformers import LlamaConfig, LlamaModel, Qwen3Config, Qwen3Model, SiglipVisionConfig, SiglipVisionModel
 
 from gr00t_policy.model.config import SHUFFLE, LanguageConfig, ModelConfig, VisionConfig
 
@@ -19,13 +20,10 @@ class Backbone(nn.Module):
         super().__init__()
         self.config = config
         width = config.language.width
-        shuffled = config.vision.width * SHUFFLE**2
         self.vision = _vision_tower(config.vision, config.attention)
-        self.connector = nn.Sequential(
-            nn.LayerNorm(shuffled), nn.Linear(shuffled, width), nn.GELU(), nn.Linear(width, width)
-        )
+        self.connector = _connector(config)
         self.language = _language_model(config.language, config.select_layer, config.attention)
-        self.linear = nn.Linear(width, config.head.cross_dim)
+        self.linear = nn.Linear(width, config.head.cross_dim) if config.projected else nn.Identity()
         if config.vision.sinusoid_positions:
             table = self.vision.embeddings.position_embedding.weight
             with torch.no_grad():
@@ -40,7 +38,8 @@ class Backbone(nn.Module):
     def image_embeddings(self, pixel_values: Tensor) -> Tensor:
         """(N, 3, H, W) normalised images -> (N, tokens, language width)."""
         patches = self.vision(pixel_values).last_hidden_state
-        return self.connector(pixel_shuffle(patches, self.config.vision.grid))
+        vision = self.config.vision
+        return self.connector(pixel_shuffle(patches, vision.grid, vision.shuffle))
 
     def forward(self, pixel_values: Tensor, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """pixel_values (B, V, 3, H, W), input_ids and attention_mask (B, S) -> (B, S, D)."""
@@ -56,15 +55,18 @@ class Backbone(nn.Module):
         return self.linear(hidden)
 
 
-def pixel_shuffle(patches: Tensor, grid: int) -> Tensor:
-    """(N, grid * grid, C) -> (N, (grid/2)^2, 4 C): each 2 x 2 square of patches becomes one token, row by row.
+def pixel_shuffle(patches: Tensor, grid: int, side: int = SHUFFLE) -> Tensor:
+    """(N, grid * grid, C) -> (N, (grid/side)^2, side^2 C): each square of ``side`` x ``side`` patches becomes one token, row
+    by row; nothing changes with a side of 1.
 
     Channels are ordered (row in square, column in square, C): the published 'v2' order.
     """
+    if side == 1:
+        return patches
     count, _, channels = patches.shape
-    half = grid // SHUFFLE
-    squares = patches.reshape(count, half, SHUFFLE, half, SHUFFLE, channels).permute(0, 1, 3, 2, 4, 5)
-    return squares.reshape(count, half * half, SHUFFLE * SHUFFLE * channels)
+    half = grid // side
+    squares = patches.reshape(count, half, side, half, side, channels).permute(0, 1, 3, 2, 4, 5)
+    return squares.reshape(count, half * half, side * side * channels)
 
 
 def image_slots(input_ids: Tensor, image_token_id: int, tokens: int) -> tuple[Tensor, Tensor]:
@@ -108,15 +110,25 @@ def _vision_tower(config: VisionConfig, attention: str) -> SiglipVisionModel:
     return SiglipVisionModel(siglip)
 
 
-def _language_model(config: LanguageConfig, layers: int, attention: str) -> LlamaModel:
-    """Llama with its first ``layers`` layers and its final norm."""
-    llama = LlamaConfig(
+def _connector(config: ModelConfig) -> nn.Sequential:
+    """From the vision tower's tokens to embeddings of the language model."""
+    joined, width = config.vision.width * config.vision.shuffle**2, config.language.width
+    if config.connector_layers == 1:
+        return nn.Sequential(nn.Linear(joined, width))
+    return nn.Sequential(nn.LayerNorm(joined), nn.Linear(joined, width), nn.GELU(), nn.Linear(width, width))
+
+
+def _language_model(config: LanguageConfig, layers: int, attention: str) -> LlamaModel | Qwen3Model:
+    """The language model with its first ``layers`` layers and its final norm."""
+    settings, model = {"llama": (LlamaConfig, LlamaModel), "qwen3": (Qwen3Config, Qwen3Model)}[config.family]
+    sizes = settings(
         vocab_size=config.vocab,
         hidden_size=config.width,
         intermediate_size=config.intermediate,
         num_hidden_layers=layers,
         num_attention_heads=config.heads,
         num_key_value_heads=config.kv_heads,
+        head_dim=config.head_dim or config.width // config.heads,
         max_position_embeddings=config.max_positions,
         rms_norm_eps=config.rms_eps,
         rope_parameters={"rope_type": "default", "rope_theta": config.rope_theta},
@@ -126,5 +138,5 @@ def _language_model(config: LanguageConfig, layers: int, attention: str) -> Llam
         use_cache=False,
         initializer_range=config.init_std,
     )
-    llama._attn_implementation = attention
-    return LlamaModel(llama)
+    sizes._attn_implementation = attention
+    return model(sizes)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sizes and choices of the network as plain frozen values: two presets, strict reading and writing. No torch here."""
+"""Sizes and choices of the network as plain frozen values: presets, strict reading and writing. No torch here."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
@@ -7,17 +7,20 @@ from typing import Any, TypeVar, get_type_hints
 
 from gr00t_policy.core.errors import ConfigError
 
-TEMPLATES = ("eagle2", "compact")
+TEMPLATES = ("eagle2", "eagle2_5", "compact")
+FAMILIES = ("llama", "qwen3")
 ATTENTIONS = ("sdpa", "eager")
 Config = TypeVar("Config")
 EULER_STEPS = (1, 2, 4, 8, 16)  # of a chunk, that can be chosen at run time; times of fewer are among those of more
 SHUFFLE = 2  # pixel shuffle joins SHUFFLE x SHUFFLE patches into one token (downsample_ratio 0.5 of Eagle-2)
+CONNECTORS = (1, 2)  # linear layers between vision tower and language model: Eagle-2.5 of N1.5, Eagle-2 of N1
 
 
 @dataclass(frozen=True)
 class VisionConfig:
-    """SigLIP vision tower. Any square image whose side is a multiple of ``2 * patch`` is only another number.
+    """SigLIP vision tower. Any square image whose side is a multiple of ``shuffle * patch`` is only another number.
 
+    shuffle: patches along each side that pixel shuffle joins into one token; 1 = each patch is a token.
     sinusoid_positions: start the learned position table as 2-D sinusoids (helps training from scratch).
     """
 
@@ -28,10 +31,15 @@ class VisionConfig:
     patch: int
     image_size: int
     sinusoid_positions: bool = False
+    shuffle: int = SHUFFLE
 
     def __post_init__(self) -> None:
         _check_divides("vision.heads", self.heads, "vision.width", self.width)
-        _check_divides("2 * vision.patch", SHUFFLE * self.patch, "vision.image_size", self.image_size)
+        if self.shuffle not in (1, SHUFFLE):
+            raise ConfigError(f"vision.shuffle must be 1 or {SHUFFLE}, got {self.shuffle}")
+        _check_divides(
+            f"{self.shuffle} * vision.patch", self.shuffle * self.patch, "vision.image_size", self.image_size
+        )
         if self.sinusoid_positions:
             _check_divides("4", 4, "vision.width (with sinusoid_positions)", self.width)
 
@@ -43,7 +51,7 @@ class VisionConfig:
     @property
     def token_grid(self) -> int:
         """Tokens along one side of the image, after pixel shuffle."""
-        return self.grid // SHUFFLE
+        return self.grid // self.shuffle
 
     @property
     def tokens(self) -> int:
@@ -53,8 +61,9 @@ class VisionConfig:
 
 @dataclass(frozen=True)
 class LanguageConfig:
-    """Llama language model. ``layers`` is the size of the original; ``ModelConfig.select_layer`` says how many are kept.
+    """Language model. ``layers`` is the size of the original; ``ModelConfig.select_layer`` says how many are kept.
 
+    family: 'llama', or 'qwen3', which also normalises queries and keys. head_dim: 0 = width / heads.
     bidirectional: every token sees every other (else causal, as published). pad_id: id of padding tokens.
     init_std: of fresh weights; about 1/sqrt(width) when training from scratch, else attention starts as a whisper.
     """
@@ -71,9 +80,15 @@ class LanguageConfig:
     pad_id: int
     bidirectional: bool = False
     init_std: float = 0.02
+    family: str = "llama"
+    head_dim: int = 0
 
     def __post_init__(self) -> None:
-        _check_divides("language.heads", self.heads, "language.width", self.width)
+        _check_choice("language.family", self.family, FAMILIES)
+        if self.head_dim < 0 or self.head_dim % 2:
+            raise ConfigError(f"language.head_dim must be even, or 0 for width / heads; got {self.head_dim}")
+        if not self.head_dim:
+            _check_divides("language.heads", self.heads, "language.width", self.width)
         _check_divides("language.kv_heads", self.kv_heads, "language.heads", self.heads)
         if not 0 <= self.pad_id < self.vocab:
             raise ConfigError(f"language.pad_id {self.pad_id} is outside the vocabulary of {self.vocab}")
@@ -89,6 +104,8 @@ class HeadConfig:
     attend_padding: cross-attention also sees padded tokens (N1 ignores the mask).
     zero_init: block and output modulation and the last decoder layer start at zero, so the first velocity is zero.
     fan_in_init: weights start with standard deviation 1/sqrt(fan in) instead of the published 0.02.
+    future_tokens: learned tokens between state and actions (32 in N1.5). mixer_layers, _heads, _head_dim: blocks of
+    self-attention, behind a LayerNorm, that the features pass once before the DiT looks at them (N1.5); 0 = none.
     """
 
     width: int
@@ -112,8 +129,19 @@ class HeadConfig:
     attend_padding: bool = False
     zero_init: bool = False
     fan_in_init: bool = False
+    future_tokens: int = 0
+    mixer_layers: int = 0
+    mixer_heads: int = 0
+    mixer_head_dim: int = 0
 
     def __post_init__(self) -> None:
+        if min(self.future_tokens, self.mixer_layers) < 0:
+            raise ConfigError("head.future_tokens and head.mixer_layers must not be negative")
+        if self.mixer_layers and self.mixer_heads * self.mixer_head_dim != self.cross_dim:
+            raise ConfigError(
+                f"head.mixer_heads x head.mixer_head_dim is {self.mixer_heads * self.mixer_head_dim}, "
+                f"not head.cross_dim {self.cross_dim}"
+            )
         if self.heads * self.head_dim != self.width:
             raise ConfigError(
                 f"head.heads x head.head_dim is {self.heads * self.head_dim}, not head.width {self.width}"
@@ -129,7 +157,9 @@ class HeadConfig:
 class ModelConfig:
     """The whole network.
 
-    select_layer: language layers kept. prompt_template: 'eagle2' (published chat prompt, image first) or 'compact'.
+    select_layer: language layers kept. prompt_template: 'eagle2' (published chat prompt of N1, image first), 'eagle2_5' (that
+    of N1.5) or 'compact'. connector_layers: one of CONNECTORS. projected: features pass a last linear layer to the head's
+    cross_dim; without it they are as wide as the language model.
     text_first: instruction before the image tokens (compact only). instruction_tokens: fixed padded length of the
     instruction, 0 = as long as it is. image_token_id: placeholder replaced by image embeddings.
     crop_fraction: share of the image side kept by the crop. aux_targets: numbers of the auxiliary localisation,
@@ -149,15 +179,25 @@ class ModelConfig:
     aux_targets: int = 0
     embodiment_slots: dict[str, int] = field(default_factory=dict)
     attention: str = "sdpa"
+    connector_layers: int = 2
+    projected: bool = True
 
     def __post_init__(self) -> None:
         if not 1 <= self.select_layer <= self.language.layers:
             raise ConfigError(f"select_layer must lie in 1..{self.language.layers}, got {self.select_layer}")
         _check_choice("prompt_template", self.prompt_template, TEMPLATES)
         _check_choice("attention", self.attention, ATTENTIONS)
-        if self.text_first and self.prompt_template == "eagle2":
+        if self.text_first and self.published:
             raise ConfigError(
-                "text_first is for prompt_template 'compact'; the published eagle2 prompt has the image first"
+                f"text_first is for prompt_template 'compact'; the published {self.prompt_template} prompt has the image "
+                "first"
+            )
+        if self.connector_layers not in CONNECTORS:
+            raise ConfigError(f"connector_layers must be 1 or 2, got {self.connector_layers}")
+        if not self.projected and self.head.cross_dim != self.language.width:
+            raise ConfigError(
+                f"without a last linear layer (projected false) features are as wide as the language model, "
+                f"{self.language.width}; head.cross_dim is {self.head.cross_dim}"
             )
         if not 0 <= self.image_token_id < self.language.vocab:
             raise ConfigError(
@@ -175,8 +215,8 @@ class ModelConfig:
 
     @property
     def published(self) -> bool:
-        """Whether this is GR00T N1 as NVIDIA published it, or a network made from it: its prompt, images and size."""
-        return self.prompt_template == "eagle2"
+        """Whether this is GR00T N1 or N1.5 as NVIDIA published it, or made from it: its prompt, images and size."""
+        return self.prompt_template != "compact"
 
     def slot(self, embodiment: str) -> int:
         """Weight slot of an embodiment by name. Raises ConfigError naming the known ones."""
@@ -191,9 +231,12 @@ class ModelConfig:
 
 
 def preset(name: str) -> ModelConfig:
-    """Configuration by name: 'n1_2b' (published GR00T-N1-2B), 'tiny' (made for two CPU cores) or 'n1_tiny_release' (the
-    published form at a size for tests). Raises ConfigError."""
-    presets = {"n1_2b": _n1_2b, "tiny": _tiny, "n1_tiny_release": _n1_tiny_release}
+    """Configuration by name: 'n1_2b' (published GR00T-N1-2B), 'n1_5_3b' (published GR00T-N1.5-3B), 'tiny' (made for two CPU
+    cores), 'n1_tiny_release' or 'n1_5_tiny_release' (the published forms at a size for tests). Raises ConfigError."""
+    presets = {
+        "n1_2b": _n1_2b, "n1_5_3b": _n1_5_3b, "tiny": _tiny,
+        "n1_tiny_release": _n1_tiny_release, "n1_5_tiny_release": _n1_5_tiny_release,
+    }  # fmt: skip
     _check_choice("preset", name, tuple(presets))
     return presets[name]()
 
@@ -229,6 +272,40 @@ def _n1_2b() -> ModelConfig:
         prompt_template="eagle2",
         image_token_id=49154,
         embodiment_slots={"gr1": 24, "new_embodiment": 31},
+    )  # fmt: skip
+
+
+def _n1_5_3b() -> ModelConfig:
+    """GR00T-N1.5-3B: its public config.json and the Eagle-2.5 configuration of the public code."""
+    n1 = _n1_2b()
+    return replace(
+        n1,
+        vision=replace(n1.vision, shuffle=1),
+        language=LanguageConfig(
+            width=2048, intermediate=6144, layers=28, heads=16, kv_heads=8, vocab=151680, head_dim=128, family="qwen3",
+            rope_theta=1e6, max_positions=40960, rms_eps=1e-6, pad_id=151643,
+        ),
+        head=replace(
+            n1.head, cross_dim=2048, future_tokens=32, mixer_layers=4, mixer_heads=32, mixer_head_dim=64
+        ),
+        prompt_template="eagle2_5",
+        image_token_id=151669,
+        connector_layers=1,
+        projected=False,
+    )  # fmt: skip
+
+
+def _n1_5_tiny_release() -> ModelConfig:
+    """About 3 M parameters, as ``_n1_tiny_release``; head_dim is not width / heads, as it may be in Qwen3."""
+    published, small = _n1_5_3b(), _n1_tiny_release()
+    return replace(
+        published,
+        vision=replace(small.vision, shuffle=1),
+        language=replace(published.language, width=16, intermediate=24, layers=3, heads=4, kv_heads=2, head_dim=8),
+        head=replace(
+            small.head, cross_dim=16, future_tokens=5, mixer_layers=2, mixer_heads=2, mixer_head_dim=8
+        ),
+        select_layer=2,
     )  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from gr00t_policy.model.action_head import ActionHead
 from gr00t_policy.model.backbone import Backbone
 from gr00t_policy.model.config import HeadConfig, ModelConfig
 from gr00t_policy.model.golden import Golden
-from gr00t_policy.model.weights import check_shapes, load_tensors, published_shapes
+from gr00t_policy.model.weights import check_shapes, load_tensors, shapes_to_find
 
 TOLERANCE = 1e-4
 _ENCODED = ("pixel_values", "input_ids", "attention_mask")
@@ -187,7 +187,7 @@ def _loaded(build: Callable[[], _Part], weights: Mapping[str, Tensor], prefix: s
     """Shapes are compared before any memory is taken: a wrong size in the metadata must not fill the machine."""
     try:
         with torch.device("meta"):
-            expected = published_shapes(build(), prefix)
+            expected = shapes_to_find(build(), weights, prefix)
     except (RuntimeError, ValueError) as error:
         raise ConfigError(f"{golden.path}: a network of the declared sizes cannot be built: {error}") from error
     check_shapes({key: tuple(value.shape) for key, value in weights.items()}, expected, str(golden.path))

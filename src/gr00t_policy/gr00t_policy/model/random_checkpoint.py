@@ -21,7 +21,7 @@ from gr00t_policy.model.action_head import ActionHead
 from gr00t_policy.model.backbone import Backbone
 from gr00t_policy.model.checkpoint import Checkpoint
 from gr00t_policy.model.config import ModelConfig, preset
-from gr00t_policy.model.eagle_tokenizer import ADDED, CONTROL, VOCABULARY
+from gr00t_policy.model.eagle_tokenizer import published_tokens
 from gr00t_policy.model.synthesis import home_statistics
 from gr00t_policy.model.tokenizer import prompt_tokenizer, train_tokenizer
 from gr00t_policy.model.vla import Vla
@@ -83,14 +83,15 @@ def _tokenizer(config: ModelConfig) -> Tokenizer:
     """Prompts of the length that the network's own tokenizer gives for common words; all words are the same one."""
     if not config.published:
         return train_tokenizer([])
-    words = {text: number for number, (text, _) in CONTROL.items()}
-    words |= {f"\t{number}": number for number in range(len(words), VOCABULARY)}
-    tokenizer = Tokenizer(models.WordLevel(words, unk_token=CONTROL[0][0]))
+    published = published_tokens(config)
+    control = {text: number for number, (text, _) in published.control.items()}
+    words = {f"\t{number}": number for number in range(min(published.added)) if number not in published.control}
+    tokenizer = Tokenizer(models.WordLevel(words | control, unk_token=published.control[min(published.control)][0]))
     # As published: words with the space before them, digits alone.
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
     )
-    for _, (text, special) in sorted((CONTROL | ADDED).items()):
+    for _, (text, special) in sorted((published.control | published.added).items()):
         token = AddedToken(text, special=special, normalized=False)
         (tokenizer.add_special_tokens if special else tokenizer.add_tokens)([token])
     return tokenizer
@@ -113,7 +114,7 @@ def _fill(value: Tensor, name: str, block: Tensor) -> None:
     """Of a size that keeps activations within a few orders of magnitude through all layers."""
     begin = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "little") % _BLOCK
     numbers = torch.roll(block, begin)
-    if name.endswith("weight") and ("norm" in name or "connector.0." in name):
+    if value.ndim == 1 and name.endswith("weight") and ("norm" in name or "connector.0." in name):
         numbers = 1 + 0.02 * numbers
     elif value.ndim == 1:
         numbers = 0.02 * numbers

@@ -1,22 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The configuration of GR00T N1 as NVIDIA releases it <-> ours. No torch here.
+"""The configuration of GR00T N1 and N1.5 as NVIDIA releases them <-> ours. No torch here.
 
 ``config.json`` holds ``backbone_cfg`` and ``action_head_cfg``; sizes of the vision tower and of the language model are not
-in it but in the Eagle-2 configuration of the public code. Read tolerantly, never silently: what is not known is kept and
-reported, what is not written is filled in from the published model and reported, what is not supported is an error.
+in it but in the Eagle configuration of the public code. What the releases call things is in ``release_forms``. Read
+tolerantly, never silently: what is not known is kept and reported, what is not written is filled in from the published model
+and reported, what is not supported is an error.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from gr00t_policy.core.errors import ConfigError
 from gr00t_policy.model.config import HeadConfig, LanguageConfig, ModelConfig, VisionConfig, preset
-from gr00t_policy.model.release_fields import EAGLE_FIXED, FIXED, KNOWN, Fields
+from gr00t_policy.model.release_fields import MOST_LAYERS, Fields
+from gr00t_policy.model.release_forms import FORMS, N1, N1_5, Form, form_of
+from gr00t_policy.model.release_n1_5 import backbone_of_n1_5, read_n1_5, with_mixer
 
-MODEL_TYPE = "gr00t_n1"
-IMAGE_TOKEN_ID = 49154  # <IMG_CONTEXT> in the published tokenizer; in no configuration file
-_MOST_LAYERS = 1000  # a damaged number must not build a network without end
 CROP_FRACTION = 0.95  # of the published image transform; in no configuration file
 
 
@@ -34,35 +34,41 @@ def is_release(data: Any) -> bool:
 
 
 def read_release(data: Mapping[str, Any], eagle: Mapping[str, Any] | None) -> tuple[ModelConfig, ReleaseReport]:
-    """Our configuration from a released config.json and, where there is one, the Eagle-2 config.json beside it.
+    """Our configuration from a released config.json and, where there is one, the Eagle config.json beside it.
 
     ``embodiment_slots`` is left empty: the release does not know robots by name. Raises ConfigError on values that
     contradict each other, are not supported or are of the wrong type.
     """
-    top = Fields(data, "config.json")
-    published = preset("n1_2b")
-    top.fixed("model_type", MODEL_TYPE, "only GR00T N1 can be read here")
-    top.check(FIXED)
-    vision, language, eagle_assumed = _eagle(eagle, published)
+    form = next((form for form in FORMS if data.get("model_type") == form.model_type), N1)
+    top = Fields(data, "config.json", release=form.name)
+    published = preset(form.preset)
+    top.fixed("model_type", form.model_type, f"only GR00T N1 and N1.5 ('{N1_5.model_type}') can be read here")
+    top.check(form.fixed)
+    vision, language, image_token_id, eagle_assumed = _eagle(eagle, form, published)
     backbone = top.part("backbone_cfg")
     select_layer = backbone.integer("select_layer", published.select_layer)
-    top.same("backbone_cfg.projector_dim", language.width, "the language model's width (without it there is no linear)")
-    top.same(
-        "backbone_cfg.processor_cfg.model_spec.num_image_token", vision.tokens, "the vision tower's tokens per image"
-    )
-    config = ModelConfig(
+    head, projected = _head(top, published.head), True
+    if form is N1_5:
+        head, projected = read_n1_5(top, head, published.head, language.width)
+    else:
+        top.same(
+            "backbone_cfg.projector_dim", language.width, "the language model's width (without it there is no linear)"
+        )
+        tokens = "backbone_cfg.processor_cfg.model_spec.num_image_token"
+        top.same(tokens, vision.tokens, "the vision tower's tokens per image")
+    config = replace(
+        published,
         vision=vision,
         language=language,
-        head=_head(top, published.head),
+        head=head,
         select_layer=select_layer,
-        prompt_template="eagle2",
-        image_token_id=IMAGE_TOKEN_ID,
-        crop_fraction=CROP_FRACTION,
+        image_token_id=image_token_id,
+        embodiment_slots={},
+        projected=projected,
     )
-    fixed = (
-        f"image_token_id {IMAGE_TOKEN_ID} and crop_fraction {CROP_FRACTION}: in no file of a release, as published for N1",
-    )
-    return config, ReleaseReport(top.unknown(KNOWN), (*top.assumed, *eagle_assumed, *fixed))
+    token = f"image_token_id {image_token_id} and " if form is N1 else ""  # of N1.5 it is in Eagle's configuration
+    fixed = (f"{token}crop_fraction {CROP_FRACTION}: in no file of a release, as published for {form.name}",)
+    return config, ReleaseReport(top.unknown(set(form.known)), (*top.assumed, *eagle_assumed, *fixed))
 
 
 def write_release(config: ModelConfig, unknown: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -70,30 +76,24 @@ def write_release(config: ModelConfig, unknown: Mapping[str, Any] | None = None)
 
     Inverse of ``read_release``. Raises ConfigError when the configuration has what the published network has not.
     """
-    _check_published_form(config)
-    head, language = config.head, config.language
+    form = form_of(config)
+    _check_published_form(config, form)
+    head = config.head
     data: dict[str, Any] = {
-        "model_type": MODEL_TYPE,
-        "architectures": ["GR00T_N1"],
+        "model_type": form.model_type,
+        "architectures": [form.architecture],
         "action_dim": head.action_dim,
         "action_horizon": head.horizon,
         "compute_dtype": "bfloat16",
         "torch_dtype": "bfloat16",
         "backbone_cfg": {
-            "model_name": "$GR00T_BACKBONE_PATH/eagle2_hg_model",
             "select_layer": config.select_layer,
-            "projector_dim": language.width,
             "reproject_vision": False,
-            "scale_image_resolution": 1,
             "tune_llm": False,
             "tune_visual": True,
-            "processor_cfg": {
-                "model_path": "$GR00T_BACKBONE_PATH/eagle2_hg_model",
-                "max_input_tiles": 1,
-                "model_spec": {"template": "qwen2-chat", "num_image_token": config.vision.tokens},
-            },
+            **(backbone_of_n1_5(config) if form is N1_5 else _backbone_of_n1(config)),
         },
-        "action_head_cfg": _write_head(head),
+        "action_head_cfg": with_mixer(_write_head(head), head) if form is N1_5 else _write_head(head),
     }
     for name, value in (unknown or {}).items():
         *path, last = name.split(".")
@@ -105,15 +105,15 @@ def write_release(config: ModelConfig, unknown: Mapping[str, Any] | None = None)
 
 
 def write_eagle(config: ModelConfig) -> dict[str, Any]:
-    """The part of Eagle-2's config.json that ``read_release`` reads."""
-    vision, language = config.vision, config.language
+    """The part of Eagle's config.json that ``read_release`` reads."""
+    vision, language, form = config.vision, config.language, form_of(config)
+    own = {name: value for name, value in form.eagle_fixed.items() if "." not in name}
+    if form is N1_5:
+        own["image_token_index"] = config.image_token_id
     return {
-        "model_type": "eagle_chat",
+        "model_type": form.eagle_type,
         "force_image_size": vision.image_size,
-        "downsample_ratio": 0.5,
-        "ps_version": "v2",
-        "select_layer": -1,
-        "template": "qwen2-chat",
+        **own,
         "vision_config": {
             "model_type": "siglip_vision_model",
             "hidden_size": vision.width,
@@ -123,8 +123,9 @@ def write_eagle(config: ModelConfig) -> dict[str, Any]:
             "patch_size": vision.patch,
             "image_size": vision.image_size,
         },
-        "llm_config": {
-            "architectures": ["LlamaForCausalLM"],
+        form.language: {
+            "architectures": form.eagle_fixed[f"{form.language}.architectures"],
+            **({"head_dim": language.head_dim} if language.head_dim else {}),
             "hidden_size": language.width,
             "intermediate_size": language.intermediate,
             "num_hidden_layers": language.layers,
@@ -135,6 +136,20 @@ def write_eagle(config: ModelConfig) -> dict[str, Any]:
             "max_position_embeddings": language.max_positions,
             "rms_norm_eps": language.rms_eps,
             "pad_token_id": language.pad_id,
+        },
+    }
+
+
+def _backbone_of_n1(config: ModelConfig) -> dict[str, Any]:
+    folder = "$GR00T_BACKBONE_PATH/eagle2_hg_model"
+    return {
+        "model_name": folder,
+        "projector_dim": config.language.width,
+        "scale_image_resolution": 1,
+        "processor_cfg": {
+            "model_path": folder,
+            "max_input_tiles": 1,
+            "model_spec": {"template": "qwen2-chat", "num_image_token": config.vision.tokens},
         },
     }
 
@@ -155,7 +170,7 @@ def _head(top: Fields, published: HeadConfig) -> HeadConfig:
     return HeadConfig(
         width=width,
         hidden=hidden,
-        layers=dit.integer("num_layers", published.layers, high=_MOST_LAYERS),
+        layers=dit.integer("num_layers", published.layers, high=MOST_LAYERS),
         heads=heads,
         head_dim=head_dim,
         state_dim=part.integer("max_state_dim", published.state_dim),
@@ -208,54 +223,67 @@ def _write_head(head: HeadConfig) -> dict[str, Any]:
 
 
 def _eagle(
-    eagle: Mapping[str, Any] | None, published: ModelConfig
-) -> tuple[VisionConfig, LanguageConfig, tuple[str, ...]]:
-    """Vision tower and language model from Eagle-2's config.json, or the published ones."""
+    eagle: Mapping[str, Any] | None, form: Form, published: ModelConfig
+) -> tuple[VisionConfig, LanguageConfig, int, tuple[str, ...]]:
+    """Vision tower, language model and the image token's id from Eagle's config.json, or the published ones; what was assumed."""
     if eagle is None:
-        says = "sizes of vision tower and language model: no eagle2_hg_model/config.json in the folder, as published for N1-2B"
-        return published.vision, published.language, (says,)
-    top = Fields(eagle, "eagle2_hg_model/config.json")
-    top.check(EAGLE_FIXED)
-    vision, language = top.part("vision_config", required=True), top.part("llm_config", required=True)
-    tower = VisionConfig(
+        says = (
+            "sizes of vision tower and language model: no eagle2_hg_model/config.json in the folder, as published for "
+            f"{form.model}"
+        )
+        return published.vision, published.language, published.image_token_id, (says,)
+    top = Fields(eagle, "eagle2_hg_model/config.json", release=form.name)
+    top.fixed("model_type", form.eagle_type, f"that of {form.name} is needed")
+    top.check(form.eagle_fixed)
+    vision, language = top.part("vision_config", required=True), top.part(form.language, required=True)
+    tower = replace(
+        published.vision,
         width=vision.integer("hidden_size", None),
         intermediate=vision.integer("intermediate_size", None),
-        layers=vision.integer("num_hidden_layers", None, high=_MOST_LAYERS),
+        layers=vision.integer("num_hidden_layers", None, high=MOST_LAYERS),
         heads=vision.integer("num_attention_heads", None),
         patch=vision.integer("patch_size", None),
         image_size=vision.integer("image_size", None),
     )
     top.same("force_image_size", tower.image_size, "vision_config.image_size")
     heads = language.integer("num_attention_heads", None)
-    llama = LanguageConfig(
+    model = replace(
+        published.language,
         width=language.integer("hidden_size", None),
         intermediate=language.integer("intermediate_size", None),
-        layers=language.integer("num_hidden_layers", None, high=_MOST_LAYERS),
+        layers=language.integer("num_hidden_layers", None, high=MOST_LAYERS),
         heads=heads,
         kv_heads=language.integer("num_key_value_heads", heads),
         vocab=language.integer("vocab_size", None),
+        head_dim=language.integer("head_dim", None) if form is N1_5 else 0,
         rope_theta=language.number("rope_theta", published.language.rope_theta),
         max_positions=language.integer("max_position_embeddings", published.language.max_positions),
         rms_eps=language.number("rms_norm_eps", published.language.rms_eps),
         pad_id=language.integer("pad_token_id", published.language.pad_id, low=0),
     )
-    return tower, llama, top.assumed
+    token = published.image_token_id
+    return tower, model, top.integer("image_token_index", token) if form is N1_5 else token, top.assumed
 
 
-def _check_published_form(config: ModelConfig) -> None:
-    head = config.head
+def _check_published_form(config: ModelConfig, form: Form) -> None:
+    head, published = config.head, preset(form.preset)
     reasons = {
-        "prompt_template": config.prompt_template == "eagle2",
-        "image_token_id": config.image_token_id == IMAGE_TOKEN_ID,
+        "prompt_template": config.prompt_template == form.template,
+        "image_token_id": form is N1_5 or config.image_token_id == published.image_token_id,
         "crop_fraction": config.crop_fraction == CROP_FRACTION,
         "instruction_tokens": config.instruction_tokens == 0,
         "aux_targets": config.aux_targets == 0,
+        "connector_layers": config.connector_layers == published.connector_layers,
+        "vision.shuffle": config.vision.shuffle == published.vision.shuffle,
+        "language.family": config.language.family == published.language.family,
         "language.bidirectional": not config.language.bidirectional,
         "head.attend_padding": head.attend_padding,
         "head.ff_mult": head.ff_mult == 4,
-        "head.cross_dim": head.cross_dim == head.width,
+        "head.mixer_layers": bool(head.mixer_layers) == bool(published.head.mixer_layers),
+        "head.future_tokens": bool(head.future_tokens) == bool(published.head.future_tokens),
+        "head.cross_dim": form is N1_5 or (head.cross_dim == head.width and config.projected),
     }
     if different := [name for name, published in reasons.items() if not published]:
         raise ConfigError(
-            f"this network cannot be written in the released layout: {', '.join(different)} is not as in N1"
+            f"this network cannot be written in the released layout: {', '.join(different)} is not as in {form.name}"
         )

@@ -6,6 +6,7 @@ from typing import Any
 
 from gr00t_policy.core.errors import ConfigError
 
+MOST_LAYERS = 1000  # a damaged number must not build a network without end
 _DIT = "action_head_cfg.diffusion_model_cfg"
 # dotted name -> what the network here does; another value is another network. Absent means the public code's default.
 FIXED: dict[str, Any] = {
@@ -25,7 +26,11 @@ FIXED: dict[str, Any] = {
     f"{_DIT}.cross_attention_dim": None,
 }
 # The public code's default of these is not what N1 and the network here do, so their absence is worth telling.
-UNLIKE_DEFAULT = (f"{_DIT}.interleave_self_attention", f"{_DIT}.norm_type")
+UNLIKE_DEFAULT = (
+    f"{_DIT}.interleave_self_attention",
+    f"{_DIT}.norm_type",
+    "action_head_cfg.vl_self_attention_cfg.positional_embeddings",
+)
 EAGLE_FIXED: dict[str, Any] = {
     "downsample_ratio": 0.5,
     "ps_version": "v2",
@@ -54,14 +59,17 @@ KNOWN = {
 class Fields:
     """A mapping whose fields are taken one by one. Names are dotted from the top of the file."""
 
-    def __init__(self, data: Any, where: str, prefix: str = "", parent: "Fields | None" = None) -> None:
-        """Raises ConfigError unless ``data`` is a mapping."""
+    def __init__(
+        self, data: Any, where: str, prefix: str = "", parent: "Fields | None" = None, release: str = "N1"
+    ) -> None:
+        """release: whose published values are filled in. Raises ConfigError unless ``data`` is a mapping."""
         if not isinstance(data, Mapping):
             name = f"{where}: '{prefix.rstrip('.')}'" if prefix else where
             raise ConfigError(f"{name} must be an object, got {type(data).__name__}")
         self._data, self._where, self._prefix = data, where, prefix
         self._used: set[str] = parent._used if parent else set()
         self._assumed: list[str] = parent._assumed if parent else []
+        self._release: str = parent._release if parent else release
 
     @property
     def assumed(self) -> tuple[str, ...]:
@@ -77,6 +85,13 @@ class Fields:
     def integer(self, name: str, published: int | None, low: int = 1, high: int = 10_000_000) -> int:
         """A size. published: used, and reported, where it is absent; None = it must be there."""
         return int(self._number(name, published, (int,), low, high))
+
+    def nullable(self, name: str, default: int) -> int | None:
+        """A size, or None where null is written; ``default``, and reported, where it is absent."""
+        if name in self._data and self._data[name] is None:
+            self._used.add(self._prefix + name)
+            return None
+        return self.integer(name, default)
 
     def number(self, name: str, published: float, low: float = 0.0, high: float = 1e9) -> float:
         """A number; otherwise like ``integer``."""
@@ -112,7 +127,7 @@ class Fields:
         if name not in self._data:
             if published is None:
                 raise ConfigError(f"{self._where} does not say {dotted}; nothing else tells it, so add it")
-            self._assumed.append(f"{dotted} {published}: not in {self._where}, as published for N1")
+            self._assumed.append(f"{dotted} {published}: not in {self._where}, as published for {self._release}")
             return published
         value = self._data[name]
         if type(value) not in kinds or not low <= value <= high:

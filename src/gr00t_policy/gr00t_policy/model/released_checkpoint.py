@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A GR00T N1 checkpoint folder as NVIDIA released it, or a fine-tune of it as the public trainer leaves it. No torch here.
+"""A GR00T N1 or N1.5 checkpoint folder as NVIDIA released it, or as the public trainer leaves a fine-tune. No torch here.
 
 config.json, model.safetensors or shards with model.safetensors.index.json, experiment_cfg/metadata.json. The robot's joints
 and the tokenizer are not in it: the robot is an embodiment of ours by name, whose tag must be in the metadata; the
@@ -19,7 +19,7 @@ from gr00t_policy.core.projectors import PROJECTOR_INDICES
 from gr00t_policy.data.statistics import Statistics, load_metadata
 from gr00t_policy.model.checkpoint_files import CONFIG, METADATA, data_digest, file_digest, total_digest
 from gr00t_policy.model.config import ModelConfig, config_to_dict
-from gr00t_policy.model.eagle_tokenizer import has_tokenizer_files, load_eagle_tokenizer
+from gr00t_policy.model.eagle_tokenizer import has_tokenizer_files, load_eagle_tokenizer, published_tokens
 from gr00t_policy.model.json_file import read_json_object
 from gr00t_policy.model.release import ReleaseReport, read_release
 from gr00t_policy.model.tokenizer import PromptTokenizer, prompt_tokenizer
@@ -97,21 +97,23 @@ def released_prompt(folder: Path, given: Path | None, config: ModelConfig) -> Pr
     """
     if given is not None and not given.is_dir():
         raise CheckpointError(f"no tokenizer folder {given}; give the folder that holds vocab.json and merges.txt")
+    published = published_tokens(config)
     places = [given] if given else [folder, folder / EAGLE_FOLDER]
     for place in places:
         if given or has_tokenizer_files(place):
-            return prompt_tokenizer(load_eagle_tokenizer(place), config)
+            return prompt_tokenizer(load_eagle_tokenizer(place, published), config)
     raise MissingTokenizerError(
         f"checkpoint {folder} has no tokenizer, as released; name a folder with vocab.json, merges.txt and "
-        "tokenizer_config.json (eagle2_hg_model of the public GR00T N1 code) or with the tokenizer.json of "
-        "SmolLM2-1.7B-Instruct: launch argument tokenizer:=FOLDER, parameter 'tokenizer' of planner and controller, option "
-        f"--tokenizer of gr00t; or copy the files to {folder / EAGLE_FOLDER}"
+        f"tokenizer_config.json (eagle2_hg_model of the public GR00T {published.release} code) or with the tokenizer.json of "
+        f"{published.language_model}: launch argument tokenizer:=FOLDER, parameter 'tokenizer' of planner and controller, "
+        f"option --tokenizer of gr00t; or copy the files to {folder / EAGLE_FOLDER}"
     )
 
 
 def _with_slot(config: ModelConfig, robot: Embodiment) -> ModelConfig:
     """The slots of the release, and the robot's."""
-    release = {tag: slot for tag, slot in PROJECTOR_INDICES["n1"].items() if slot < config.head.embodiments}
+    tags = PROJECTOR_INDICES[published_tokens(config).release.lower()]
+    release = {tag: slot for tag, slot in tags.items() if slot < config.head.embodiments}
     try:
         return replace(config, embodiment_slots={**release, robot.tag: robot.projector_index})
     except ConfigError as error:

@@ -22,6 +22,7 @@ from gr00t_policy.model.checkpoint_files import CONFIG, METADATA
 from gr00t_policy.model.config import ModelConfig, preset
 from gr00t_policy.model.eagle_tokenizer import SLOW_FILES
 from gr00t_policy.model.release import write_eagle, write_release
+from gr00t_policy.model.release_forms import form_of, idle_shapes
 from gr00t_policy.model.released_checkpoint import EAGLE_FOLDER
 from gr00t_policy.model.vla import Vla
 from gr00t_policy.model.weight_files import INDEX, WEIGHTS, StoredTensor
@@ -29,7 +30,7 @@ from gr00t_policy.model.weights import DTYPES, published_shapes
 
 STORED = {"float32": "F32", "bfloat16": "BF16"}
 _MOVED_RAD = 0.1  # random weights answer with up to about three times the largest recorded value
-_NORMS = ("norm", "mlp1.0.")  # in the names of layers whose weight scales and does not mix
+_NORMS = ("norm", "mlp1.0.", "vlln.")  # in the names of layers whose weight scales and does not mix
 
 
 def synthesise_release(
@@ -53,11 +54,11 @@ def synthesise_release(
         raise CheckpointError(f"{folder} exists and is not an empty folder; give another")
     data = write_release(config)
     with torch.device("meta"):
-        shapes = published_shapes(Vla(config))
+        shapes = published_shapes(Vla(config)) | idle_shapes(config)
     if not 1 <= shards <= len(shapes):
         raise ConfigError(f"shards must lie in 1..{len(shapes)}, got {shards}")
     folder.mkdir(parents=True, exist_ok=True)
-    published = preset("n1_2b")
+    published = preset(form_of(config).preset)
     if (config.vision, config.language) != (published.vision, published.language):
         write_json(folder / EAGLE_FOLDER / CONFIG, write_eagle(config))
     for name in (*SLOW_FILES, "tokenizer_config.json") if tokenizer else ():

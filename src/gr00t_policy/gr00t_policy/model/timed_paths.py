@@ -100,15 +100,16 @@ class TimedPath:
 def plain_sample(
     head: ActionHead, features: Tensor, mask: Tensor, state: Tensor, embodiment_id: Tensor, noise: Tensor
 ) -> Tensor:
-    """The same actions as ``ActionHead.sample`` with nothing kept from one Euler step to the next but the state token."""
-    state_token = head.encode_state(state, embodiment_id)
+    """The same actions as ``ActionHead.sample`` with nothing kept from one Euler step to the next but what the public
+    implementation keeps: the tokens before the actions, and N1.5's mixed features."""
+    before, mixed = head.encode_state(state, embodiment_id), head.mix(features, mask)
     times, horizon = euler_buckets(head.config.steps, head.config.buckets), noise.shape[1]
 
     def velocity(x: Tensor, k: int) -> Tensor:
         bucket = torch.full((len(x),), times[k], device=x.device)
         tokens = head.action_encoder(x, embodiment_id, head.action_encoder.time_part(bucket, embodiment_id))
-        tokens = torch.cat([state_token, tokens + head.position_embedding.weight[:horizon]], dim=1)
-        hidden = head.dit(tokens, head.dit.modulation(bucket), head.dit.context(features, mask))
+        tokens = torch.cat([before, tokens + head.position_embedding.weight[:horizon]], dim=1)
+        hidden = head.dit(tokens, head.dit.modulation(bucket), head.dit.context(mixed, mask))
         return head.action_decoder(hidden[:, -horizon:], embodiment_id)
 
     return euler(velocity, noise, head.config.steps)
@@ -124,16 +125,17 @@ def parameters_read(config: ModelConfig, tokens: int, *, cached: bool) -> dict[s
     timed = [head.dit.time_in, head.dit.time_out, head.dit.out_modulation, *(b.modulation for b in head.dit.blocks)]
     step = _count(head.dit) + config.head.horizon * config.head.width
     step += (_count(head.action_encoder) + _count(head.action_decoder)) // config.head.embodiments
+    mixer = _count(head.mixer) if head.mixer is not None else 0
     read = {"encode": _count(model.backbone) - words.numel() + tokens * words.shape[1]}
     if cached:
         flow_time = config.head.width**2  # the half of W2 that sees flow time
         step -= flow_time + sum(_count(part) for part in (*keys_values, *timed))
-        read["context"] = sum(_count(part) for part in keys_values)
+        read["context"] = sum(_count(part) for part in keys_values) + mixer
     read["act, step"] = step
-    state_encoder = _count(head.state_encoder) // config.head.embodiments
-    read["act, chunk"] = state_encoder + config.head.steps * step
+    once = _count(head.state_encoder) // config.head.embodiments + config.head.future_tokens * config.head.width
+    read["act, chunk"] = once + config.head.steps * step + (0 if cached else mixer)
     if cached:
-        read["act, staggered tick"] = state_encoder + step
+        read["act, staggered tick"] = once + step
     return read
 
 

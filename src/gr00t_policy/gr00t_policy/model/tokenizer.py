@@ -87,17 +87,20 @@ class EaglePrompt:
             )
 
     def encode(self, instruction: str, views: int = 1) -> Prompt:
-        """Prompt with the instruction verbatim, cut where the language model's positions end.
+        """Prompt with the instruction as it is, in N1 verbatim, cut where the language model's positions end.
 
         Raises MessageError when the instruction contains the image placeholder, which would displace the images.
         """
         if IMAGE_CONTEXT in instruction:
             raise MessageError(f"the instruction contains the reserved marker {IMAGE_CONTEXT}; say it without")
         before = self._ids(_SYSTEM + "".join(self._view(k, views) for k in range(1, views + 1)))
-        text, after = self._ids(instruction), self._ids(_SUFFIX)
+        text, after = self._ids(self._text(instruction)), self._ids(_SUFFIX)
         room = self.config.language.max_positions - len(before) - len(after)
         ids = np.array(before + text[:room] + after, dtype=np.int64)
         return Prompt(ids, np.ones_like(ids), truncated=len(text) > room)
+
+    def _text(self, instruction: str) -> str:
+        return instruction
 
     def _view(self, number: int, views: int) -> str:
         label = f"<image {number}>" if views > 1 else ""
@@ -107,9 +110,25 @@ class EaglePrompt:
         return self.tokenizer.encode(text, add_special_tokens=False).ids
 
 
+class Eagle25Prompt(EaglePrompt):
+    """That of N1.5: each image has its number, also a single one, and no line end behind it.
+
+    The instruction is written as a list of one, brackets and quotes included. That is what the public policy makes of it
+    when it is asked for one robot (a numpy array of one text meets the chat template), and what lerobot's port repeats.
+    """
+
+    def _text(self, instruction: str) -> str:
+        return str([instruction])
+
+    def _view(self, number: int, views: int) -> str:
+        return f"<image {number}>{IMAGE_OPEN}{self._context}{IMAGE_CLOSE}"
+
+
 def prompt_tokenizer(tokenizer: Tokenizer, config: ModelConfig) -> PromptTokenizer:
     """The prompt builder that the network's configuration asks for."""
-    return (CompactPrompt if config.prompt_template == "compact" else EaglePrompt)(tokenizer, config)
+    if config.prompt_template == "compact":
+        return CompactPrompt(tokenizer, config)
+    return (Eagle25Prompt if config.prompt_template == "eagle2_5" else EaglePrompt)(tokenizer, config)
 
 
 def default_instruction(config: ModelConfig) -> str | None:

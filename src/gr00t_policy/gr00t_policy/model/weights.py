@@ -16,6 +16,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from gr00t_policy.core.errors import CheckpointError
+from gr00t_policy.model.config import ModelConfig
+from gr00t_policy.model.release_forms import idle_shapes
 from gr00t_policy.model.weight_files import StoredTensor, WeightFiles, open_weight_file
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -36,10 +38,14 @@ _PREFIXES = (
     ("action_head.model.transformer_blocks.", "head.dit.blocks."),
     ("action_head.model.proj_out_1.", "head.dit.out_modulation."),
     ("action_head.model.proj_out_2.", "head.dit.out."),
+    ("action_head.vlln.", "head.mixer.norm."),
+    ("action_head.vl_self_attention.transformer_blocks.", "head.mixer.blocks."),
     ("action_head.", "head."),
     ("aux.", "aux."),  # ours alone: the published model has no such layer
 )
-# (published, ours): names inside one block of the DiT.
+# (of N1.5, of N1): what N1.5 calls the same things.
+_OF_N1_5 = (("backbone.eagle_model.", "backbone.model."), ("backbone.eagle_linear.", "backbone.linear."))
+# (published, ours): names inside one block of the DiT, or of what mixes the features before it (the last two).
 _BLOCK_PARTS = (
     ("norm1.linear", "modulation"),
     ("attn1.to_q", "attention.query"),
@@ -48,25 +54,42 @@ _BLOCK_PARTS = (
     ("attn1.to_out.0", "attention.out"),
     ("ff.net.0.proj", "ff_in"),
     ("ff.net.2", "ff_out"),
+    ("norm1", "norm_in"),
+    ("norm3", "norm_ff"),
 )
-_BLOCK_NAME = re.compile(r"^(head\.dit\.blocks\.\d+\.)(.+)(\.(?:weight|bias))$")
+_BLOCK_NAME = re.compile(r"^(head\.(?:dit|mixer)\.blocks\.\d+\.)(.+)(\.(?:weight|bias))$")
 
 
 def our_name(published: str) -> str:
-    """Our parameter name for a published key; unknown keys come back unchanged. Inverse of ``published_name``."""
-    name = _swap_prefix(published, _PREFIXES)
+    """Our parameter name for a published key of N1 or N1.5; unknown keys come back unchanged. Inverse of ``published_name``."""
+    name = _swap_prefix(_swap_prefix(published, _OF_N1_5), _PREFIXES)
     return _swap_block_part(name, dict(_BLOCK_PARTS))
 
 
-def published_name(ours: str) -> str:
-    """Published key of one of our parameters."""
+def published_name(ours: str, *, n1_5: bool = False) -> str:
+    """Published key of one of our parameters, as N1 has it or as N1.5 has it."""
     name = _swap_block_part(ours, {ours_part: part for part, ours_part in _BLOCK_PARTS})
-    return _swap_prefix(name, tuple((ours_prefix, prefix) for prefix, ours_prefix in _PREFIXES))
+    name = _swap_prefix(name, _turned(_PREFIXES))
+    return _swap_prefix(name, _turned(_OF_N1_5)) if n1_5 else name
+
+
+def published_state(model: nn.Module, prefix: str = "") -> dict[str, Tensor]:
+    """Published key -> tensor of everything the model stores; of the part called ``prefix``, '' = the whole network."""
+    n1_5 = _is_n1_5(model)
+    return {published_name(prefix + name, n1_5=n1_5): value for name, value in model.state_dict().items()}
 
 
 def published_shapes(model: nn.Module, prefix: str = "") -> dict[str, tuple[int, ...]]:
     """Published key -> shape of everything the model stores."""
-    return {published_name(prefix + name): tuple(value.shape) for name, value in model.state_dict().items()}
+    return {key: tuple(value.shape) for key, value in published_state(model, prefix).items()}
+
+
+def shapes_to_find(model: nn.Module, found: Iterable[str], prefix: str = "") -> dict[str, tuple[int, ...]]:
+    """``published_shapes``, and those of ``idle_shapes`` that are among the keys ``found``: they may be there or not."""
+    config = getattr(model, "config", None)
+    idle = idle_shapes(config) if isinstance(config, ModelConfig) else {}
+    present = set(found)
+    return published_shapes(model, prefix) | {key: shape for key, shape in idle.items() if key in present}
 
 
 def save_weights(
@@ -74,8 +97,7 @@ def save_weights(
 ) -> None:
     """Write all weights under published names in 'float32' or 'bfloat16'."""
     tensors = {
-        published_name(name): value.detach().to("cpu", DTYPES[dtype]).contiguous()
-        for name, value in model.state_dict().items()
+        key: value.detach().to("cpu", DTYPES[dtype]).contiguous() for key, value in published_state(model).items()
     }
     save_file(tensors, path, metadata=dict(metadata or {}) | {"format": "pt"})
 
@@ -87,8 +109,8 @@ def load_weights(model: nn.Module, source: Path | WeightFiles) -> None:
     a tensor, with the model filled as far as that.
     """
     files = source if isinstance(source, WeightFiles) else open_weight_file(source)
-    check_shapes(files.shapes, published_shapes(model), files.where)
-    state = {published_name(name): value for name, value in model.state_dict().items()}
+    check_shapes(files.shapes, shapes_to_find(model, files.shapes), files.where)
+    state = published_state(model)
     with torch.no_grad():
         for key, value in _stored_tensors(files, state, "cpu"):
             state[key].copy_(value)
@@ -125,7 +147,7 @@ def load_part(
     """
     with torch.device("meta"):
         part = build()
-        expected = published_shapes(stored_as() if stored_as else part, prefix)
+        expected = shapes_to_find(stored_as() if stored_as else part, files.shapes, prefix)
     others = tuple(published_name(other) for other in PARTS if other != prefix)
     check_shapes(
         {key: shape for key, shape in files.shapes.items() if not key.startswith(others)}, expected, files.where
@@ -143,9 +165,10 @@ def load_part(
 def load_tensors(model: nn.Module, tensors: Mapping[str, Tensor], prefix: str = "") -> None:
     """Fill ``model``, the part of the network called ``prefix``, from tensors by published name. Raises CheckpointError."""
     check_shapes(
-        {key: tuple(value.shape) for key, value in tensors.items()}, published_shapes(model, prefix), "tensors"
+        {key: tuple(value.shape) for key, value in tensors.items()}, shapes_to_find(model, tensors, prefix), "tensors"
     )
-    model.load_state_dict({our_name(key).removeprefix(prefix): value for key, value in tensors.items()})
+    used = published_shapes(model, prefix)
+    model.load_state_dict({our_name(key).removeprefix(prefix): value for key, value in tensors.items() if key in used})
 
 
 def check_shapes(found: Mapping[str, tuple[int, ...]], expected: Mapping[str, tuple[int, ...]], where: str) -> None:
@@ -217,6 +240,16 @@ def _check_finite(value: Tensor, name: str, path: Path) -> None:
 def _listed(kind: str, tensors: list[str]) -> str:
     """All of them, one a line under the first."""
     return f"{kind}: " + f",\n{'':{len(kind) + 2}}".join(tensors)
+
+
+def _is_n1_5(model: nn.Module) -> bool:
+    """Whether keys of System 2 are called as in N1.5; System 1 is called the same in both."""
+    config = getattr(model, "config", None)
+    return isinstance(config, ModelConfig) and config.prompt_template == "eagle2_5"
+
+
+def _turned(pairs: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+    return tuple((new, old) for old, new in pairs)
 
 
 def _swap_prefix(name: str, pairs: tuple[tuple[str, str], ...]) -> str:

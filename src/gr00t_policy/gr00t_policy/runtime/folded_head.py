@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gr00t_policy.model.action_head import ActionHead, TimeTables
-from gr00t_policy.model.dit import BLOCK_EPS, OUTPUT_EPS, Block, padding_bias
+from gr00t_policy.model.dit import BLOCK_EPS, OUTPUT_EPS, Block
 from gr00t_policy.model.layers import CategorySpecificLinear
 from gr00t_policy.runtime.known_actions import painted_in
 
@@ -32,9 +32,8 @@ class FoldedContext(nn.Module):
         self.scale = head.config.head_dim**-0.5
 
     def forward(self, features: Tensor, mask: Tensor) -> tuple[Tensor, ...]:
-        context = self.head.precompute_context(features, mask)
-        bias = padding_bias(mask, features.dtype) if self.masked else context.bias
-        bias = torch.zeros_like(mask[:, None, None]) if bias is None else bias
+        context = self.head.precompute_context(features, mask, masked=self.masked)
+        bias = torch.zeros_like(mask[:, None, None]) if context.bias is None else context.bias
         pairs = zip(context.keys, context.values, strict=True)
         parts = [part for keys, values in pairs for part in ((keys * self.scale).transpose(2, 3), values)]
         return (bias, *parts)
@@ -46,11 +45,14 @@ class FoldedHead(nn.Module):
 
     action_time: Tensor
     positions: Tensor
+    future: Tensor | None
 
     def __init__(self, head: ActionHead, slot: int) -> None:
         super().__init__()
         self.steps = head.config.steps
         self.width, self.heads = head.config.width, head.config.heads
+        self.not_actions = 1 + head.config.future_tokens
+        self.register_buffer("future", None if head.future_tokens is None else head.future_tokens.weight.detach())
         with torch.no_grad():
             tables = TimeTables(*(table.detach() for table in head.time_tables(torch.tensor([slot]))))
             self._fold_ends(head, slot, tables)
@@ -62,21 +64,26 @@ class FoldedHead(nn.Module):
     def forward(
         self, state: Tensor, noise: Tensor, known: Tensor, weights: Tensor, bias: Tensor, *keys_values: Tensor
     ) -> Tensor:
-        state_token = self.state_out(F.relu(self.state_in(state)))
+        before = self._before(state)
         x = noise
         for k in range(self.steps):
-            x = x + self._step(x, state_token, k, bias, keys_values)
+            x = x + self._step(x, before, k, bias, keys_values)
             x = painted_in(x, noise, known, weights, (k + 1) / self.steps)
         return x
 
-    def _step(self, x: Tensor, state_token: Tensor, k: int, bias: Tensor, keys_values: tuple[Tensor, ...]) -> Tensor:
+    def _before(self, state: Tensor) -> Tensor:
+        """See ``ActionHead.encode_state``."""
+        token = self.state_out(F.relu(self.state_in(state)))
+        return token if self.future is None else torch.cat([token, self.future.expand(token.shape[0], -1, -1)], dim=1)
+
+    def _step(self, x: Tensor, before: Tensor, k: int, bias: Tensor, keys_values: tuple[Tensor, ...]) -> Tensor:
         """What Euler step k adds to x."""
         actions = self.action_out(F.silu(self.action_in(x) + self.action_time[k])) + self.positions
-        hidden = torch.cat([state_token, actions], dim=1)
+        hidden = torch.cat([before, actions], dim=1)
         for i, block in enumerate(self.blocks):
             pair = keys_values[i : i + 2] if i % 2 == 0 else None
             hidden = block(hidden, k, pair, bias)
-        hidden = F.layer_norm(hidden[:, 1:], (self.width,), eps=OUTPUT_EPS)
+        hidden = F.layer_norm(hidden[:, self.not_actions :], (self.width,), eps=OUTPUT_EPS)
         added: Tensor = self.decode_out(F.relu(self.decode_in[k](hidden)))
         return added
 
@@ -116,8 +123,7 @@ class FoldedPass(FoldedHead):
         self.action_time = self.action_time[None, :, None]  # (1, N, 1, D): the one "step" that the graph has
 
     def forward(self, states: Tensor, x: Tensor, bias: Tensor, *keys_values: Tensor) -> Tensor:  # type: ignore[override]
-        state_tokens = self.state_out(F.relu(self.state_in(states)))
-        return x + self._step(x, state_tokens, 0, bias, keys_values)
+        return x + self._step(x, self._before(states), 0, bias, keys_values)
 
     def _modulated(self, layers: list[nn.Linear], scale: Tensor, shift: Tensor) -> nn.ModuleList:
         return nn.ModuleList([_RowModulated(layers, scale, shift)])

@@ -13,7 +13,7 @@ from gr00t_policy.data.mixture import Mixture, open_mixture
 from gr00t_policy.data.mixture_config import load_mixture_config
 from gr00t_policy.model.checkpoint import load_initial
 from gr00t_policy.model.config import ModelConfig, preset, resized
-from gr00t_policy.model.eagle_tokenizer import load_eagle_tokenizer
+from gr00t_policy.model.eagle_tokenizer import load_eagle_tokenizer, published_tokens
 from gr00t_policy.model.tokenizer import prompt_tokenizer, train_tokenizer
 from gr00t_policy.model.vla import Vla, build_vla
 from gr00t_policy.training.embodiment_slots import with_slots
@@ -37,7 +37,7 @@ class PretrainConfig(MixtureRunConfig):
     recipe: Literal["pretrain"] = "pretrain"
     """This recipe."""
     model: str = "tiny"
-    """Preset of a new network: tiny, n1_2b, n1_tiny_release."""
+    """Preset of a new network: tiny, n1_2b, n1_5_3b, n1_tiny_release, n1_5_tiny_release."""
     init: Path | None = None
     """Checkpoint to start from instead of a new network: ours, or one as NVIDIA released it."""
     tokenizer: Path | None = None
@@ -77,7 +77,7 @@ def _network(config: PretrainConfig, mixture: Mixture, robots: list[Embodiment])
             raise ConfigError(
                 f"a new network of preset '{config.model}' needs --tokenizer: the folder of the published tokenizer"
             )
-        tokenizer = load_eagle_tokenizer(config.tokenizer)
+        tokenizer = load_eagle_tokenizer(config.tokenizer, published_tokens(network))
     else:
         tokenizer = train_tokenizer(sentences_of(part.dataset for part in mixture.parts), network.language.vocab)
     return build_vla(network, config.seed), tokenizer

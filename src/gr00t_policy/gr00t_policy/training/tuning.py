@@ -8,7 +8,8 @@ from torch import nn
 from gr00t_policy.core.errors import ConfigError
 from gr00t_policy.model.vla import Vla
 
-# The linear layer behind the language model belongs to no part: GR00T N1 always trains it.
+# The linear layer behind the language model belongs to no part: GR00T N1 always trains it; nor do N1.5's feature mixer and
+# future tokens, which its public code always trains.
 PARTS: dict[str, Callable[[Vla], tuple[nn.Module, ...]]] = {
     "language": lambda model: (model.backbone.language,),
     "vision": lambda model: (model.backbone.vision, model.backbone.connector),

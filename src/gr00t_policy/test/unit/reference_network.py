@@ -22,6 +22,8 @@ VISION, LANGUAGE, DIT = (
     "action_head.model",
 )
 
+_SCALES = ("norm.weight", "norm1.weight", "norm2.weight", "norm3.weight", "mlp1.0.weight", "vlln.weight")
+
 # Sizes that nothing else here has: two cameras, grouped heads, other epsilons, an odd number of blocks and steps.
 METADATA: dict[str, Any] = {
     "vision_config": {
@@ -49,13 +51,19 @@ def write_golden(path: Path, seed: int = 0, views: int = 2, **changes: Any) -> d
     """
     metadata = _changed(METADATA, changes)
     torch.manual_seed(seed)
-    w = _random_weights(metadata)
-    given = _random_inputs(metadata, views)
+    w = random_weights(n1_shapes(metadata))
+    tensors = computed(metadata, w, random_inputs(metadata, views), views)
+    save(path, tensors, metadata)
+    return tensors
+
+
+def computed(metadata: Mapping[str, Any], w: Weights, given: Mapping[str, Tensor], views: int) -> dict[str, Tensor]:
+    """Everything that a file holds: weights as they are called in ``w``, inputs and every output."""
     features, images = encode(w, metadata, given["pixel_values"], given["input_ids"], given["attention_mask"])
     real = given["attention_mask"][-1].bool()
     alone = given["input_ids"][-1:, real]
     last, _ = encode(w, metadata, given["pixel_values"][-views:], alone, torch.ones_like(alone))
-    tensors = {
+    return {
         **{f"weights.{key}": value for key, value in w.items()},
         **{f"in.{key}": value for key, value in given.items()},
         "out.image_embeddings": images,
@@ -64,8 +72,6 @@ def write_golden(path: Path, seed: int = 0, views: int = 2, **changes: Any) -> d
         "out.actions": act(w, metadata, features, given),
         "out.train_loss": train_loss(w, metadata, features, given),
     }
-    save(path, tensors, metadata)
-    return tensors
 
 
 def save(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:
@@ -126,6 +132,8 @@ def _vision(w: Weights, config: Mapping[str, Any], pixels: Tensor) -> Tensor:
 def _connector(w: Weights, patches: Tensor, config: Mapping[str, Any]) -> Tensor:
     """Pixel shuffle by a half with its two swaps, then the two-layer MLP."""
     grid = config["image_size"] // config["patch_size"]
+    if "backbone.model.mlp1.3.weight" not in w:  # N1.5
+        return _linear(w, "backbone.model.mlp1.0", patches)
     count, _, width = patches.shape
     x = patches.reshape(count, grid, grid // 2, width * 2).permute(0, 2, 1, 3)
     x = x.reshape(count, grid // 2, grid // 2, width * 4).permute(0, 2, 1, 3).reshape(count, -1, width * 4)
@@ -135,7 +143,7 @@ def _connector(w: Weights, patches: Tensor, config: Mapping[str, Any]) -> Tensor
 
 def _language(w: Weights, config: Mapping[str, Any], layers: int, x: Tensor, mask: Tensor) -> Tensor:
     eps, heads, groups = config["rms_norm_eps"], config["num_attention_heads"], config["num_key_value_heads"]
-    length, head_dim = x.shape[1], config["hidden_size"] // heads
+    length, head_dim = x.shape[1], config.get("head_dim", config["hidden_size"] // heads)
     seen = torch.ones(length, length).tril().bool()[None] & mask[:, None, :].bool()
     bias = torch.where(seen, 0.0, torch.finfo(torch.float32).min)[:, None]
     frequency = config["rope_theta"] ** (-torch.arange(0, head_dim, 2) / head_dim)
@@ -144,6 +152,11 @@ def _language(w: Weights, config: Mapping[str, Any], layers: int, x: Tensor, mas
         layer = f"{LANGUAGE}.layers.{i}"
         h = _rms_norm(x, w[f"{layer}.input_layernorm.weight"], eps)
         q, k, v = (_linear(w, f"{layer}.self_attn.{part}_proj", h) for part in "qkv")
+        if f"{layer}.self_attn.q_norm.weight" in w:  # of Qwen3: each head alone, before the rotation
+            q, k = (
+                _rms_norm(y.unflatten(-1, (-1, head_dim)), w[f"{layer}.self_attn.{part}_norm.weight"], eps).flatten(2)
+                for part, y in (("q", q), ("k", k))
+            )
         q, k = _rotated(q, angle, head_dim), _rotated(k, angle, head_dim)
         k, v = (_repeated(part, head_dim, heads // groups) for part in (k, v))
         x = x + _linear(w, f"{layer}.self_attn.o_proj", _attention(q, k, v, heads, bias))
@@ -167,8 +180,26 @@ def _velocity(
     a = _per_robot(w, "action_encoder.W3", F.silu(_per_robot(w, "action_encoder.W2", a, ids)), ids)
     if head.get("add_pos_embed", True):
         a = a + w["action_head.position_embedding.weight"][:horizon]
-    out = _dit(w, head["diffusion_model_cfg"], torch.cat([state, a], dim=1), features, bucket)[:, -horizon:]
+    before = [state]
+    if "action_head.vlln.weight" in w:  # N1.5
+        features = _mixed(w, head["vl_self_attention_cfg"], features)
+        before.append(w["action_head.future_tokens.weight"].expand(len(x), -1, -1))
+    tokens = torch.cat([*before, a], dim=1)
+    out = _dit(w, head["diffusion_model_cfg"], tokens, features, bucket)[:, -horizon:]
     return _per_robot(w, "action_decoder.layer2", F.relu(_per_robot(w, "action_decoder.layer1", out, ids)), ids)
+
+
+def _mixed(w: Weights, config: Mapping[str, Any], x: Tensor) -> Tensor:
+    """The features once more by themselves: padding too, in no order, at no time."""
+    x = _norm(w, "action_head.vlln", x, 1e-5)
+    for i in range(config["num_layers"]):
+        block = f"action_head.vl_self_attention.transformer_blocks.{i}"
+        h = _norm(w, f"{block}.norm1", x, 1e-5)
+        q, k, v = (_linear(w, f"{block}.attn1.to_{part}", h) for part in "qkv")
+        x = x + _linear(w, f"{block}.attn1.to_out.0", _attention(q, k, v, config["num_attention_heads"]))
+        h = F.gelu(_linear(w, f"{block}.ff.net.0.proj", _norm(w, f"{block}.norm3", x, 1e-5)), approximate="tanh")
+        x = x + _linear(w, f"{block}.ff.net.2", h)
+    return x
 
 
 def _dit(w: Weights, config: Mapping[str, Any], x: Tensor, features: Tensor, bucket: Tensor) -> Tensor:
@@ -223,10 +254,10 @@ def _rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
     return x * torch.rsqrt(x.square().mean(dim=-1, keepdim=True) + eps) * weight
 
 
-def _random_inputs(metadata: Mapping[str, Any], views: int) -> dict[str, Tensor]:
-    """Two prompts of other lengths, filled up on the left."""
+def random_inputs(metadata: Mapping[str, Any], views: int, shuffle: int = 2) -> dict[str, Tensor]:
+    """Two prompts of other lengths, filled up on the left. shuffle: patches along a side of a token."""
     head, vision = metadata["action_head_cfg"], metadata["vision_config"]
-    tokens = (vision["image_size"] // vision["patch_size"] // 2) ** 2
+    tokens = (vision["image_size"] // vision["patch_size"] // shuffle) ** 2
     picture = [40, *[metadata["img_context_token_id"]] * tokens, 41]
     ids = torch.tensor([[2, 2, 2, 5, *picture * views, 8, 9], [2, 5, 6, 7, *picture * views, 8, 9]])
     mask = (ids != 2).long()
@@ -246,11 +277,15 @@ def _random_inputs(metadata: Mapping[str, Any], views: int) -> dict[str, Tensor]
     }
 
 
-def _random_weights(metadata: Mapping[str, Any]) -> Weights:
+def n1_shapes(metadata: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+    return _backbone_shapes(metadata) | _head_shapes(metadata["action_head_cfg"])
+
+
+def random_weights(shapes: Mapping[str, tuple[int, ...]]) -> Weights:
     """Of the published names and shapes, about as large as keeps the signal's size."""
     w = {}
-    for name, shape in (_backbone_shapes(metadata) | _head_shapes(metadata["action_head_cfg"])).items():
-        if name.endswith(("norm.weight", "norm1.weight", "norm2.weight", "layernorm.weight", "mlp1.0.weight")):
+    for name, shape in shapes.items():
+        if len(shape) == 1 and name.endswith(_SCALES):
             w[name] = 1 + 0.2 * torch.randn(shape)
         else:
             fan_in = shape[-2] if name.endswith(".W") else math.prod(shape[1:])
@@ -266,20 +301,20 @@ def _backbone_shapes(metadata: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
         f"{VISION}.embeddings.patch_embedding.weight": (tower, 3, patch, patch),
         f"{VISION}.embeddings.patch_embedding.bias": (tower,),
         f"{VISION}.embeddings.position_embedding.weight": ((vision["image_size"] // patch) ** 2, tower),
-        **_layer(f"{VISION}.post_layernorm", tower),
-        **_layer("backbone.model.mlp1.0", 4 * tower),
-        **_layer("backbone.model.mlp1.1", width, 4 * tower),
-        **_layer("backbone.model.mlp1.3", width, width),
+        **layer_shapes(f"{VISION}.post_layernorm", tower),
+        **layer_shapes("backbone.model.mlp1.0", 4 * tower),
+        **layer_shapes("backbone.model.mlp1.1", width, 4 * tower),
+        **layer_shapes("backbone.model.mlp1.3", width, width),
         f"{LANGUAGE}.embed_tokens.weight": (language["vocab_size"], width),
         f"{LANGUAGE}.norm.weight": (width,),
     }
     for i in range(vision["num_hidden_layers"]):
         layer = f"{VISION}.encoder.layers.{i}"
         for part in ("q_proj", "k_proj", "v_proj", "out_proj"):
-            shapes |= _layer(f"{layer}.self_attn.{part}", tower, tower)
-        shapes |= _layer(f"{layer}.layer_norm1", tower) | _layer(f"{layer}.layer_norm2", tower)
-        shapes |= _layer(f"{layer}.mlp.fc1", vision["intermediate_size"], tower)
-        shapes |= _layer(f"{layer}.mlp.fc2", tower, vision["intermediate_size"])
+            shapes |= layer_shapes(f"{layer}.self_attn.{part}", tower, tower)
+        shapes |= layer_shapes(f"{layer}.layer_norm1", tower) | layer_shapes(f"{layer}.layer_norm2", tower)
+        shapes |= layer_shapes(f"{layer}.mlp.fc1", vision["intermediate_size"], tower)
+        shapes |= layer_shapes(f"{layer}.mlp.fc2", tower, vision["intermediate_size"])
     for i in range(metadata["select_layer"]):
         layer, inner = f"{LANGUAGE}.layers.{i}", language["intermediate_size"]
         sizes = {
@@ -292,7 +327,7 @@ def _backbone_shapes(metadata: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
         shapes |= {f"{layer}.{part}.weight": size for part, size in sizes.items()}
         shapes |= {f"{layer}.{part}_layernorm.weight": (width,) for part in ("input", "post_attention")}
     if metadata["projector_dim"] != -1:
-        shapes |= _layer("backbone.linear", metadata["output_dim"], width)
+        shapes |= layer_shapes("backbone.linear", metadata["output_dim"], width)
     return shapes
 
 
@@ -309,18 +344,18 @@ def _head_shapes(head: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
     if head.get("add_pos_embed", True):
         shapes["action_head.position_embedding.weight"] = (head["max_seq_len"], d)
     time = f"{DIT}.timestep_encoder.timestep_embedder"
-    shapes |= _layer(f"{time}.linear_1", d, 256) | _layer(f"{time}.linear_2", d, d)
-    shapes |= _layer(f"{DIT}.proj_out_1", 2 * d, d) | _layer(f"{DIT}.proj_out_2", hidden, d)
+    shapes |= layer_shapes(f"{time}.linear_1", d, 256) | layer_shapes(f"{time}.linear_2", d, d)
+    shapes |= layer_shapes(f"{DIT}.proj_out_1", 2 * d, d) | layer_shapes(f"{DIT}.proj_out_2", hidden, d)
     for i in range(head["diffusion_model_cfg"]["num_layers"]):
         block = f"{DIT}.transformer_blocks.{i}"
         for part in ("to_q", "to_k", "to_v", "to_out.0"):
-            shapes |= _layer(f"{block}.attn1.{part}", d, d)
-        shapes |= _layer(f"{block}.norm1.linear", 2 * d, d)
-        shapes |= _layer(f"{block}.ff.net.0.proj", 4 * d, d) | _layer(f"{block}.ff.net.2", d, 4 * d)
+            shapes |= layer_shapes(f"{block}.attn1.{part}", d, d)
+        shapes |= layer_shapes(f"{block}.norm1.linear", 2 * d, d)
+        shapes |= layer_shapes(f"{block}.ff.net.0.proj", 4 * d, d) | layer_shapes(f"{block}.ff.net.2", d, 4 * d)
     return shapes
 
 
-def _layer(name: str, width_out: int, *width_in: int) -> dict[str, tuple[int, ...]]:
+def layer_shapes(name: str, width_out: int, *width_in: int) -> dict[str, tuple[int, ...]]:
     return {f"{name}.weight": (width_out, *width_in), f"{name}.bias": (width_out,)}
 
 

@@ -84,7 +84,7 @@ def test_choices_that_contradict_each_other_are_refused(change: dict) -> None:
 
 
 def test_an_unknown_preset_and_an_unknown_embodiment_name_the_known_ones() -> None:
-    with pytest.raises(ConfigError, match="n1_2b, tiny"):
+    with pytest.raises(ConfigError, match="n1_2b, n1_5_3b, tiny"):
         preset("small")
     with pytest.raises(ConfigError, match="'so100'.*gr1"):
         preset("tiny").slot("so100")

@@ -115,7 +115,7 @@ def test_what_is_filled_in_is_reported_with_its_value() -> None:
 @pytest.mark.parametrize(
     ("dotted", "value", "says"),
     [
-        ("model_type", "gr00t_n1_5", "only GR00T N1"),
+        ("model_type", "Gr00tN1d6", "only GR00T N1"),
         (f"{DIT}.interleave_self_attention", False, "interleave_self_attention is False"),
         (f"{DIT}.norm_type", "layer_norm", "norm_type is 'layer_norm', expected 'ada_norm'"),
         (f"{DIT}.positional_embeddings", "sinusoidal", "positional_embeddings"),
