@@ -34,7 +34,8 @@ from gr00t_policy.ros import qos
 from gr00t_policy.ros.controller_node import ControllerNode
 from gr00t_policy.ros.diagnostics import Level
 from gr00t_policy.ros.engine_status import engine_status
-from gr00t_policy.ros.messages import JointOrder, ns_from_stamp, positions_to_joint_state, tokens_to_message
+from gr00t_policy.ros.messages import JointOrder, ns_from_stamp, tokens_to_message
+from gr00t_policy.ros.testing import joint_state_message
 from gr00t_policy.ros.transport import init_ros
 from gr00t_policy.runtime.backends import blank_tokens
 from gr00t_policy.runtime.engine_report import EngineReport
@@ -107,7 +108,7 @@ class Bench:
 
     def reset(self) -> None:
         """Good input from now on, nothing heard."""
-        self.joints = positions_to_joint_state(ORDER, np.zeros(len(ORDER.names)), 0)
+        self.joints = joint_state_message(ORDER, np.zeros(len(ORDER.names)), 0)
         self.tokens = blank_tokens(load_checkpoint(self.node.settings.checkpoint))
         for messages in self.heard.values():
             messages.clear()
