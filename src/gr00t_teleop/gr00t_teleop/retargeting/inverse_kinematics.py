@@ -2,8 +2,10 @@
 """Both arms (and the waist, when allowed) after two wrist targets: one quadratic program per tick, solved with daqp.
 
 The program weighs wrist motion against rest posture inside the box of what joints may do in a tick, with a row for each
-nearest pair of spheres: a gap may close only as fast as it can be stopped. The rows make self-collision rare; the veto at the
-end makes it impossible: a step that would bring two parts nearer than ``VETO_GAP_M`` is halved, at last not taken.
+nearest pair of spheres: a gap may close only as fast as it can be stopped. Where no joint can brake as hard as the rows ask, the
+box wins: a command beyond it would not be followed by the gate, and the arm would be elsewhere than here. The rows make
+self-collision rare; the veto at the end makes it impossible: a step that would bring two parts nearer than ``VETO_GAP_M`` is
+halved, at last not taken.
 """
 
 import math
@@ -51,6 +53,11 @@ _DAMPING = 1e-5
 # How a wrist closes an error: in proportion when near, no faster than it can brake when far.
 _ERROR_RATE_HZ, _BRAKING_M_S2, _BRAKING_RAD_S2 = 25.0, 4.0, 12.0
 _HALVINGS = 4
+_HARD, _SOFT, _SOLVED = (
+    0,
+    8,
+    (1, 2),
+)  # daqp's marks of constraints, and its flags: optimal, optimal with soft ones broken
 
 
 @dataclass(frozen=True)
@@ -140,14 +147,13 @@ class InverseKinematics:
         np.copyto(low, brake, where=held)
         np.copyto(high, brake, where=held)
         hessian, gradient = self._costs(targets, standing)
-        near, lowest, highest = standing.near, np.minimum(low, 0.0), np.maximum(high, 0.0)
-        wanted = self._solve(hessian, gradient, low, high, near)
-        if wanted is None:  # rows against braking: stopping at once is then what is left, and always possible
-            wanted = self._solve(hessian, gradient, lowest, highest, near)
+        wanted = self._solve(hessian, gradient, low, high, standing.near)
+        if wanted is None:  # no joint can brake as hard as the rows ask; what it cannot do the gate would not do either
+            wanted = self._solve(hessian, gradient, low, high, standing.near, rows=_SOFT)
         if wanted is None:
             self.unsolved += 1
-            wanted = np.zeros(len(self.names))
-        wanted = np.minimum(np.maximum(wanted, lowest), highest)
+            wanted = brake
+        wanted = np.minimum(np.maximum(wanted, low), high)
         wanted[held & (brake == 0.0)] = 0.0  # a held arm does not creep by round-off
         self.step_taken = self._checked(wanted, standing.gaps)
         self.positions = self.positions + self.step_taken
@@ -166,16 +172,18 @@ class InverseKinematics:
         jacobians = np.concatenate([self.model.jacobian(frame) for frame in self.frames.values()])
         return _Standing(gaps.gaps, self.collision.nearest(gaps, _MAX_ROWS, _LOOK_M), wrists, jacobians)
 
-    def _solve(self, hessian: Matrix, gradient: Vector, low: Vector, high: Vector, near: NearPairs) -> Vector | None:
-        """The cheapest step in the box that closes no gap too fast, None when there is none."""
+    def _solve(
+        self, hessian: Matrix, gradient: Vector, low: Vector, high: Vector, near: NearPairs, rows: int = _HARD
+    ) -> Vector | None:
+        """The cheapest step in the box that closes no gap too fast, None when there is none; as little too fast with soft rows."""
         import daqp
 
         joints, count = len(low), len(low) + len(near.gaps)
         slowest, highest, sense = self._bounds.lower[:count], self._bounds.upper[:count], self._bounds.sense[:count]
-        slowest[:joints], highest[:joints] = low, high
+        slowest[:joints], highest[:joints], sense[joints:] = low, high, rows
         slowest[joints:] = np.maximum(near.gaps - ROW_GAP_M, 0.0) * (-_CLOSING_RATE_HZ * self.dt_s)
         step, _, exit_flag, _ = daqp.solve(hessian, gradient, near.gradients, highest, slowest, sense)
-        return np.asarray(step) if exit_flag == 1 else None
+        return np.asarray(step) if exit_flag in _SOLVED else None
 
     def _held(self, sides: tuple[str, ...]) -> NDArray[np.bool_]:
         """Which joints have no target when these wrists have one."""
