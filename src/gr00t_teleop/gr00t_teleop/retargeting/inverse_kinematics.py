@@ -175,7 +175,7 @@ class InverseKinematics:
     def _solve(
         self, hessian: Matrix, gradient: Vector, low: Vector, high: Vector, near: NearPairs, rows: int = _HARD
     ) -> Vector | None:
-        """The cheapest step in the box that closes no gap too fast, None when there is none; as little too fast with soft rows."""
+        """The cheapest step in the box that closes no gap too fast, or with soft rows as little too fast as can be; None: none."""
         import daqp
 
         joints, count = len(low), len(low) + len(near.gaps)
