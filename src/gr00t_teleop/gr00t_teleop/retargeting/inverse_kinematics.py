@@ -175,7 +175,7 @@ class InverseKinematics:
     def _solve(
         self, hessian: Matrix, gradient: Vector, low: Vector, high: Vector, near: NearPairs, rows: int = _HARD
     ) -> Vector | None:
-        """The cheapest step in the box that closes no gap too fast, or with soft rows as little too fast as can be; None: none."""
+        """The cheapest step in the box that closes no gap too fast, or with soft rows as little too fast as can be; else None."""
         import daqp
 
         joints, count = len(low), len(low) + len(near.gaps)
