@@ -20,6 +20,9 @@ import tyro
 import experiment
 import figures
 from gr00t_bringup.train_recipe import RECIPES, scaled
+from gr00t_policy.core.errors import ConfigError
+
+LINES = ("ours with still scenes", "ours with still scenes, multiplied", "Diffusion Policy", "ours")
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,13 @@ class Config(experiment.Protocol):
     """Shares of the demonstrations."""
     baseline_steps: int | None = None
     """Optimiser steps of Diffusion Policy; default: as many as ours takes in its stages with this budget."""
+    lines: tuple[str, ...] = LINES
+    """Which lines to draw: a network for each share of each of them."""
+
+    def __post_init__(self) -> None:
+        unknown = sorted(set(self.lines) - set(LINES))
+        if unknown or "Diffusion Policy" not in self.lines:
+            raise ConfigError(f"lines are {', '.join(LINES)}, the baseline among them; got {', '.join(self.lines)}")
 
 
 def _baseline_steps(config: Config) -> int:
@@ -49,7 +59,7 @@ def _arms_of_share(config: Config, share: float) -> list[experiment.Arm]:
     ways: dict[str, tuple[list[experiment.Command], tuple[str, ...]]] = {
         "ours with still scenes": ([], (*with_scenes, *data)),
     }
-    if count < config.demonstrations:
+    if count < config.demonstrations and "ours with still scenes, multiplied" in config.lines:
         multiply, more = experiment.multiplied(config, folders, config.demonstrations - count)
         ways["ours with still scenes, multiplied"] = multiply, (*with_scenes, *data, *map(str, more))
     ways["Diffusion Policy"] = (
@@ -62,6 +72,8 @@ def _arms_of_share(config: Config, share: float) -> list[experiment.Arm]:
     ways["ours"] = [], ("--recipe", "demonstrations", "--budget", str(config.budget), *config.train_options(), *data)
     made = []
     for name, (commands, options) in ways.items():
+        if name not in config.lines:
+            continue
         out = config.out / "runs" / f"{name.replace(' ', '_').replace(',', '')}_{count}"
         train = ("train", *options, "--out", str(out))
         made.append(experiment.Arm(f"{name}, {100 * share:.0f}%", out / "checkpoint", (*generate, *commands, train)))

@@ -80,10 +80,16 @@ class JointLimiter:
         return self._advance(target_step, target - target_step - self._positions, speed_scale, acceleration_scale)
 
     def brake(self) -> Vector:
-        """The next positions (J,) on the way to a stop at the full acceleration limit; then the same ones for ever."""
+        """The next positions (J,) on the way to a stop; then the same ones for ever.
+
+        All joints slow down in proportion, so that the robot stops on the line that it was moving along: as soon as the
+        joint that needs longest can. Were each to brake as hard as it may, those that had kept two parts apart could rest
+        while those that bring them together still move.
+        """
         self._target = None
-        nothing = np.zeros_like(self._step)
-        return self._advance(nothing, nothing, 1.0, 1.0)
+        ticks = float((np.abs(self._step) / self._max_change).max())  # until all can be at rest
+        share = 1.0 - 1.0 / ticks if ticks > 1.0 else 0.0
+        return self._advance(share * self._step, np.zeros_like(self._step), 1.0, 1.0)
 
     def _advance(self, step: Vector, behind: Vector, speed_scale: float, acceleration_scale: float) -> Vector:
         """Take ``step`` and as much of ``behind`` as can be caught up without overshoot, within all bounds."""

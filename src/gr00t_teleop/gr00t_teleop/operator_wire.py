@@ -11,7 +11,7 @@ import struct
 import numpy as np
 from numpy.typing import NDArray
 
-from gr00t_policy.core.cdr import COUNT, HEADER, STAMP, START, CdrReader, require_little_endian
+from gr00t_policy.core.cdr import START, CdrReader, CdrWriter, require_little_endian
 from gr00t_policy.core.errors import MessageError
 from gr00t_teleop.types import KEYPOINTS, POSE_SIZE, OperatorState, tracked, untracked
 
@@ -21,32 +21,9 @@ _SIDES = {"left_hand": 1, "right_hand": 2}  # HandKeypoints.LEFT, RIGHT
 _PLACE = {name: place for place, name in enumerate(KEYPOINTS)}
 
 
-class _Writer:
-    def __init__(self) -> None:
-        self.data = bytearray(HEADER)
-
-    def align(self, size: int) -> None:
-        self.data += bytes((START - len(self.data)) % size)
-
-    def count(self, number: int) -> None:
-        self.align(4)
-        self.data += COUNT.pack(number)
-
-    def string(self, text: str) -> None:
-        encoded = text.encode() + b"\x00"
-        self.count(len(encoded))
-        self.data += encoded
-
-    def numbers(self, numbers: NDArray[np.float64]) -> None:
-        self.align(8)
-        self.data += numbers.astype("<f8", copy=False).tobytes()
-
-
 def _names_block() -> bytes:
-    writer = _Writer()
-    writer.count(len(KEYPOINTS))
-    for name in KEYPOINTS:
-        writer.string(name)
+    writer = CdrWriter()
+    writer.strings(KEYPOINTS)
     return bytes(writer.data[START:])
 
 
@@ -55,8 +32,8 @@ _NAMES = _names_block()  # begins at a multiple of 4, so it is the same wherever
 
 def state_to_cdr(state: OperatorState) -> bytes:
     """The message of a sample; what is not tracked has the identity as its pose and is marked not valid."""
-    writer = _Writer()
-    writer.data += STAMP.pack(*divmod(state.stamp_ns, 1_000_000_000))
+    writer = CdrWriter()
+    writer.stamp_ns(state.stamp_ns)
     writer.string(state.frame)
     writer.string(state.source)
     writer.align(8)
@@ -80,7 +57,7 @@ def state_from_cdr(data: bytes) -> OperatorState:
         raise MessageError(f"operator state: {len(data)} bytes are no gr00t_msgs/OperatorState: {error}") from error
 
 
-def _write_hand(writer: _Writer, side: int, points: NDArray[np.float64]) -> None:
+def _write_hand(writer: CdrWriter, side: int, points: NDArray[np.float64]) -> None:
     valid = tracked(points)
     writer.data.append(side)
     if not valid.any():

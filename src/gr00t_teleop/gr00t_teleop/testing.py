@@ -46,16 +46,18 @@ class JointJudge:
     path: list[Vector] = field(default_factory=list)
 
     def violations(self) -> dict[str, int]:
-        """Ticks with a value that is not finite, out of its limits, or too fast."""
+        """Ticks with a value that is not finite, out of its limits, too fast or faster too soon."""
         joints = [self.embodiment.joint(name) for name in self.names]
         lower = np.array([joint.lower_rad for joint in joints])
         upper = np.array([joint.upper_rad for joint in joints])
         step = np.array([joint.max_velocity_rad_s for joint in joints]) * self.dt_s
+        change = np.array([joint.max_acceleration_rad_s2 for joint in joints]) * self.dt_s**2
         path = np.array(self.path)
         return {
             "not finite": int((~np.isfinite(path)).any(axis=1).sum()),
             "position": int(((path < lower - 1e-9) | (path > upper + 1e-9)).any(axis=1).sum()),
             "velocity": int((np.abs(np.diff(path, axis=0)) > step + 1e-9).any(axis=1).sum()),
+            "acceleration": int((np.abs(np.diff(path, 2, axis=0)) > change + 1e-9).any(axis=1).sum()),
         }
 
 

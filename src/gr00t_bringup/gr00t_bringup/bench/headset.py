@@ -21,19 +21,20 @@ from gr00t_teleop.devices.webxr_frame import FORMAT, FRAME_FLOATS, HEADER
 
 RATE_HZ = 90.0  # of a Quest 3's hands, and of most displays
 _OPEN_S = 2.0  # the clutch is closed after this
+_TIME = slice(2, 4)  # of the header
 _ACROSS_M = (0.05, 0.03, 0.01, -0.01, -0.03)  # thumb to little finger, from the middle of the hand
 _AHEAD_M = (0.03, 0.09, 0.12, 0.14, 0.16)  # metacarpal to tip
 _SWING_M, _TREMOR_M, _TURN_RAD = 0.05, 0.001, 0.2
 
 
-def frame(at_s: float, sequence: int, *, clutch: bool) -> bytes:
-    """The page's frame of the person at ``at_s`` [s] of its clock; everything is tracked."""
+def frame(at_s: float, sequence: int, *, clutch: bool) -> NDArray[np.float32]:
+    """The page's frame of the person at ``at_s`` [s] of its clock, as numbers; everything is tracked."""
     floats = np.zeros(FRAME_FLOATS, "<f4")
     floats[:HEADER] = [FORMAT, sequence, int(at_s), at_s % 1 * 1000, 1, clutch, 1, 1, 1, 1, 1, 0]
     head, left, right = _at(0.0, 1.6, 0.0), _wrist(-1.0, at_s), _wrist(1.0, at_s)
     matrices = [head, left, right, *(left @ _hand(1.0, at_s)), *(right @ _hand(-1.0, at_s))]
     floats[HEADER:] = np.swapaxes(np.array(matrices), -1, -2).ravel()
-    return floats.tobytes()
+    return floats
 
 
 async def stream(address: str, code: str, certificate: Path, ending: asyncio.Event) -> list[int]:
@@ -43,12 +44,15 @@ async def stream(address: str, code: str, certificate: Path, ending: asyncio.Eve
         client.accepted()
         began_s, began_ns = time.monotonic(), time.time_ns()
         while not ending.is_set():
-            due_s = began_s + len(taken_ns) / RATE_HZ
-            await asyncio.sleep(max(0.0, due_s - time.monotonic()))
+            due_s = len(taken_ns) / RATE_HZ
+            # To make a person up is no part of a headset's work: their pose is ready when it is to be taken.
+            floats = frame(due_s, len(taken_ns) + 1, clutch=due_s > _OPEN_S)
+            await asyncio.sleep(max(0.0, began_s + due_s - time.monotonic()))
             at_s = time.monotonic() - began_s
             taken_ns.append(began_ns + round(at_s * 1e9))
+            floats[_TIME] = int(at_s), at_s % 1 * 1000
             with contextlib.suppress(ConnectionError):  # the page ends before the headset
-                await client.send(frame(at_s, len(taken_ns), clutch=at_s > _OPEN_S))
+                await client.send(floats.tobytes())
     return taken_ns
 
 

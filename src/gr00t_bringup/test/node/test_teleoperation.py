@@ -18,9 +18,10 @@ from rclpy.node import Node
 from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory
 
+from gr00t_policy.core.command_wire import CommandReader
 from gr00t_policy.core.embodiment import load_embodiment
 from gr00t_policy.ros import qos
-from gr00t_policy.ros.messages import JointOrder, command_from_message, ns_from_stamp
+from gr00t_policy.ros.messages import JointOrder, ns_from_stamp
 from gr00t_policy.runtime.pacing import PacedLoop
 from gr00t_safety.ladder import State
 from gr00t_safety.testing import rig
@@ -78,12 +79,12 @@ class Scene:
         self.teleop: list[TeleopState] = []
         self.commands: list[tuple[int, np.ndarray]] = []
         self.robot_then: list[np.ndarray] = []  # what the robot was told last when each command came
-        self._order = JointOrder(GR1.policy_joints)
+        self._reader = CommandReader(lambda names: JointOrder(GR1.policy_joints))
         node.create_subscription(TeleopState, "teleop/state", self.teleop.append, qos.LATCHED)
-        node.create_subscription(JointTrajectory, "teleop/joint_trajectory", self._on_command, qos.COMMAND)
+        node.create_subscription(JointTrajectory, "teleop/joint_trajectory", self._on_command, qos.COMMAND, raw=True)
 
-    def _on_command(self, message: JointTrajectory) -> None:
-        command = command_from_message(message, self._order)
+    def _on_command(self, data: bytes) -> None:
+        command, _ = self._reader.read(data)
         self.commands.append((command.stamp_ns, command.positions))
         self.robot_then.append(self.robot.positions[COLUMNS])
 

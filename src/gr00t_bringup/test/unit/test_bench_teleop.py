@@ -129,7 +129,7 @@ def test_the_made_up_headset_speaks_the_pages_frames_and_moves_like_hands():
     checks = SampleChecks(CheckLimits())
     for number in range(1, 500):
         at_s = 1.0 + number / RATE_HZ
-        made_frame = decode_frame(frame(at_s, number, clutch=at_s > 2.0), 1)
+        made_frame = decode_frame(frame(at_s, number, clutch=at_s > 2.0).tobytes(), 1)
         sample = checks.check(made_frame.sample, round(at_s * S))
         assert made_frame.has_button and sample.clutch == (at_s > 2.0)
         assert tracked(sample.left_wrist) and tracked(sample.right_wrist) and np.isfinite(sample.left_hand).all()

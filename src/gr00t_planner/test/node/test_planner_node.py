@@ -31,10 +31,10 @@ from gr00t_policy.ros import qos
 from gr00t_policy.ros.messages import (
     JointOrder,
     ns_from_stamp,
-    positions_to_joint_state,
     rgb_to_image,
     tokens_from_message,
 )
+from gr00t_policy.ros.testing import joint_state_message
 from gr00t_policy.ros.transport import init_ros
 
 GR1 = load_embodiment("gr1")
@@ -134,7 +134,7 @@ class Robot:
             self._show(rgb_to_image(picture, self.now_ns, CAMERA.frame_id))
 
     def _on_joints(self) -> None:
-        self._measure(positions_to_joint_state(ORDER, np.zeros(len(ORDER.names)), self.now_ns))
+        self._measure(joint_state_message(ORDER, np.zeros(len(ORDER.names)), self.now_ns))
 
 
 @pytest.fixture(scope="module")

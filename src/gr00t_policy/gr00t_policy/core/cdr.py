@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fields out of the bytes of a message, for readers of what rclpy would make hundreds of objects of. Imports no ROS.
+"""Fields out of the bytes of a message and into them, for what rclpy would make hundreds of objects of. Imports no ROS.
 
 The bytes are those that ROS 2 sends and rosbag2 stores: the OMG's CDR, version 1 (formal/04-03-12, 15.3), little-endian,
 after 4 bytes that say so. Every field is aligned to its own size, counted from behind those 4; a string has its length
@@ -7,6 +7,7 @@ with the closing zero before it, a sequence its count.
 """
 
 import struct
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,12 +18,52 @@ HEADER = b"\x00\x01\x00\x00"
 START = len(HEADER)
 STAMP = struct.Struct("<iI")
 COUNT = struct.Struct("<I")
+_NS = 1_000_000_000
 
 
 def require_little_endian(data: bytes, what: str) -> None:
     """Raises MessageError for any other encoding."""
     if data[:2] != HEADER[:2]:
         raise MessageError(f"{what}: encoding {data[:2].hex()}, expected little-endian CDR ({HEADER[:2].hex()})")
+
+
+class CdrWriter:
+    """Fields in their order, after what ``data`` holds already."""
+
+    def __init__(self) -> None:
+        self.data = bytearray(HEADER)
+
+    def align(self, size: int) -> None:
+        self.data += bytes((START - len(self.data)) % size)
+
+    def stamp_ns(self, stamp_ns: int) -> None:
+        self.align(4)
+        self.data += STAMP.pack(*divmod(stamp_ns, _NS))
+
+    def count(self, number: int) -> None:
+        self.align(4)
+        self.data += COUNT.pack(number)
+
+    def string(self, text: str) -> None:
+        encoded = text.encode() + b"\x00"
+        self.count(len(encoded))
+        self.data += encoded
+
+    def strings(self, texts: Sequence[str]) -> None:
+        self.count(len(texts))
+        for text in texts:
+            self.string(text)
+
+    def numbers(self, numbers: NDArray[np.float64]) -> None:
+        """Float64; their count is not written, and nothing is aligned for none."""
+        if numbers.size:
+            self.align(8)
+        self.data += numbers.astype("<f8", copy=False).tobytes()
+
+    def sequence(self, numbers: NDArray[np.float64]) -> None:
+        """Their count, and they."""
+        self.count(numbers.size)
+        self.numbers(numbers)
 
 
 class CdrReader:
@@ -46,7 +87,7 @@ class CdrReader:
 
     def stamp_ns(self) -> int:
         seconds, rest_ns = self.unpack(STAMP, 4)
-        return seconds * 1_000_000_000 + rest_ns
+        return seconds * _NS + rest_ns
 
     def take(self, length: int) -> bytes:
         """The next bytes, whatever they are."""

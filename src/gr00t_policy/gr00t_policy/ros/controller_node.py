@@ -14,7 +14,10 @@ from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import JointState
 from trajectory_msgs.msg import JointTrajectory
 
+from gr00t_policy.core.command_wire import CommandWriter
 from gr00t_policy.core.errors import MessageError
+from gr00t_policy.core.joint_order import JointOrder
+from gr00t_policy.core.joint_state_wire import JointStateReader
 from gr00t_policy.ros import qos
 from gr00t_policy.ros.controller_report import report_to_message, report_to_statuses
 from gr00t_policy.ros.diagnostics import PERIOD_S, Diagnostics
@@ -22,11 +25,7 @@ from gr00t_policy.ros.engine_status import engine_status
 from gr00t_policy.ros.lifecycle import SuiteNode, run
 from gr00t_policy.ros.loop_diagnostics import loop_status
 from gr00t_policy.ros.messages import (
-    JointOrder,
     chunk_to_message,
-    command_to_message,
-    joint_state_to_positions,
-    ns_from_stamp,
     tokens_from_message,
 )
 from gr00t_policy.ros.news import NEWS_PERIOD_S, News
@@ -58,8 +57,8 @@ class ControllerNode(SuiteNode[ControllerConfig]):
         self._found: object = None  # by the paced thread
         self._told: object = None
         self._news = News[tuple[Verdict, int]]()  # with the time since when it is true
-        self._joints: JointState | None = None
-        self._read: JointState | None = None
+        self._joints: bytes | None = None
+        self._read: bytes | None = None
         self._diagnostics = Diagnostics(self)
 
     @property
@@ -102,6 +101,8 @@ class ControllerNode(SuiteNode[ControllerConfig]):
         self._config, self._engine = settings, backend.report
         self._head_in_tick_s = head.p50_s if controller.mode is Mode.EVERY_TICK else 0.0
         self._order = JointOrder(policy.embodiment.policy_joints)
+        self._writer = CommandWriter(self._order)
+        self._joint_states = JointStateReader(self._order)
         self._commands = self.keep_publisher(JointTrajectory, "policy/joint_trajectory", qos.COMMAND)
         self._chunks = self.keep_publisher(ActionChunkMsg, "action_chunk", qos.NEWEST)
         self._state = self.keep_publisher(ControllerState, "controller/state", qos.LATCHED)
@@ -109,7 +110,7 @@ class ControllerNode(SuiteNode[ControllerConfig]):
         self._made = controller
         self.keep_subscription(GateState, "command_gate/state", self._on_gate, qos.LATCHED)
         self.keep_subscription(JointTrajectory, "joint_trajectory", self._on_given, qos.COMMAND, raw=True)
-        self.keep_subscription(JointState, "joint_states", self._on_joint_state, qos.SENSOR)
+        self.keep_subscription(JointState, "joint_states", self._on_joint_state, qos.SENSOR, raw=True)
         self.keep_subscription(ConditioningTokensMsg, "conditioning_tokens", self._on_tokens, qos.NEWEST)
         self.keep_timer(NEWS_PERIOD_S, self._tell_news)
         self.keep_timer(_STATE_PERIOD_S, self._tell_regularly)
@@ -164,7 +165,7 @@ class ControllerNode(SuiteNode[ControllerConfig]):
         self._read_joints(now_ns, now_ros_ns)
         command = self._controller.tick(now_ns, now_ros_ns)
         if command is not None:
-            self._commands.publish(command_to_message(command, self._order, self._controller.answers_ns))
+            self._commands.publish(self._writer.write(command, self._controller.answers_ns))
             chunk = self._controller.newest_chunk(now_ns)
             if chunk is not None:
                 self._chunks.publish(chunk_to_message(chunk, self._order))
@@ -174,19 +175,19 @@ class ControllerNode(SuiteNode[ControllerConfig]):
             self._news.put((verdict, now_ros_ns))
 
     def _read_joints(self, now_ns: int, now_ros_ns: int) -> None:
-        message = self._joints
-        if message is None or message is self._read:
+        data = self._joints
+        if data is None or data is self._read:
             return
-        self._read = message
+        self._read = data
         try:
-            positions = joint_state_to_positions(message, self._order)
+            positions, stamp_ns = self._joint_states.read(data)
         except MessageError as error:
             self._controller.inputs.refuse_state(str(error))
         else:
-            self._controller.inputs.offer_state(positions, ns_from_stamp(message.header.stamp), now_ns, now_ros_ns)
+            self._controller.inputs.offer_state(positions, stamp_ns, now_ns, now_ros_ns)
 
-    def _on_joint_state(self, message: JointState) -> None:
-        self._joints = message
+    def _on_joint_state(self, data: bytes) -> None:
+        self._joints = data
 
     def _on_tokens(self, message: ConditioningTokensMsg) -> None:
         try:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Core types <-> ROS messages. The only place that knows both; joint signs are turned by ``core/joint_order.py``.
+"""Core types <-> ROS messages; commands are in ``core/command_wire.py``. Joint signs are turned by ``core/joint_order.py``.
 
 ROS messages carry URDF names with URDF-convention values; core types carry the model convention
 (value_model = sign * value_ros). Joints are found by name, never by position.
@@ -8,17 +8,16 @@ ROS messages carry URDF names with URDF-convention values; core types carry the 
 from array import array
 
 import numpy as np
-from builtin_interfaces.msg import Duration, Time
+from builtin_interfaces.msg import Time
 from gr00t_msgs.msg import ActionChunk as ActionChunkMsg
 from gr00t_msgs.msg import ConditioningTokens as ConditioningTokensMsg
 from numpy.typing import NDArray
-from sensor_msgs.msg import Image, JointState
+from sensor_msgs.msg import Image
 from std_msgs.msg import Header
-from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from gr00t_policy.core.errors import MessageError
 from gr00t_policy.core.joint_order import JointOrder
-from gr00t_policy.core.types import ActionChunk, ConditioningTokens, JointCommand
+from gr00t_policy.core.types import ActionChunk, ConditioningTokens
 from gr00t_policy.core.wire import mask_from_bytes, mask_to_bytes, tokens_from_bytes, tokens_to_buffer
 
 NS_PER_S = 1_000_000_000
@@ -43,26 +42,6 @@ def rgb_to_image(rgb: NDArray[np.uint8], stamp_ns: int, frame_id: str) -> Image:
         step=width * 3,
         data=array("B", np.ascontiguousarray(rgb, np.uint8).tobytes()),
     )
-
-
-def joint_state_to_positions(message: JointState, order: JointOrder) -> NDArray[np.float64]:
-    """(J,) [rad] model convention in the order of ``order``. Raises MessageError."""
-    return order.positions(message.name, message.position, "joint state")
-
-
-def positions_to_joint_state(
-    order: JointOrder,
-    positions: NDArray[np.floating],
-    stamp_ns: int,
-    velocities: NDArray[np.floating] | None = None,
-) -> JointState:
-    """JointState of (J,) positions [rad] and, when given, (J,) velocities [rad/s], model convention."""
-    message = JointState(name=list(order.names))
-    message.header.stamp = stamp_from_ns(stamp_ns)
-    message.position = array("d", order.to_ros(positions).tobytes())
-    if velocities is not None:
-        message.velocity = array("d", order.to_ros(velocities).tobytes())
-    return message
 
 
 def tokens_to_message(tokens: ConditioningTokens, dtype: int, frame_id: str) -> ConditioningTokensMsg:
@@ -140,28 +119,4 @@ def chunk_from_message(message: ActionChunkMsg, order: JointOrder) -> ActionChun
         state_stamp_ns=ns_from_stamp(message.state_stamp),
         seed=message.seed,
         inference_s=message.inference_s,
-    )
-
-
-def command_to_message(command: JointCommand, order: JointOrder, from_ns: int) -> JointTrajectory:
-    """One-point trajectory: header.stamp = ``from_ns``, the joint state it was computed from; reached at its stamp."""
-    reach_ns = max(command.stamp_ns - from_ns, 0)
-    point = JointTrajectoryPoint(
-        positions=array("d", order.to_ros(command.positions).tobytes()),
-        time_from_start=Duration(sec=reach_ns // NS_PER_S, nanosec=reach_ns % NS_PER_S),
-    )
-    return JointTrajectory(header=Header(stamp=stamp_from_ns(from_ns)), joint_names=list(order.names), points=[point])
-
-
-def command_from_message(message: JointTrajectory, order: JointOrder) -> JointCommand:
-    """The one point of a command for exactly the joints of ``order``. Raises MessageError."""
-    if len(message.points) != 1:
-        raise MessageError(f"joint trajectory: expected one point, got {len(message.points)}")
-    order.exactly(message.joint_names, "joint trajectory")
-    point = message.points[0]
-    reach_ns = point.time_from_start.sec * NS_PER_S + point.time_from_start.nanosec
-    return JointCommand(
-        stamp_ns=ns_from_stamp(message.header.stamp) + reach_ns,
-        joint_names=order.names,
-        positions=order.positions(message.joint_names, point.positions, "joint trajectory"),
     )

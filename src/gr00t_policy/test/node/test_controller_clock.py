@@ -33,10 +33,10 @@ from gr00t_policy.ros.controller_node import ControllerNode
 from gr00t_policy.ros.messages import (
     JointOrder,
     ns_from_stamp,
-    positions_to_joint_state,
     stamp_from_ns,
     tokens_to_message,
 )
+from gr00t_policy.ros.testing import joint_state_message
 from gr00t_policy.ros.transport import init_ros
 from gr00t_policy.runtime.backends import blank_tokens
 
@@ -103,7 +103,7 @@ class World:
 
     def _tick(self) -> None:
         self._clock.publish(Clock(clock=stamp_from_ns(self.now_ns)))
-        self._joints.publish(positions_to_joint_state(ORDER, np.zeros(len(ORDER.names)), self.now_ns))
+        self._joints.publish(joint_state_message(ORDER, np.zeros(len(ORDER.names)), self.now_ns))
 
     def _plan(self) -> None:
         self._sequence += 1

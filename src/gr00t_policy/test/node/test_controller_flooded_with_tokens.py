@@ -33,7 +33,8 @@ from trajectory_msgs.msg import JointTrajectory
 from gr00t_policy.core.embodiment import load_embodiment
 from gr00t_policy.model.checkpoint import load_checkpoint
 from gr00t_policy.ros import qos
-from gr00t_policy.ros.messages import JointOrder, positions_to_joint_state, tokens_to_message
+from gr00t_policy.ros.messages import JointOrder, tokens_to_message
+from gr00t_policy.ros.testing import joint_state_message
 from gr00t_policy.ros.transport import init_ros
 from gr00t_policy.runtime.backends import blank_tokens
 from gr00t_policy.runtime.pacing import PacedLoop
@@ -107,7 +108,7 @@ class World:
             self._executor.spin_once(timeout_sec=0.05)
 
     def _send_joints(self, now_ns: int) -> None:
-        self._joints.publish(positions_to_joint_state(ORDER, np.zeros(len(ORDER.names)), time.time_ns()))
+        self._joints.publish(joint_state_message(ORDER, np.zeros(len(ORDER.names)), time.time_ns()))
 
     def _send_tokens(self, now_ns: int) -> None:
         self._slots += 1

@@ -27,7 +27,8 @@ from small_checkpoint import save_small_checkpoint
 from gr00t_policy.core.embodiment import load_embodiment
 from gr00t_policy.model.checkpoint import load_checkpoint
 from gr00t_policy.ros.controller_node import ControllerNode
-from gr00t_policy.ros.messages import JointOrder, positions_to_joint_state
+from gr00t_policy.ros.messages import JointOrder
+from gr00t_policy.ros.testing import joint_state_message
 from gr00t_policy.ros.transport import init_ros
 from gr00t_policy.runtime.backends import blank_tokens
 from gr00t_policy.runtime.inputs import State
@@ -113,9 +114,9 @@ def test_the_thread_that_ticks_commands_and_never_logs_nor_tells_a_state(node, c
     caplog.set_level(logging.DEBUG)
     sequence = [0]
     for _ in range(3):
-        good = positions_to_joint_state(ORDER, np.zeros(len(ORDER.names)), 0)
+        good = joint_state_message(ORDER, np.zeros(len(ORDER.names)), 0)
         feed(node, good, State.RUNNING, sequence)
-        bad = positions_to_joint_state(ORDER, np.full(len(ORDER.names), np.nan), 0)
+        bad = joint_state_message(ORDER, np.full(len(ORDER.names), np.nan), 0)
         feed(node, bad, State.HOLDING, sequence)
     by_topic = {topic: {thread for at, thread in node.published if at == topic} for topic, _ in node.published}
     assert by_topic["policy/joint_trajectory"] == {LOOP}

@@ -13,8 +13,8 @@ from sensor_msgs.msg import JointState
 from gr00t_policy.core.embodiment import load_embodiment
 from gr00t_policy.core.errors import MessageError
 from gr00t_policy.core.joint_order import JointOrder
-from gr00t_policy.core.joint_state_wire import JointStateReader
-from gr00t_policy.ros.messages import joint_state_to_positions, ns_from_stamp
+from gr00t_policy.core.joint_state_wire import JointStateReader, JointStateWriter
+from gr00t_policy.ros.messages import ns_from_stamp
 
 JOINTS = load_embodiment("gr1").joints[:3]
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=9)
@@ -41,7 +41,8 @@ def joint_states(draw) -> JointState:
 def assert_read_as_by_rclpy(reader: JointStateReader, data: bytes) -> None:
     message = deserialize_message(data, JointState)
     positions, stamp_ns = reader.read(data)
-    np.testing.assert_array_equal(positions, joint_state_to_positions(message, JointOrder(JOINTS)))
+    given = dict(zip(message.name, message.position, strict=True))
+    np.testing.assert_array_equal(positions, [joint.sign * given[joint.name] for joint in JOINTS])
     assert stamp_ns == ns_from_stamp(message.header.stamp)
 
 
@@ -122,3 +123,15 @@ def test_positions_stay_when_the_message_is_gone() -> None:
     data = bytearray(message_of(OURS, [1.0, 2.0, 3.0]))
     positions, _ = JointStateReader(JointOrder(JOINTS)).read(bytes(data))
     assert positions.base is None and positions.flags.writeable and positions.flags.aligned
+
+
+def test_rclpy_reads_what_is_written() -> None:
+    writer = JointStateWriter(JointOrder(JOINTS))
+    for number in range(1, 3):
+        positions, velocities = number * np.arange(3.0), -number * np.arange(3.0)
+        message = deserialize_message(writer.write(positions, velocities, 5_000_000_007 * number), JointState)
+        assert message.name == OURS and not message.header.frame_id and not len(message.effort)
+        assert ns_from_stamp(message.header.stamp) == 5_000_000_007 * number
+        signs = np.array([joint.sign for joint in JOINTS])
+        np.testing.assert_array_equal(message.position, signs * positions)
+        np.testing.assert_array_equal(message.velocity, signs * velocities)

@@ -10,9 +10,11 @@ from rclpy.serialization import deserialize_message, serialize_message
 from sensor_msgs.msg import Image, JointState
 from trajectory_msgs.msg import JointTrajectory
 
+from gr00t_policy.core.command_wire import CommandWriter
 from gr00t_policy.core.embodiment import load_embodiment
 from gr00t_policy.core.errors import MessageError
 from gr00t_policy.core.joint_order import JointOrder
+from gr00t_policy.core.joint_state_wire import JointStateReader
 from gr00t_policy.core.picture_message import image_to_rgb
 from gr00t_policy.core.slots import joint_slots
 from gr00t_policy.core.types import ActionChunk, ConditioningTokens, JointCommand
@@ -20,10 +22,16 @@ from gr00t_policy.data.key_statistics import KeyStatistics
 from gr00t_policy.data.statistics import Statistics
 from gr00t_policy.data.transforms import StateActionTransform
 from gr00t_policy.ros import messages
+from gr00t_policy.ros.testing import joint_state_message
 
 GR1 = load_embodiment("gr1")
 ORDER = JointOrder(GR1.policy_joints)
 J = len(ORDER.names)
+
+
+def as_read(message: JointState, robot=GR1) -> np.ndarray:
+    positions, _ = JointStateReader(JointOrder(robot.policy_joints)).read(serialize_message(message))
+    return positions
 
 
 def over_the_wire(message):
@@ -39,25 +47,25 @@ def test_a_stamp_survives_the_way_through_a_message(stamp_ns):
 @given(st.permutations(list(range(J))), st.integers(0, 2**32 - 1))
 def test_joint_positions_do_not_depend_on_the_order_of_names(permutation, seed):
     positions = np.random.default_rng(seed).normal(size=J)
-    message = messages.positions_to_joint_state(ORDER, positions, stamp_ns=5)
+    message = joint_state_message(ORDER, positions, stamp_ns=5)
     shuffled = JointState(
         name=[message.name[i] for i in permutation], position=[message.position[i] for i in permutation]
     )
-    read = messages.joint_state_to_positions(over_the_wire(shuffled), JointOrder(GR1.policy_joints))
+    read = as_read(shuffled)
     np.testing.assert_array_equal(read, positions)
 
 
 def test_closing_a_finger_is_negative_in_the_message_where_the_urdf_says_so():
     positions = np.ones(J)
-    message = messages.positions_to_joint_state(ORDER, positions, stamp_ns=0)
+    message = joint_state_message(ORDER, positions, stamp_ns=0)
     values = dict(zip(message.name, message.position, strict=True))
     assert values["L_index_proximal_joint"] == -1.0
     assert values["left_elbow_pitch_joint"] == 1.0
 
 
 def test_joints_of_a_bigger_robot_are_ignored():
-    message = messages.positions_to_joint_state(JointOrder(GR1.joints), np.arange(32.0), stamp_ns=0)
-    read = messages.joint_state_to_positions(message, ORDER)
+    message = joint_state_message(JointOrder(GR1.joints), np.arange(32.0), stamp_ns=0)
+    read = as_read(message)
     expected = [GR1.joint_names.index(name) for name in ORDER.names]
     np.testing.assert_array_equal(read, np.array(expected, float))
 
@@ -92,40 +100,35 @@ def test_a_joint_moved_alone_keeps_its_own_slot_through_the_messages_in_and_out(
     order = JointOrder(robot.policy_joints)
     whole = JointOrder(robot.joints)  # in the order of the robot's file, and with joints that the policy does not move
     rest = np.zeros(len(robot.joints))
-    still = transform.encode_state(messages.joint_state_to_positions(_joint_state(whole, rest), order))
+    still = transform.encode_state(as_read(joint_state_message(whole, rest), robot))
     for slots in joint_slots(robot):
         moved = rest + 0.05 * (np.array(whole.names) == slots.joint.name)
-        seen = over_the_wire(_joint_state(whole, moved))
-        state = transform.encode_state(messages.joint_state_to_positions(seen, JointOrder(robot.policy_joints)))
+        state = transform.encode_state(as_read(joint_state_message(whole, moved), robot))
         assert np.flatnonzero(state[0] != still[0]).tolist() == sorted(slots.state), slots.joint.name
         (place,) = slots.action
         numbers = np.zeros((2, 32))
         numbers[1, place] = 0.5
         before, after = (
-            over_the_wire(messages.command_to_message(JointCommand(1, order.names, row), order, from_ns=0))
+            deserialize_message(CommandWriter(order).write(JointCommand(1, order.names, row), 0), JointTrajectory)
             for row in transform.decode_actions(numbers)
         )
         changed = np.array(before.points[0].positions) != np.array(after.points[0].positions)
         assert [name for name, other in zip(after.joint_names, changed, strict=True) if other] == [slots.joint.name]
 
 
-def _joint_state(order: JointOrder, positions):
-    return messages.positions_to_joint_state(order, positions, stamp_ns=0)
-
-
 def test_missing_repeated_and_not_finite_joints_are_named():
-    good = messages.positions_to_joint_state(ORDER, np.zeros(J), stamp_ns=0)
+    good = joint_state_message(ORDER, np.zeros(J), stamp_ns=0)
     with pytest.raises(MessageError, match="missing joint.*left_shoulder_pitch_joint"):
-        messages.joint_state_to_positions(JointState(name=good.name[1:], position=good.position[1:]), ORDER)
+        as_read(JointState(name=good.name[1:], position=good.position[1:]))
     with pytest.raises(MessageError, match="named twice: left_shoulder_pitch_joint"):
         twice = [*good.name, "left_shoulder_pitch_joint"]
-        messages.joint_state_to_positions(JointState(name=twice, position=[*good.position, 0.0]), ORDER)
+        as_read(JointState(name=twice, position=[*good.position, 0.0]))
     with pytest.raises(MessageError, match="not finite: left_shoulder_roll_joint=nan"):
         bad = np.zeros(J)
         bad[1] = np.nan
-        messages.joint_state_to_positions(messages.positions_to_joint_state(ORDER, bad, stamp_ns=0), ORDER)
+        as_read(joint_state_message(ORDER, bad))
     with pytest.raises(MessageError, match="29 names but 3 positions"):
-        messages.joint_state_to_positions(JointState(name=good.name, position=[0.0] * 3), ORDER)
+        as_read(JointState(name=good.name, position=[0.0] * 3))
 
 
 @pytest.mark.parametrize("dtype", [ConditioningTokensMsg.DTYPE_FLOAT32, ConditioningTokensMsg.DTYPE_BFLOAT16])
@@ -161,25 +164,6 @@ def test_a_chunk_survives_the_way_through_a_message():
     read = messages.chunk_from_message(over_the_wire(messages.chunk_to_message(chunk, ORDER)), ORDER)
     np.testing.assert_array_equal(read.positions, positions)
     assert all(getattr(read, name) == getattr(chunk, name) for name in vars(chunk) if name != "positions")
-
-
-def test_a_command_is_stamped_with_its_joint_state_and_reached_at_its_own_time():
-    command = JointCommand(2_000_000_000, ORDER.names, np.linspace(-1, 1, J))
-    message = over_the_wire(messages.command_to_message(command, ORDER, from_ns=1_500_000_000))
-    assert (message.header.stamp.sec, message.header.stamp.nanosec) == (1, 500_000_000)
-    assert message.points[0].time_from_start.nanosec == 500_000_000
-    read = messages.command_from_message(message, ORDER)
-    assert read.stamp_ns == command.stamp_ns
-    np.testing.assert_array_equal(read.positions, command.positions)
-
-
-def test_a_command_for_other_joints_is_refused_with_their_names():
-    message = messages.command_to_message(JointCommand(1, ORDER.names, np.zeros(J)), ORDER, from_ns=0)
-    message.joint_names[3] = "elbow"
-    with pytest.raises(MessageError, match="unknown joint.*elbow"):
-        messages.command_from_message(message, ORDER)
-    with pytest.raises(MessageError, match="expected one point, got 0"):
-        messages.command_from_message(JointTrajectory(joint_names=list(ORDER.names)), ORDER)
 
 
 @pytest.mark.parametrize("encoding", ["rgb8", "bgr8", "rgba8", "bgra8"])

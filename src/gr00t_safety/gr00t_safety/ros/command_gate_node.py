@@ -14,13 +14,15 @@ from rclpy.parameter import Parameter
 from sensor_msgs.msg import JointState
 from trajectory_msgs.msg import JointTrajectory
 
+from gr00t_policy.core.command_wire import CommandReader, CommandWriter
 from gr00t_policy.core.embodiment import load_embodiment
 from gr00t_policy.core.errors import ConfigError, MessageError
+from gr00t_policy.core.joint_order import JointOrder
+from gr00t_policy.core.joint_state_wire import JointStateReader
 from gr00t_policy.ros import qos
 from gr00t_policy.ros.diagnostics import PERIOD_S, Diagnostics
 from gr00t_policy.ros.lifecycle import SuiteNode, run
 from gr00t_policy.ros.loop_diagnostics import loop_status
-from gr00t_policy.ros.messages import JointOrder, command_to_message, joint_state_to_positions, ns_from_stamp
 from gr00t_policy.runtime.latency import RateMeter
 from gr00t_policy.runtime.pacing import PacedLoop
 from gr00t_policy.runtime.process_priority import raise_all_threads
@@ -30,7 +32,7 @@ from gr00t_safety.config import SOURCES, GateConfig
 from gr00t_safety.gate import Gate, GateReport
 from gr00t_safety.ladder import State
 from gr00t_safety.publisher_count import PublisherCount
-from gr00t_safety.ros.conversion import CommandReader, report_to_message, report_to_statuses
+from gr00t_safety.ros.conversion import command_reader, report_to_message, report_to_statuses
 from gr00t_safety.ros.services import GateServices
 
 _STATE_PERIOD_S, _WATCH_PERIOD_S, _WARN_PERIOD_S, _RECOUNT_PERIOD_S = 0.5, 0.1, 1.0, 1.0
@@ -58,13 +60,14 @@ class CommandGateNode(SuiteNode[GateConfig]):
     def configure(self, settings: GateConfig) -> None:
         embodiment = load_embodiment(settings.embodiment)
         self._gate = Gate(embodiment, settings)
-        self._order = JointOrder(embodiment.joints)
+        order = JointOrder(embodiment.joints)
+        self._writer, self._joint_states = CommandWriter(order), JointStateReader(order)
         self._robot = self.keep_publisher(JointTrajectory, "joint_trajectory", qos.COMMAND)
         self._state = self.keep_publisher(GateState, "command_gate/state", qos.LATCHED)
-        self.keep_subscription(JointState, "joint_states", self._on_joint_state, qos.SENSOR)
+        self.keep_subscription(JointState, "joint_states", self._on_joint_state, qos.SENSOR, raw=True)
         self._commanders = {source: PublisherCount() for source in SOURCES}
         for source in SOURCES:
-            self._listen_to(source, CommandReader(embodiment))
+            self._listen_to(source, command_reader(embodiment))
         self.keep(GateServices.destroy, GateServices(self, self._gate, self._lock, self._tell_state))
         for period_s, callback in (
             (_STATE_PERIOD_S, self._tell_state),
@@ -112,6 +115,7 @@ class CommandGateNode(SuiteNode[GateConfig]):
             f"{source}/joint_trajectory",
             partial(self._on_command, source, reader),
             qos.COMMAND,
+            raw=True,
             event_callbacks=SubscriptionEventCallbacks(matched=partial(self._on_matched, source)),
         )
 
@@ -123,30 +127,29 @@ class CommandGateNode(SuiteNode[GateConfig]):
             answers_ns = self.gate.answers_ns
             news = (self.gate.state.name, self.gate.reason)
         if command is not None:
-            self._robot.publish(command_to_message(command, self._order, answers_ns))
+            self._robot.publish(self._writer.write(command, answers_ns))
         if news != self._told:
             self._tell_state()
 
-    def _on_joint_state(self, message: JointState) -> None:
+    def _on_joint_state(self, data: bytes) -> None:
         now_ns = time.monotonic_ns()
         refusal: Refusal | None
         try:
-            positions = joint_state_to_positions(message, self._order)
+            positions, stamp_ns = self._joint_states.read(data)
         except MessageError as error:
             with self._lock:
                 refusal = self.gate.unreadable_state(str(error))
         else:
             with self._lock:
-                stamp_ns = ns_from_stamp(message.header.stamp)
-                refusal = self.gate.joint_state(now_ns, self._order.names, positions, stamp_ns)
+                refusal = self.gate.joint_state(now_ns, self._joint_states.names, positions, stamp_ns)
         if refusal is not None and not refusal.kind.expected:
             self.get_logger().warning(f"joint state: {refusal.text}", throttle_duration_sec=_WARN_PERIOD_S)
 
-    def _on_command(self, source: str, reader: CommandReader, message: JointTrajectory) -> None:
+    def _on_command(self, source: str, reader: CommandReader, data: bytes) -> None:
         now_ns = time.monotonic_ns()
         refusal: Refusal | None
         try:
-            command, answers_ns = reader.read(message)
+            command, answers_ns = reader.read(data)
         except MessageError as error:
             with self._lock:
                 refusal = self.gate.unreadable(now_ns, source, str(error))

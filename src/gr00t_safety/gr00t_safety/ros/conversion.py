@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Gate types <-> messages. Joint signs are turned in ``gr00t_policy.ros.messages`` only."""
+"""Gate types <-> messages."""
 
 from gr00t_msgs.msg import GateState
-from trajectory_msgs.msg import JointTrajectory
 
+from gr00t_policy.core.command_wire import CommandReader
 from gr00t_policy.core.embodiment import Embodiment
-from gr00t_policy.core.types import JointCommand
+from gr00t_policy.core.joint_order import JointOrder
 from gr00t_policy.ros.diagnostics import Level, Status
-from gr00t_policy.ros.messages import JointOrder, command_from_message, ns_from_stamp, stamp_from_ns
+from gr00t_policy.ros.messages import stamp_from_ns
 from gr00t_safety.gate import GateReport
 from gr00t_safety.ladder import State
 
@@ -20,17 +20,10 @@ _LEVELS = {
 }
 
 
-class CommandReader:
+def command_reader(embodiment: Embodiment) -> CommandReader:
     """Reads commands for the policy's joints, or for all driven joints when as many are named."""
-
-    def __init__(self, embodiment: Embodiment) -> None:
-        self._policy = JointOrder(embodiment.policy_joints)
-        self._all = JointOrder(embodiment.joints)
-
-    def read(self, message: JointTrajectory) -> tuple[JointCommand, int]:
-        """The command, and the stamp of the joint state it answers [ns]. Raises MessageError."""
-        order = self._all if len(message.joint_names) == len(self._all.names) else self._policy
-        return command_from_message(message, order), ns_from_stamp(message.header.stamp)
+    policy, every = JointOrder(embodiment.policy_joints), JointOrder(embodiment.joints)
+    return CommandReader(lambda names: every if len(names) == len(every.names) else policy)
 
 
 def report_to_message(report: GateReport, stamp_ns: int, rate_hz: float) -> GateState:

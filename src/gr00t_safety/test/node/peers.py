@@ -25,7 +25,8 @@ from trajectory_msgs.msg import JointTrajectory
 from gr00t_policy.core.embodiment import load_embodiment
 from gr00t_policy.core.types import JointCommand
 from gr00t_policy.ros import qos
-from gr00t_policy.ros.messages import JointOrder, command_to_message, ns_from_stamp, positions_to_joint_state
+from gr00t_policy.ros.messages import JointOrder, ns_from_stamp
+from gr00t_policy.ros.testing import command_message, joint_state_message
 from gr00t_policy.runtime.pacing import PacedLoop
 
 GR1 = load_embodiment("gr1")
@@ -57,7 +58,7 @@ class Robot:
         return self.states[-1][1] if self.states else None
 
     def send(self, positions: np.ndarray) -> None:
-        self._publisher.publish(positions_to_joint_state(self._order, positions, system_ns()))
+        self._publisher.publish(joint_state_message(self._order, positions, system_ns()))
 
     def _tick(self, now_ns: int) -> None:
         self.send(self.positions)
@@ -85,7 +86,7 @@ class Commander:
     def message(self, positions: np.ndarray | None = None) -> JointTrajectory:
         positions = self.target if positions is None else positions
         command = JointCommand(system_ns() + TICK_NS, self.order.names, positions)
-        return command_to_message(command, self.order, self._answers_ns)
+        return command_message(command, self.order, self._answers_ns)
 
     def _tick(self, now_ns: int) -> None:
         if self._answers_ns:

@@ -89,6 +89,26 @@ def test_braking_from_full_speed_takes_no_longer_than_physics_asks():
     assert limiter.positions[0] - start <= LIMIT + STEP
 
 
+@given(seed=st.integers(0, 2**32 - 1))
+@settings(max_examples=30, deadline=None)
+def test_joints_that_move_together_brake_on_the_line_they_moved_along_as_soon_as_the_slowest_can(seed):
+    rng = np.random.default_rng(seed)
+    max_step, max_change = rng.uniform(0.01, 0.03, 5), rng.uniform(0.0005, 0.002, 5)
+    limiter = JointLimiter(np.full(5, -9.0), np.full(5, 9.0), max_step, max_change)
+    limiter.seed(np.zeros(5))
+    for _ in range(rng.integers(2, 40)):
+        before = limiter.positions
+        limiter.follow(rng.uniform(-9.0, 9.0, 5) if rng.random() < 0.1 else np.full(5, 8.0))
+    moving, step = limiter.positions, limiter.positions - before
+    ticks = 0
+    while not limiter.at_rest:
+        limiter.brake()
+        ticks += 1
+    travelled = limiter.positions - moving
+    assert 0.0 <= ticks - (np.abs(step) / max_change).max() <= 1.0 + 1e-6
+    np.testing.assert_allclose(travelled, step * (travelled @ step) / (step @ step), atol=1e-12)
+
+
 def test_after_braking_the_position_never_changes_again():
     limiter = one_joint()
     for _ in range(20):

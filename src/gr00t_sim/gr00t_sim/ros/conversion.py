@@ -1,35 +1,29 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Live-world types <-> messages. Joint signs are turned in ``gr00t_policy.ros.messages`` only."""
+"""Live-world types <-> messages."""
 
 from gr00t_msgs.msg import TaskState
-from trajectory_msgs.msg import JointTrajectory
 
+from gr00t_policy.core.command_wire import CommandReader
 from gr00t_policy.core.embodiment import Embodiment
 from gr00t_policy.core.errors import EmbodimentError, MessageError
-from gr00t_policy.core.types import JointCommand
+from gr00t_policy.core.joint_order import JointOrder
 from gr00t_policy.ros.diagnostics import Level, Status
-from gr00t_policy.ros.messages import JointOrder, command_from_message, ns_from_stamp, stamp_from_ns
+from gr00t_policy.ros.messages import stamp_from_ns
 from gr00t_sim.ros.live_world import LiveWorld, Verdict
 
 _REAL_TIME_FACTOR_WARN = 0.98
 
 
-class CommandReader:
-    """Reads commands for any of the robot's joints; remembers the names of the last one. Owned by one thread."""
+def command_reader(embodiment: Embodiment) -> CommandReader:
+    """Reads commands for any of the robot's joints."""
 
-    def __init__(self, embodiment: Embodiment) -> None:
-        self._embodiment = embodiment
-        self._order = JointOrder(embodiment.joints)
+    def order_for(names: tuple[str, ...]) -> JointOrder:
+        try:
+            return JointOrder([embodiment.joint(name) for name in names])
+        except EmbodimentError as error:
+            raise MessageError(f"joint trajectory: {error}") from error
 
-    def read(self, message: JointTrajectory) -> tuple[JointCommand, int]:
-        """The command, and the stamp of the joint state it answers [ns], 0 if none. Raises MessageError."""
-        names = tuple(message.joint_names)
-        if names != self._order.names:
-            try:
-                self._order = JointOrder([self._embodiment.joint(name) for name in names])
-            except EmbodimentError as error:
-                raise MessageError(f"joint trajectory: {error}") from error
-        return command_from_message(message, self._order), ns_from_stamp(message.header.stamp)
+    return CommandReader(order_for)
 
 
 def verdict_to_message(verdict: Verdict, stamp_ns: int) -> TaskState:

@@ -17,17 +17,19 @@ from trajectory_msgs.msg import JointTrajectory
 
 from gr00t_policy.core.embodiment import Camera, load_embodiment
 from gr00t_policy.core.errors import Gr00tError, MessageError
+from gr00t_policy.core.joint_order import JointOrder
+from gr00t_policy.core.joint_state_wire import JointStateWriter
 from gr00t_policy.ros import qos
 from gr00t_policy.ros.diagnostics import PERIOD_S, Diagnostics
 from gr00t_policy.ros.lifecycle import SuiteNode, run
 from gr00t_policy.ros.loop_diagnostics import loop_status
-from gr00t_policy.ros.messages import JointOrder, positions_to_joint_state, rgb_to_image, stamp_from_ns
+from gr00t_policy.ros.messages import rgb_to_image, stamp_from_ns
 from gr00t_policy.runtime.pacing import PacedLoop, sleep_until_ns
 from gr00t_policy.runtime.process_priority import lower_all_threads, raise_all_threads
 from gr00t_policy.runtime.quiet_process import QuietProcess
 from gr00t_sim.ros.cameras import CameraThread, Picture
 from gr00t_sim.ros.config import SimConfig
-from gr00t_sim.ros.conversion import CommandReader, verdict_to_message, world_to_status
+from gr00t_sim.ros.conversion import command_reader, verdict_to_message, world_to_status
 from gr00t_sim.ros.live_world import LiveWorld
 from gr00t_sim.tasks.task import TaskError
 
@@ -73,8 +75,8 @@ class SimNode(SuiteNode[SimConfig]):
             settings.command_timeout_s,
             settings.looks,
         )
-        self._order = JointOrder(self._robot.joints)
-        self._reader = CommandReader(self._robot)
+        self._writer = JointStateWriter(JointOrder(self._robot.joints))
+        self._reader = command_reader(self._robot)
         self._joints = self.keep_publisher(JointState, "joint_states", qos.SENSOR)
         self._qpos = self.keep_publisher(Float64MultiArray, "sim/qpos", qos.SENSOR)
         self._time = self.keep_publisher(ClockMsg, "/clock", qos.SENSOR)
@@ -83,7 +85,7 @@ class SimNode(SuiteNode[SimConfig]):
             camera.name: self.keep_publisher(Image, f"camera/{camera.name}/image_raw", qos.SENSOR)
             for camera in self._robot.cameras
         }
-        self.keep_subscription(JointTrajectory, "joint_trajectory", self._on_command, qos.COMMAND)
+        self.keep_subscription(JointTrajectory, "joint_trajectory", self._on_command, qos.COMMAND, raw=True)
         self.keep_subscription(String, "language_command", self._on_sentence, qos.LANGUAGE)
         self.keep(self.destroy_service, self.create_service(ResetSimulation, "sim/reset", self._on_reset))
         for period_s, callback in (
@@ -137,7 +139,7 @@ class SimNode(SuiteNode[SimConfig]):
         reading = self.world.advance(until_ns)
         sleep_until_ns(until_ns)
         stamp_ns = self.stamp_ns - (time.monotonic_ns() - until_ns)
-        self._joints.publish(positions_to_joint_state(self._order, reading.positions, stamp_ns, reading.velocities))
+        self._joints.publish(self._writer.write(reading.positions, reading.velocities, stamp_ns))
         self._slices += 1
         if self._slices % self._settings.slices_per_clock == 0:
             self._time.publish(ClockMsg(clock=stamp_from_ns(stamp_ns)))
@@ -145,9 +147,9 @@ class SimNode(SuiteNode[SimConfig]):
     def _show(self, camera: Camera, stamp_ns: int, picture: Picture) -> None:
         self._images[camera.name].publish(rgb_to_image(picture, stamp_ns, camera.frame_id))
 
-    def _on_command(self, message: JointTrajectory) -> None:
+    def _on_command(self, data: bytes) -> None:
         try:
-            command, answers_ns = self._reader.read(message)
+            command, answers_ns = self._reader.read(data)
         except MessageError as error:
             self.world.unreadable()
             self.get_logger().warning(str(error), throttle_duration_sec=_WARN_PERIOD_S)

@@ -33,6 +33,7 @@ WRIST_IN_GRIP: dict[str, Array] = {
     "right": np.array([[0.0, 0.0, 1.0, 0.04], [-1.0, 0.0, 0.0, 0.065], [0.0, -1.0, 0.0, 0.0], [0.0, 0.0, 0.0, 1.0]]),
 }
 _NEXT, _AFTER = [1, 2, 0], [2, 0, 1]
+_NO_TURN: Array = np.eye(3)
 _NOT_ORTHONORMAL = 1e-2  # float32 round-off of a headset's matrix is below 1e-5; a wrong layout is not
 _WRIST, _MIDDLE = KEYPOINTS.index("wrist"), KEYPOINTS.index("middle_proximal")
 _INDEX, _LITTLE = KEYPOINTS.index("index_proximal"), KEYPOINTS.index("little_proximal")
@@ -119,7 +120,7 @@ def matrices_to_y_up(poses: Array) -> Array:
 def poses_from_matrices(matrices: Array) -> Array:
     """Rigid transforms (..., 4, 4) -> poses (..., 7) without turning any axis; a quaternion of NaN where it is none."""
     rigid = is_rigid(matrices)
-    rotations = np.where(rigid[..., None, None], matrices[..., :3, :3], np.eye(3))
+    rotations = np.where(rigid[..., None, None], matrices[..., :3, :3], _NO_TURN)
     wxyz = from_matrix(rotations, "quaternion")
     quaternions = np.where(rigid[..., None], wxyz[..., [1, 2, 3, 0]], np.nan)
     return np.concatenate([matrices[..., :3, 3], quaternions], axis=-1)
@@ -129,8 +130,8 @@ def is_rigid(matrices: Array) -> NDArray[np.bool_]:
     """Which of (..., 4, 4) are a finite rotation with a translation."""
     with np.errstate(invalid="ignore"):
         rotation = matrices[..., :3, :3]
-        error = np.abs(rotation @ np.swapaxes(rotation, -1, -2) - np.eye(3)).max(axis=(-1, -2))
-        turns = np.cross(rotation[..., 0], rotation[..., 1])
+        error = np.abs(rotation @ np.swapaxes(rotation, -1, -2) - _NO_TURN).max(axis=(-1, -2))
+        turns = _cross(rotation[..., 0], rotation[..., 1])
         handed = (turns * rotation[..., 2]).sum(axis=-1)
         finite = np.isfinite(matrices).all(axis=(-1, -2))
         return np.asarray(finite & (error < _NOT_ORTHONORMAL) & (handed > 0))

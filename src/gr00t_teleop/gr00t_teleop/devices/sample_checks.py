@@ -5,6 +5,7 @@ A part that fails becomes NaN ("not tracked"), so whoever uses the sample holds 
 leap. What a device itself calls not tracked is NaN before it comes here and is not counted.
 """
 
+import math
 from collections import Counter
 from dataclasses import dataclass, replace
 
@@ -77,15 +78,16 @@ class SampleChecks:
         if reason:
             self.counts[reason] += 1
             return untracked()
-        return normalised(pose)
+        return _normalised(pose)
 
     def _flaw(self, pose: Array) -> str:
         """What is wrong with the numbers alone."""
-        if not np.isfinite(pose).all():
+        numbers = pose.tolist()
+        if not all(map(math.isfinite, numbers)):
             return "not_finite"
-        if abs(np.linalg.norm(pose[3:]) - 1.0) > _QUATERNION_TOLERANCE:
+        if abs(math.hypot(*numbers[3:]) - 1.0) > _QUATERNION_TOLERANCE:
             return "no_rotation"
-        return "too_far" if np.linalg.norm(pose[:3]) > self._limits.max_distance_m else ""
+        return "too_far" if math.hypot(*numbers[:3]) > self._limits.max_distance_m else ""
 
     def _motion(self, memory: _Memory, pose: Array, stamp_ns: int, freezes: bool) -> str:
         """What is wrong with the step from the pose before."""
@@ -95,7 +97,7 @@ class SampleChecks:
             memory.changed_ns = stamp_ns
         if last is not None:
             reach_m = limits.slack_m + limits.max_speed_m_s * (stamp_ns - last_ns) / 1e9
-            if np.linalg.norm(pose[:3] - last[:3]) > reach_m:
+            if math.dist(pose[:3].tolist(), last[:3].tolist()) > reach_m:
                 memory.settled_ns = stamp_ns + int(limits.settle_s * 1e9)
         if stamp_ns < memory.settled_ns:
             return "jump"
@@ -107,15 +109,18 @@ class SampleChecks:
         if not tracked(wrist):
             return untracked(len(hand))
         with np.errstate(invalid="ignore"):
-            units = np.abs(np.linalg.norm(hand[:, 3:], axis=-1) - 1.0) <= _QUATERNION_TOLERANCE
-        good = tracked(hand) & units
-        self.counts["not_finite"] += int((~good & ~np.isnan(hand).all(axis=-1)).sum())
-        return np.where(good[:, None], normalised(hand), np.nan)
+            lengths = np.sqrt((hand[:, 3:] * hand[:, 3:]).sum(axis=1))
+            good = tracked(hand) & (np.abs(lengths - 1.0) <= _QUATERNION_TOLERANCE)
+            checked = hand.copy()
+            checked[:, 3:] /= lengths[:, None]
+        if not good.all():
+            self.counts["not_finite"] += int((~good & ~np.isnan(hand).all(axis=-1)).sum())
+            checked[~good] = np.nan
+        return checked
 
 
-def normalised(poses: Array) -> Array:
-    """Poses (..., 7) with quaternions of length 1."""
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.concatenate(
-            [poses[..., :3], poses[..., 3:] / np.linalg.norm(poses[..., 3:], axis=-1, keepdims=True)], axis=-1
-        )
+def _normalised(pose: Array) -> Array:
+    """The pose (7,) with a quaternion of length 1."""
+    result = pose.copy()
+    result[3:] /= math.hypot(*pose[3:].tolist())
+    return result

@@ -2,8 +2,10 @@
 """Both arms (and the waist, when allowed) after two wrist targets: one quadratic program per tick, solved with daqp.
 
 The program weighs wrist motion against rest posture inside the box of what joints may do in a tick, with a row for each
-nearest pair of spheres: a gap may close only as fast as it can be stopped. The rows make self-collision rare; the veto at the
-end makes it impossible: a step that would bring two parts nearer than ``VETO_GAP_M`` is halved, at last not taken.
+nearest pair of spheres: a gap may close only as fast as it can be stopped. Where no joint can brake as hard as the rows ask, the
+box wins: a command beyond it would not be followed by the gate, and the arm would be elsewhere than here. The rows make
+self-collision rare; the veto at the end makes it impossible: a step that would bring two parts nearer than ``VETO_GAP_M`` is
+halved, at last not taken.
 """
 
 import math
@@ -43,14 +45,19 @@ _OWN_LIMITS_RAD = {
 _LIMIT_MARGIN_RAD = 0.005
 # A radian of the wrist weighs like 0.2 m: the hand is about that long, so its tips matter as much as its root.
 _ROTATION_WEIGHT = 0.2**2
-_WRIST_WEIGHTS = np.array([1.0] * 3 + [_ROTATION_WEIGHT] * 3)
-_WEIGHTS_OF = [np.tile(_WRIST_WEIGHTS, wrists) for wrists in range(len(SIDES) + 1)]
+_WEIGHTS = np.tile([1.0] * 3 + [_ROTATION_WEIGHT] * 3, len(SIDES))
+_ROWS_OF = {side: slice(6 * place, 6 * place + 6) for place, side in enumerate(SIDES)}
 _POSTURE_WEIGHT, _POSTURE_RATE_HZ = 1e-4, 1.0  # centres the free elbow; moves a reachable wrist by less than 0.1 mm
 _WAIST_WEIGHT = 0.05  # the arms do what they can alone
 _DAMPING = 1e-5
 # How a wrist closes an error: in proportion when near, no faster than it can brake when far.
 _ERROR_RATE_HZ, _BRAKING_M_S2, _BRAKING_RAD_S2 = 25.0, 4.0, 12.0
 _HALVINGS = 4
+_HARD, _SOFT, _SOLVED = (
+    0,
+    8,
+    (1, 2),
+)  # daqp's marks of constraints, and its flags: optimal, optimal with soft ones broken
 
 
 @dataclass(frozen=True)
@@ -64,11 +71,20 @@ class WristTarget:
 
 @dataclass(frozen=True)
 class _Standing:
-    """What a pose alone decides: gaps (P,) [m] of all pairs, the nearest of them; of each wrist its pose and Jacobian (6, J)."""
+    """What a pose alone decides: gaps (P,) [m] of all pairs, the nearest of them; the wrists' poses and Jacobians (12, J)."""
 
     gaps: Vector
     near: NearPairs
-    wrists: dict[str, tuple[Pose, Matrix]]
+    wrists: dict[str, Pose]
+    jacobians: Matrix
+
+
+class _Bounds:
+    """Of the joints' steps, then of the rows: lower and upper, and the solver's marks, of which there are none."""
+
+    def __init__(self, joints: int) -> None:
+        self.lower, self.upper = np.zeros(joints + _MAX_ROWS), np.full(joints + _MAX_ROWS, np.inf)
+        self.sense = np.zeros(joints + _MAX_ROWS, np.int32)
 
 
 class InverseKinematics:
@@ -94,7 +110,9 @@ class InverseKinematics:
         self._use_waist = use_waist
         self._weights = np.full(len(joints), _POSTURE_WEIGHT)
         self._weights[self.columns["waist"]] = _WAIST_WEIGHT
-        self._no_rows = NearPairs(np.zeros(0), np.zeros((0, len(joints))))
+        self._own_cost = np.diag(self._weights + _DAMPING)
+        self._held_of: dict[tuple[str, ...], NDArray[np.bool_]] = {}
+        self._bounds = _Bounds(len(joints))
         self.reset(np.zeros(len(joints)))
 
     def reset(self, positions: Vector) -> None:
@@ -124,18 +142,18 @@ class InverseKinematics:
         standing = self._standing or self._look()
         limits = self._limits if pace == 1.0 else self._limits.slower(pace)
         low, high = step_bounds(limits, self.positions, self.step_taken)
-        held = self._held(targets)
+        held = self._held(tuple(targets))
         brake = braking_step(limits, self.step_taken)
-        low[held], high[held] = brake[held], brake[held]
-        hessian, gradient = self._costs(targets, standing.wrists)
-        near = standing.near
-        wanted = _solve(hessian, gradient, low, high, near, self.dt_s)
-        if wanted is None:  # rows against braking: stopping at once is then what is left, and always possible
-            wanted = _solve(hessian, gradient, np.minimum(low, 0.0), np.maximum(high, 0.0), near, self.dt_s)
+        np.copyto(low, brake, where=held)
+        np.copyto(high, brake, where=held)
+        hessian, gradient = self._costs(targets, standing)
+        wanted = self._solve(hessian, gradient, low, high, standing.near)
+        if wanted is None:  # no joint can brake as hard as the rows ask; what it cannot do the gate would not do either
+            wanted = self._solve(hessian, gradient, low, high, standing.near, rows=_SOFT)
         if wanted is None:
             self.unsolved += 1
-            wanted = np.zeros(len(self.names))
-        wanted = np.minimum(np.maximum(wanted, np.minimum(low, 0.0)), np.maximum(high, 0.0))
+            wanted = brake
+        wanted = np.minimum(np.maximum(wanted, low), high)
         wanted[held & (brake == 0.0)] = 0.0  # a held arm does not creep by round-off
         self.step_taken = self._checked(wanted, standing.gaps)
         self.positions = self.positions + self.step_taken
@@ -150,44 +168,58 @@ class InverseKinematics:
     def _look(self) -> _Standing:
         self.model.update_with_jacobians(self.positions)
         gaps = self._gaps or self.collision.gaps()
-        wrists = {side: (self.model.pose(frame), self.model.jacobian(frame)) for side, frame in self.frames.items()}
-        return _Standing(gaps.gaps, self.collision.nearest(gaps, _MAX_ROWS, _LOOK_M), wrists)
+        wrists = {side: self.model.pose(frame) for side, frame in self.frames.items()}
+        jacobians = np.concatenate([self.model.jacobian(frame) for frame in self.frames.values()])
+        return _Standing(gaps.gaps, self.collision.nearest(gaps, _MAX_ROWS, _LOOK_M), wrists, jacobians)
 
-    def _held(self, targets: Mapping[str, WristTarget]) -> NDArray[np.bool_]:
-        held = np.zeros(len(self.names), bool)
-        for side in SIDES:
-            held[self.columns[f"{side}_arm"]] = side not in targets
-        held[self.columns["waist"]] = not (self._use_waist and targets)
+    def _solve(
+        self, hessian: Matrix, gradient: Vector, low: Vector, high: Vector, near: NearPairs, rows: int = _HARD
+    ) -> Vector | None:
+        """The cheapest step in the box that closes no gap too fast, or with soft rows as little too fast as can be; else None."""
+        import daqp
+
+        joints, count = len(low), len(low) + len(near.gaps)
+        slowest, highest, sense = self._bounds.lower[:count], self._bounds.upper[:count], self._bounds.sense[:count]
+        slowest[:joints], highest[:joints], sense[joints:] = low, high, rows
+        slowest[joints:] = np.maximum(near.gaps - ROW_GAP_M, 0.0) * (-_CLOSING_RATE_HZ * self.dt_s)
+        step, _, exit_flag, _ = daqp.solve(hessian, gradient, near.gradients, highest, slowest, sense)
+        return np.asarray(step) if exit_flag in _SOLVED else None
+
+    def _held(self, sides: tuple[str, ...]) -> NDArray[np.bool_]:
+        """Which joints have no target when these wrists have one."""
+        held = self._held_of.get(sides)
+        if held is None:
+            held = self._held_of[sides] = np.zeros(len(self.names), bool)
+            for side in SIDES:
+                held[self.columns[f"{side}_arm"]] = side not in sides
+            held[self.columns["waist"]] = not (self._use_waist and sides)
         return held
 
-    def _costs(
-        self, targets: Mapping[str, WristTarget], wrists: Mapping[str, tuple[Pose, Matrix]]
-    ) -> tuple[Matrix, Vector]:
+    def _costs(self, targets: Mapping[str, WristTarget], standing: _Standing) -> tuple[Matrix, Vector]:
         """Quadratic and linear cost of a step."""
         posture = self._weights * (self.positions - self._rest) * (_POSTURE_RATE_HZ * self.dt_s)
-        hessian = np.diag(self._weights + _DAMPING)
-        if targets:
-            rows = np.concatenate([wrists[side][1] for side in targets])
-            moves = np.concatenate([self._move(wrists[side][0], target) for side, target in targets.items()])
-            weighted = rows.T * _WEIGHTS_OF[len(targets)]
-            hessian += weighted @ rows
-            posture -= weighted @ moves
-        return hessian, posture
+        if not targets:
+            return self._own_cost, posture
+        moves, weights, rows = np.zeros(len(_WEIGHTS)), _WEIGHTS, standing.jacobians
+        for side, target in targets.items():
+            self._move(standing.wrists[side], target, moves[_ROWS_OF[side]])
+        if len(targets) < len(SIDES):
+            (only,) = (_ROWS_OF[side] for side in targets)
+            moves, weights, rows = moves[only], weights[only], rows[only]
+        weighted = rows.T * weights
+        return self._own_cost + weighted @ rows, posture - weighted @ moves
 
-    def _move(self, now: Pose, target: WristTarget) -> Vector:
-        """(6,) what a wrist shall move [m] and turn [rad] in this tick."""
+    def _move(self, now: Pose, target: WristTarget, move: Vector) -> None:
+        """Into ``move`` (6,): what a wrist shall move [m] and turn [rad] in this tick."""
         error = target.pose.position - target.shift - now.position
         missing = rotation_vector(target.pose.rotation @ now.rotation.T) - target.turn
-        shift = target.shift + self._approach(error, _BRAKING_M_S2)
-        return np.concatenate([shift, target.turn + self._approach(missing, _BRAKING_RAD_S2)])
+        np.add(target.shift, error * self._share(error, _BRAKING_M_S2), out=move[:3])
+        np.add(target.turn, missing * self._share(missing, _BRAKING_RAD_S2), out=move[3:])
 
-    def _approach(self, error: Vector, braking: float) -> Vector:
-        """Part of an error (3,) to close in this tick."""
+    def _share(self, error: Vector, braking: float) -> float:
+        """Of an error (3,), to close in this tick."""
         size = math.sqrt(error @ error)
-        if size < 1e-12:
-            return error
-        speed = min(_ERROR_RATE_HZ * size, math.sqrt(2.0 * braking * size))
-        return np.asarray(error * (speed * self.dt_s / size))
+        return min(_ERROR_RATE_HZ, math.sqrt(2.0 * braking / size)) * self.dt_s if size > 1e-12 else 0.0
 
     def _checked(self, step: Vector, before: Vector) -> Vector:
         """The step, or the largest half of it that brings no two parts too near; gaps that are small may only grow.
@@ -205,18 +237,6 @@ class InverseKinematics:
         self._gaps = None
         self.vetoed += 1
         return np.zeros_like(step)
-
-
-def _solve(hessian: Matrix, gradient: Vector, low: Vector, high: Vector, near: NearPairs, dt_s: float) -> Vector | None:
-    """The cheapest step in the box that closes no gap too fast, None when there is none."""
-    import daqp
-
-    room = np.maximum(near.gaps - ROW_GAP_M, 0.0)
-    slowest = np.concatenate([low, -_CLOSING_RATE_HZ * dt_s * room])
-    highest = np.concatenate([high, np.full(len(room), np.inf)])
-    sense = np.zeros(len(highest), np.int32)
-    step, _, exit_flag, _ = daqp.solve(hessian, gradient, near.gradients, highest, slowest, sense)
-    return np.asarray(step) if exit_flag == 1 else None
 
 
 def _columns(joints: tuple[object, ...], group: str) -> slice:

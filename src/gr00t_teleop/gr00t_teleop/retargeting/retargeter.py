@@ -120,6 +120,12 @@ class Retargeter:
         """A sample has arrived; the next tick uses it."""
         self.samples.offer(state, now_ns)
 
+    def take_in(self, now_ns: int, now_ros_ns: int) -> None:
+        """Read the newest sample now, so that the next tick, which would do it otherwise, has half as much to do."""
+        sample = self.samples.take()
+        if sample is not None:
+            self._read(sample, now_ns, now_ros_ns)
+
     def measured(self, positions: Vector, stamp_ns: int, now_ns: int) -> None:
         """A joint state has arrived: (J,) of all driven joints."""
         self._measured = (positions, stamp_ns, now_ns)
@@ -146,9 +152,7 @@ class Retargeter:
 
     def tick(self, now_ns: int, now_ros_ns: int) -> JointCommand | None:
         """The command of this tick, None when nothing is commanded: disengaged, stopped, or the robot is silent."""
-        sample = self.samples.take()
-        if sample is not None:
-            self._read(sample, now_ns, now_ros_ns)
+        self.take_in(now_ns, now_ros_ns)
         self._end_calibration(now_ns)
         if not self.engagement.is_engaged or self._measured is None:
             return None

@@ -80,7 +80,7 @@ class SelfCollision:
         return Gaps(distances - self._reach, centres, ways, distances)
 
     def nearest(self, all_gaps: Gaps, count: int, within_m: float) -> NearPairs:
-        """At most ``count`` pairs that are nearer than ``within_m``, nearest first. all_gaps: as the robot stands.
+        """At most ``count`` pairs that are nearer than ``within_m``, the nearest there are. all_gaps: as the robot stands.
 
         Needs the model's Jacobians. A point c of a body moves along the normal n by n . (v + w x c) = n . v + (c x n) . w.
         The two centres of a pair lie on one normal, so c x n is the same for both; what differs is which joints move them.
@@ -89,7 +89,6 @@ class SelfCollision:
         near = (gaps < within_m).nonzero()[0]
         if len(near) > count:
             near = near[gaps[near].argpartition(count)[:count]]
-        near = near[gaps[near].argsort()]
         normals = all_gaps.ways.take(near, 1) / all_gaps.distances[near]
         (x, y, z), (a, b, c) = all_gaps.centres.take(self._first[near], 1), normals
         lines = np.array([a, b, c, y * c - z * b, z * a - x * c, x * b - y * a])  # (6, K)

@@ -68,10 +68,10 @@ def step_towards(limits: JointLimits, positions: Vector, goal: Vector, last_step
 
 
 def _stoppable(room: Vector, change: Vector) -> Vector:
-    """Largest step after which steps shrinking by ``change`` per tick still end within ``room``; 0 without room.
+    """Longest step after which steps that shrink by ``change`` per tick still end within ``room``; 0 without room.
 
-    With step s the rest of the way is s + (s - c) + (s - 2c) + ... <= s (s + c) / 2c.
+    After a step s with n = floor(s / c) come s - c, s - 2c, ... s - nc: in all (n + 1) s - c n (n + 1) / 2.
     """
     room = np.maximum(room, 0.0)
-    half = change / 2
-    return np.asarray(np.minimum(room, np.sqrt(half * (half + 4 * room)) - half))
+    n = np.floor((np.sqrt(1.0 + 8.0 * room / change) - 1.0) / 2.0)
+    return np.asarray((room + change * n * (n + 1.0) / 2.0) / (n + 1.0))

@@ -8,18 +8,18 @@ from typing import Any
 
 from gr00t_msgs.msg import GateState, TeleopState
 from gr00t_msgs.msg import OperatorState as OperatorStateMsg
-from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import JointState
 from trajectory_msgs.msg import JointTrajectory
 
+from gr00t_policy.core.command_wire import CommandReader, CommandWriter
 from gr00t_policy.core.embodiment import load_embodiment
 from gr00t_policy.core.errors import MessageError
+from gr00t_policy.core.joint_order import JointOrder
 from gr00t_policy.core.joint_state_wire import JointStateReader
 from gr00t_policy.ros import qos
 from gr00t_policy.ros.diagnostics import PERIOD_S, Diagnostics
 from gr00t_policy.ros.lifecycle import SuiteNode, run
 from gr00t_policy.ros.loop_diagnostics import loop_status
-from gr00t_policy.ros.messages import JointOrder, command_from_message, command_to_message
 from gr00t_policy.runtime.pacing import PacedLoop
 from gr00t_policy.runtime.process_priority import lower_all_threads, raise_all_threads
 from gr00t_policy.runtime.quiet_process import QuietProcess
@@ -59,9 +59,9 @@ class RetargeterNode(SuiteNode[RetargeterConfig]):
     def configure(self, settings: RetargeterConfig) -> None:
         embodiment = load_embodiment(settings.embodiment)
         self._made = Retargeter(embodiment, settings)
-        self._robot = JointOrder(embodiment.joints)
         self._joint_states = JointStateReader(JointOrder(embodiment.joints))
-        self._order = JointOrder([embodiment.joint(name) for name in self._made.names])
+        self._given = CommandReader(lambda names: JointOrder(embodiment.joints))
+        self._writer = CommandWriter(JointOrder([embodiment.joint(name) for name in self._made.names]))
         self._commands = self.keep_publisher(JointTrajectory, "teleop/joint_trajectory", qos.COMMAND)
         self._state = self.keep_publisher(TeleopState, "teleop/state", qos.LATCHED)
         self.keep_subscription(OperatorStateMsg, "operator_state", self._on_operator, qos.SENSOR, raw=True)
@@ -116,7 +116,7 @@ class RetargeterNode(SuiteNode[RetargeterConfig]):
             if command is not None:
                 self.retargeter.solve.add((time.monotonic_ns() - now_ns) / 1e9)
         if command is not None:
-            self._commands.publish(command_to_message(command, self._order, answers_ns))
+            self._commands.publish(self._writer.write(command, answers_ns))
             with self._lock:
                 self.retargeter.prepare()
         if self._is_news(news):
@@ -127,6 +127,7 @@ class RetargeterNode(SuiteNode[RetargeterConfig]):
         try:
             with self._lock:
                 self.retargeter.operator(state_from_cdr(data), now_ns)
+                self.retargeter.take_in(now_ns, self.now_ns)
         except MessageError as error:
             with self._lock:
                 self.retargeter.samples.rejected += 1
@@ -150,7 +151,7 @@ class RetargeterNode(SuiteNode[RetargeterConfig]):
             return
         now_ns = time.monotonic_ns()
         try:
-            command = command_from_message(deserialize_message(data, JointTrajectory), self._robot)
+            command, _ = self._given.read(data)
         except MessageError as error:
             self.get_logger().warning(f"joint_trajectory refused: {error}", throttle_duration_sec=_WARN_PERIOD_S)
         else:

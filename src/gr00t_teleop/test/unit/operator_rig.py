@@ -30,6 +30,7 @@ class OperatorRig:
         self.retargeter = Retargeter(GR1, RetargeterConfig(**{"use_fingers": False, **settings}))
         self.now_ns = 10**9
         self.robot = HOME.copy()
+        self.reads_at_once = True  # as the node does; else the tick reads the sample
         self.gain = 0.5  # share of the way to its command that the robot goes in a tick
         self.sag = np.zeros(len(HOME))
         self.rng = np.random.default_rng(0)
@@ -91,6 +92,8 @@ class OperatorRig:
             self.retargeter.measured(self.robot + self.sag, self.stamp_ns, self.now_ns)
         if send:
             self.retargeter.operator(self.sample(engaged=engaged, age_s=age_s), self.now_ns)
+            if self.reads_at_once:
+                self.retargeter.take_in(self.now_ns, self.stamp_ns)
         command = self.retargeter.tick(self.now_ns, self.stamp_ns)
         if command is not None:
             self.commands.append(command)

@@ -49,6 +49,21 @@ def test_closing_the_clutch_moves_nothing_and_then_the_hand_moves_the_wrist() ->
     np.testing.assert_allclose(arm(rig, "right"), HOME[ARM["right"]], atol=1e-4)
 
 
+def test_a_sample_that_is_read_when_it_comes_commands_what_one_read_by_the_tick_does() -> None:
+    paths = []
+    for reads_at_once in (True, False):
+        rig, rng = OperatorRig(use_fingers=True), np.random.default_rng(5)
+        rig.reads_at_once = reads_at_once
+        rig.engage()
+        for _ in range(150):
+            rig.wrists = {side: shifted(pose, tuple(rng.normal(0.0, 0.004, 3))) for side, pose in rig.wrists.items()}
+            rig.fingers = {side: rng.uniform(0.0, 0.6, 6) for side in rig.fingers}
+            rig.step(send=rng.random() < 0.7, engaged=rng.random() < 0.98)
+        paths.append([command.positions for command in rig.commands])
+    assert len(paths[0]) > 50
+    np.testing.assert_array_equal(*paths)
+
+
 def test_a_thousand_random_clutches_and_drop_outs_never_step_the_command() -> None:
     """Whatever the hands did while the clutch was open or they were out of sight, it never shows."""
     rig = OperatorRig(settle_s=0.02, gentle_s=0.0)

@@ -56,7 +56,7 @@ def test_wild_people_neither_break_a_limit_nor_make_the_robot_touch_itself(use_w
             judge.path.append(solver.positions)
             solver.model.update(solver.positions)
             assert solver.collision.gaps().gaps.min() > VETO_GAP_M - 1e-6
-        assert judge.violations() == {"not finite": 0, "position": 0, "velocity": 0}
+        assert judge.violations() == {"not finite": 0, "position": 0, "velocity": 0, "acceleration": 0}
         assert solver.unsolved == 0
 
 
