@@ -21,6 +21,7 @@ import torch
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
+from rclpy.serialization import serialize_message
 from sensor_msgs.msg import JointState
 from small_checkpoint import save_small_checkpoint
 
@@ -104,7 +105,7 @@ def feed(node: Watched, joints: JointState, wanted: State, sequence: list[int], 
         assert time.monotonic() < deadline, f"{wanted} was not told, only {node.told}"
         sequence[0] += 1
         joints.header.stamp = node.get_clock().now().to_msg()
-        node._on_joint_state(joints)
+        node._on_joint_state(serialize_message(joints))
         fresh = replace(tokens, sequence=sequence[0], stamp_ns=node.now_ns)
         node._controller.inputs.offer_tokens(fresh, time.monotonic_ns())
         time.sleep(0.02)

@@ -27,7 +27,7 @@ Matrix = NDArray[np.float64]
 
 SIDES = ("left", "right")
 ROW_GAP_M = 0.020  # the rows keep this much between any two parts
-VETO_GAP_M = 0.015  # nearer than this no step leads
+VETO_GAP_M = 0.010  # nearer than this no step leads
 _LOOK_M = 0.25  # pairs further apart cannot meet within the time the rows look ahead
 _MAX_ROWS = 32
 _CLOSING_RATE_HZ = 5.0  # a gap closes by at most this share of itself per second
