@@ -149,6 +149,12 @@ VERBS = (
         "time and memory of each half of the network, beside a plain path",
     ),
     Verb(
+        ("bench", "load"),
+        "gr00t_bringup.bench.load",
+        "LoadBenchConfig",
+        "how long each half of a checkpoint takes to load, and its memory: anonymous and mapped",
+    ),
+    Verb(
         ("bench", "data"),
         "gr00t_bringup.bench.data",
         "DataBenchConfig",

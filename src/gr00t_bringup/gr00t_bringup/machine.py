@@ -33,10 +33,13 @@ class Machine:
 
 @dataclass(frozen=True)
 class ProcessMemory:
-    """Resident memory of one process now and at its highest [MB]."""
+    """Resident memory of one process now and at its highest [MB], and of what there is now: anonymous, which is the process's
+    own, and pages of mapped files, which the kernel shares and can drop where they are clean."""
 
     now_mb: float
     peak_mb: float
+    anonymous_mb: float
+    mapped_mb: float
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,7 @@ def process_memory(pid: int, proc: Path = _PROC) -> ProcessMemory | None:
         text = (proc / str(pid) / "status").read_text()
     except (FileNotFoundError, ProcessLookupError):
         return None
-    return ProcessMemory(_value_kb(text, "VmRSS") / 1024, _value_kb(text, "VmHWM") / 1024)
+    return ProcessMemory(*(_value_kb(text, key) / 1024 for key in ("VmRSS", "VmHWM", "RssAnon", "RssFile")))
 
 
 def memory_of(pids: Mapping[str, int]) -> dict[str, ProcessMemory]:

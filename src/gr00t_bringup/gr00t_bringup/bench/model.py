@@ -5,14 +5,11 @@ Each way to run it has a process of its own, so that its peak memory is its own;
 """
 
 import importlib.metadata
-import multiprocessing
-from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
+from gr00t_bringup.bench.own_process import alone as _alone
 from gr00t_bringup.bench.roofline import Device, Parts, floors, parts_of, table
 from gr00t_bringup.bench.step_errors import StepErrors, measure_step_errors
 from gr00t_bringup.bench.timed_ways import Stage, WayFigures, WayOptions, measure_way, stored_as
@@ -23,8 +20,6 @@ from gr00t_policy.core.errors import ConfigError
 from gr00t_policy.model.checkpoint import Checkpoint, load_checkpoint
 from gr00t_policy.model.config import EULER_STEPS, preset
 from gr00t_policy.runtime.start_check import EngineRefusedError
-
-_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True)
@@ -212,17 +207,6 @@ def _device(device: str, threads: int) -> tuple[str, float]:
     from gr00t_policy.model.timed_paths import device_name, read_bandwidth
 
     return device_name(device), read_bandwidth(device, threads)
-
-
-def _alone(work: Callable[..., _Result], *arguments: Any) -> _Result:
-    """The result of ``work`` in a new process. Raises what it raises, ConfigError when the process was killed."""
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-        try:
-            return pool.submit(work, *arguments).result()
-        except BrokenProcessPool as error:
-            raise ConfigError(
-                "the measuring process was killed, most likely because memory ran out; bfloat16 takes half of float32"
-            ) from error
 
 
 def _bandwidth_share(stage: Stage, bandwidth: float) -> float | None:

@@ -21,6 +21,7 @@ _MEASURING = (
     "parity",
     "bench loop",
     "bench model",
+    "bench load",
     "inspect",
     "doctor",
 )

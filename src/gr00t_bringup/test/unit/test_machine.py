@@ -58,6 +58,7 @@ def test_our_own_memory_is_plausible_and_a_gone_process_has_none():
     memory = process_memory(os.getpid())
     assert memory is not None
     assert 5 < memory.now_mb <= memory.peak_mb
+    assert memory.anonymous_mb + memory.mapped_mb == pytest.approx(memory.now_mb, rel=0.02)
     assert process_memory(2**22 + 1) is None
     assert list(memory_of({"gone": 2**22 + 1, "ours": os.getpid()})) == ["ours"]
 
