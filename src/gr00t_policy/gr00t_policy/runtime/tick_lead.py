@@ -1,40 +1,97 @@
 # SPDX-License-Identifier: Apache-2.0
 """How long before the command gate's tick a loop that commands it begins its own, so that nothing waits longer than it must.
 
-The gate's slots are whole periods of the steady clock (phase 0 of ``PacedLoop``), so every process of the machine knows them. A
-command that comes too late for one waits a period for the next; one that comes too early answers an older joint state. How long
-a tick takes differs between machines and with what else runs there, so it is measured while the loop runs.
+A command that comes too late for a slot of the gate waits a period for the next; one that comes too early answers an older
+joint state. What a command needs from its tick's slot until it is sent (waking up included) differs between machines and with
+what else runs there, so it is measured in every tick, and the lead follows:
+
+- it grows at once, when more commands of the last twenty seconds were late than may be, to what all but those would have needed;
+- it shrinks slowly, when for twenty seconds less would have done, and not for a little;
+- it never makes a tick begin before its input is there, where that comes at a fixed phase (``arrivals.py``): the tick would
+  answer an input that is a period older, always, to save a few commands from a period's wait.
 """
 
+import numpy as np
+
+from gr00t_policy.runtime.gate_grid import GateGrid
+from gr00t_policy.runtime.latency import DurationRing
 from gr00t_policy.runtime.pacing import PacedLoop
 
-_HAND_OVER_NS = (
-    700_000  # from the end of a tick to the gate's having read its message: 0.4 ms, 0.7 in the 99th percentile
-)
-_WARM_HEAD = (
-    3.0  # between other processes the head's 99th percentile is so many times its median in a row (1.6 and 0.9 ms)
-)
-_LONGEST = 0.9  # of a period
-_KNOWN_TICKS = 600  # before so many a 99th percentile is that of the first, slow ones
-_SLACK_NS = 150_000  # a lead this near to the wanted one stays
-_STEP_NS = 300_000  # by which a period may be longer or shorter, once a second: 4 % at 120 Hz
+# From the end of publishing a command to the gate's having read it: 0.4 ms, 0.7 in the 99th percentile.
+HAND_OVER_NS = 700_000
+_WINDOW_S = 20.0  # in which the second-longest time is exceeded by less than one in 1000 that follow, at 120 Hz
+# Shares of the gate's period (or the loop's, if that is shorter), at 120 Hz: 7.5, 0.3, 0.17 and 0.04 ms.
+_LONGEST = 0.9
+_STEP = 0.036  # shorter, a second
+_SLACK = 0.02  # a lead that is so much too long stays
+_EXACT = 0.005  # ticks that are so near to their phase stay there
+# An input at a fixed phase is waited for until this share of commands would be late for it, and again from the other on.
+_HOPELESS, _HOPEFUL = 0.5, 0.1
 
 
 class TickLead:
-    """The lead of a loop. asked_s: what the user wants, kept as it is; 0: measured. head_s: median of the head in a row."""
+    """Told by the loop's thread how long each command took (``sent``). in_time: share of commands that are to be."""
 
-    def __init__(self, asked_s: float, head_s: float, period_ns: int) -> None:
-        self._fixed = asked_s > 0.0
-        self._longest_ns = round(_LONGEST * period_ns)
-        wanted_ns = round(1e9 * asked_s) if self._fixed else round(1e9 * _WARM_HEAD * head_s) + _HAND_OVER_NS
-        self.lead_ns = min(wanted_ns, self._longest_ns)
+    def __init__(self, grid: GateGrid, asked_s: float, first_ns: int, in_time: float) -> None:
+        """asked_s: what the user wants, kept as it is; 0: measured, ``first_ns`` until more is known."""
+        self.grid, self.fixed, self._in_time = grid, asked_s > 0.0, in_time
+        self._longest_ns = round(_LONGEST * grid.span_ns)
+        self.lead_ns = round(1e9 * asked_s) if self.fixed else min(first_ns, self._longest_ns)
+        self.late = 0  # commands that surely missed their slot of the gate
+        self.input_ns: int | None = None  # lead at which the input has just come; None: at any. Any thread may set it
+        self._awaits_input = True
+        self._second = max(round(1e9 / grid.period_ns), 2)  # in ticks
+        self._seen = 0
+        self._needed = DurationRing(round(_WINDOW_S * self._second))
 
-    def follow(self, loop: PacedLoop) -> None:
-        """Move ``loop`` a little towards the lead that its last ten seconds ask for; to be called about once a second."""
-        if self._fixed or loop.ticks < _KNOWN_TICKS:
+    def sent(self, loop: PacedLoop, now_ns: int) -> None:
+        """In a tick of ``loop``, whose command has just been published: note it, and move the loop where it should be."""
+        due_ns = loop.slots.due_ns
+        self.add(now_ns - due_ns)
+        off_ns = self.grid.off_ns(due_ns, self.lead_ns)
+        if abs(off_ns) > _EXACT * self.grid.span_ns:
+            loop.move(off_ns)
+
+    def add(self, needed_ns: int) -> None:
+        """A command was sent so long after its tick's slot. The law; ``lead_ns`` is what follows from it."""
+        self._seen += 1
+        if self._seen <= self._second:  # the first ticks are slow
             return
-        wanted_ns = min(round(1e9 * loop.duration().p99_s) + _HAND_OVER_NS, self._longest_ns)
-        more_ns = min(max(wanted_ns - self.lead_ns, -_STEP_NS), _STEP_NS)
-        if abs(more_ns) > _SLACK_NS:
-            self.lead_ns += more_ns
-            loop.move(-more_ns)
+        self._needed.add(needed_ns / 1e9)
+        is_late = needed_ns + HAND_OVER_NS > self.lead_ns
+        self.late += is_late
+        if self.fixed:
+            return
+        if is_late:
+            self.lead_ns = max(self.lead_ns, min(self._wanted_ns(), self._bound_ns()))
+        if self._seen % self._second == 0:
+            self._look()
+
+    def _look(self) -> None:
+        """Once a second."""
+        self._hope()
+        bound_ns, wanted_ns = self._bound_ns(), self._wanted_ns()
+        if self.lead_ns - wanted_ns > _SLACK * self.grid.span_ns:
+            self.lead_ns = max(wanted_ns, self.lead_ns - round(_STEP * self.grid.span_ns))
+        self.lead_ns = min(self.lead_ns, bound_ns)
+
+    def _wanted_ns(self) -> int:
+        """What all but the slowest commands would have needed; one alone never counts."""
+        needed = self._needed.values()
+        slower = (
+            int((1.0 - self._in_time) * (len(needed) + 1)) - 1
+        )  # the next one is slower than that with this probability
+        place = len(needed) - 1 - max(slower, 1)
+        return round(1e9 * float(np.partition(needed, place)[place])) + HAND_OVER_NS if place >= 0 else 0
+
+    def _bound_ns(self) -> int:
+        if self.input_ns is None or not self._awaits_input:
+            return self._longest_ns
+        return min(self.input_ns, self._longest_ns)
+
+    def _hope(self) -> None:
+        """Whether a tick that waits for its input may still be in time."""
+        if self.input_ns is None:
+            return
+        late = float(np.mean(1e9 * self._needed.values() + HAND_OVER_NS > self.input_ns))
+        self._awaits_input = late < (_HOPELESS if self._awaits_input else _HOPEFUL)
