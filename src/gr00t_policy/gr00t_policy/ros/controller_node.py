@@ -207,7 +207,7 @@ class ControllerNode(SuiteNode[ControllerConfig]):
 
     def _look_at_arrivals(self) -> None:
         if self._lead is not None and self._arrivals is not None:
-            self._lead.input_ns = self._arrivals.lead_ns()
+            self._lead.look_at_inputs(self._arrivals.leads_ns())
 
     def _on_tokens(self, message: ConditioningTokensMsg) -> None:
         try:

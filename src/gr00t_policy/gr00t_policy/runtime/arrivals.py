@@ -2,19 +2,19 @@
 """When a loop's input comes, before the command gate's slots: a tick that begins just before it answers one a period old."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gr00t_policy.runtime.gate_grid import GateGrid
 
-_KEPT = 1024  # 8.5 s at 120 Hz
+_KEPT = 512  # 4.3 s at 120 Hz
 _KNOWN = 64
 _OFTEN = 0.75  # of the span: what comes more often is never a whole period old
-_SCATTERED = 0.25  # of the span: what varies more has no phase
-_THERE = 99.0  # percent that have come
+_SCATTERED = 0.25  # of the span: where the middle half varies more, there is no phase
 _MARGIN_NS = 100_000  # from the callback to what a tick can read
 
 
 class Arrivals:
-    """``came`` is told by one thread; ``lead_ns`` may be asked by another, about once a second."""
+    """``came`` is told by one thread; ``leads_ns`` may be asked by another, about once a second."""
 
     def __init__(self, grid: GateGrid) -> None:
         self._span_ns = grid.span_ns
@@ -27,9 +27,9 @@ class Arrivals:
         self._came_ns[self._count % _KEPT] = now_ns
         self._count += 1
 
-    def lead_ns(self) -> int | None:
-        """The longest lead at which 99 of 100 inputs are there before the tick; None where they come at no fixed phase, or
-        more often than ticks."""
+    def leads_ns(self) -> NDArray[np.float64] | None:
+        """How long before a slot each of the last inputs was there (N,), below 0 where it was later than its slot; None where
+        they come at no fixed phase, or more often than ticks."""
         if self._count < _KNOWN:
             return None
         came_ns = np.sort(self._came_ns[: min(self._count, _KEPT)])
@@ -39,7 +39,8 @@ class Arrivals:
         circle = np.exp(2j * np.pi * phases / self._span_ns)
         middle = float(np.angle(circle.mean())) / (2 * np.pi) * self._span_ns
         around = (phases - middle + self._span_ns / 2) % self._span_ns - self._span_ns / 2
-        first, last = np.percentile(around, (100.0 - _THERE, _THERE))
+        first, last = np.percentile(around, (25.0, 75.0))
         if last - first > _SCATTERED * self._span_ns:
             return None
-        return int(-(middle + last + _MARGIN_NS) % self._span_ns)
+        leads: NDArray[np.float64] = -middle % self._span_ns - around - _MARGIN_NS
+        return leads

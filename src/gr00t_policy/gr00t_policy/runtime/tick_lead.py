@@ -7,11 +7,12 @@ what else runs there, so it is measured in every tick, and the lead follows:
 
 - it grows at once, when more commands of the last twenty seconds were late than may be, to what all but those would have needed;
 - it shrinks slowly, when for twenty seconds less would have done, and not for a little;
-- it never makes a tick begin before its input is there, where that comes at a fixed phase (``arrivals.py``): the tick would
-  answer an input that is a period older, always, to save a few commands from a period's wait.
+- where the input comes at a fixed phase (``arrivals.py``), it is no longer than leaves most ticks theirs: a tick that begins
+  before its input answers one that is a period older, which is as bad as to be late, so both together are to be few.
 """
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gr00t_policy.runtime.gate_grid import GateGrid
 from gr00t_policy.runtime.latency import DurationRing
@@ -25,8 +26,10 @@ _LONGEST = 0.9
 _STEP = 0.036  # shorter, a second
 _SLACK = 0.02  # a lead that is so much too long stays
 _EXACT = 0.005  # ticks that are so near to their phase stay there
-# An input at a fixed phase is waited for until this share of commands would be late for it, and again from the other on.
-_HOPELESS, _HOPEFUL = 0.5, 0.1
+_AS_GOOD = 0.001  # two leads that make so few more old commands are as good
+_WORTH = 0.1  # what waiting for inputs must save, to begin with it
+_TRIED = 128  # leads
+_THERE = 95.0  # percent of the inputs that have come, before any command was measured
 
 
 class TickLead:
@@ -38,8 +41,8 @@ class TickLead:
         self._longest_ns = round(_LONGEST * grid.span_ns)
         self.lead_ns = round(1e9 * asked_s) if self.fixed else min(first_ns, self._longest_ns)
         self.late = 0  # commands that surely missed their slot of the gate
-        self.input_ns: int | None = None  # lead at which the input has just come; None: at any. Any thread may set it
-        self._awaits_input = True
+        self.input_ns: int | None = None  # longest lead that leaves ticks their input; None: any does, or none
+        self._waits = True  # for its input
         self._second = max(round(1e9 / grid.period_ns), 2)  # in ticks
         self._seen = 0
         self._needed = DurationRing(round(_WINDOW_S * self._second))
@@ -55,6 +58,8 @@ class TickLead:
     def add(self, needed_ns: int) -> None:
         """A command was sent so long after its tick's slot. The law; ``lead_ns`` is what follows from it."""
         self._seen += 1
+        if not self.fixed:
+            self.lead_ns = min(self.lead_ns, self._bound_ns())
         if self._seen <= self._second:  # the first ticks are slow
             return
         self._needed.add(needed_ns / 1e9)
@@ -67,31 +72,38 @@ class TickLead:
         if self._seen % self._second == 0:
             self._look()
 
+    def look_at_inputs(self, leads_ns: NDArray[np.float64] | None) -> None:
+        """How long before the gate's slots inputs came (N,); None: at any time. Any one thread, about once a second."""
+        if leads_ns is None:
+            self.input_ns = None
+            return
+        needed_ns = 1e9 * self._needed.values() + HAND_OVER_NS
+        if len(needed_ns) == 0:
+            self.input_ns = max(round(float(np.percentile(leads_ns, 100.0 - _THERE))), 0)
+            return
+        tried = np.linspace(0.0, self._longest_ns, _TRIED)
+        before_input = np.searchsorted(np.sort(leads_ns), tried) / len(leads_ns)
+        in_time = np.searchsorted(np.sort(needed_ns), tried, side="right") / len(needed_ns)
+        old = before_input - in_time
+        best = int(np.flatnonzero(old <= old.min() + _AS_GOOD)[-1])
+        saved = old[-1] - old[best]
+        self._waits = before_input[best] < 0.5 and (self._waits or saved > _WORTH)
+        self.input_ns = round(float(tried[best])) if self._waits else None
+
     def _look(self) -> None:
         """Once a second."""
-        self._hope()
-        bound_ns, wanted_ns = self._bound_ns(), self._wanted_ns()
+        wanted_ns = self._wanted_ns()
         if self.lead_ns - wanted_ns > _SLACK * self.grid.span_ns:
             self.lead_ns = max(wanted_ns, self.lead_ns - round(_STEP * self.grid.span_ns))
-        self.lead_ns = min(self.lead_ns, bound_ns)
 
     def _wanted_ns(self) -> int:
         """What all but the slowest commands would have needed; one alone never counts."""
         needed = self._needed.values()
-        slower = (
-            int((1.0 - self._in_time) * (len(needed) + 1)) - 1
-        )  # the next one is slower than that with this probability
+        # The next one is slower than the k-th longest of n with probability k / (n + 1).
+        slower = int((1.0 - self._in_time) * (len(needed) + 1)) - 1
         place = len(needed) - 1 - max(slower, 1)
         return round(1e9 * float(np.partition(needed, place)[place])) + HAND_OVER_NS if place >= 0 else 0
 
     def _bound_ns(self) -> int:
-        if self.input_ns is None or not self._awaits_input:
-            return self._longest_ns
-        return min(self.input_ns, self._longest_ns)
-
-    def _hope(self) -> None:
-        """Whether a tick that waits for its input may still be in time."""
-        if self.input_ns is None:
-            return
-        late = float(np.mean(1e9 * self._needed.values() + HAND_OVER_NS > self.input_ns))
-        self._awaits_input = late < (_HOPELESS if self._awaits_input else _HOPEFUL)
+        input_ns = self.input_ns
+        return self._longest_ns if input_ns is None else min(input_ns, self._longest_ns)
