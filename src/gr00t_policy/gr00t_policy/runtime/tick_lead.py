@@ -18,8 +18,8 @@ from gr00t_policy.runtime.gate_grid import GateGrid
 from gr00t_policy.runtime.latency import DurationRing
 from gr00t_policy.runtime.pacing import PacedLoop
 
-# From the end of publishing a command to the gate's having read it: 0.4 ms, 0.7 in the 99th percentile.
-HAND_OVER_NS = 700_000
+# From the end of publishing a command to the gate's having read it, in the 99th percentile and in the median.
+HAND_OVER_NS, USUAL_HAND_OVER_NS = 700_000, 400_000
 _WINDOW_S = 20.0  # in which the second-longest time is exceeded by less than one in 1000 that follow, at 120 Hz
 # Shares of the gate's period (or the loop's, if that is shorter), at 120 Hz: 7.5, 0.3, 0.17 and 0.04 ms.
 _LONGEST = 0.9
@@ -35,9 +35,12 @@ _THERE = 95.0  # percent of the inputs that have come, before any command was me
 class TickLead:
     """Told by the loop's thread how long each command took (``sent``). in_time: share of commands that are to be."""
 
-    def __init__(self, grid: GateGrid, asked_s: float, first_ns: int, in_time: float) -> None:
-        """asked_s: what the user wants, kept as it is; 0: measured, ``first_ns`` until more is known."""
-        self.grid, self.fixed, self._in_time = grid, asked_s > 0.0, in_time
+    def __init__(
+        self, grid: GateGrid, asked_s: float, first_ns: int, in_time: float, hand_over_ns: int = HAND_OVER_NS
+    ) -> None:
+        """asked_s: what the user wants, kept as it is; 0: measured, ``first_ns`` until more is known. hand_over_ns: from a
+        command's sending to the gate's having read it."""
+        self.grid, self.fixed, self._in_time, self._hand_over_ns = grid, asked_s > 0.0, in_time, hand_over_ns
         self._longest_ns = round(_LONGEST * grid.span_ns)
         self.lead_ns = round(1e9 * asked_s) if self.fixed else min(first_ns, self._longest_ns)
         self.late = 0  # commands that surely missed their slot of the gate
@@ -63,7 +66,7 @@ class TickLead:
         if self._seen <= self._second:  # the first ticks are slow
             return
         self._needed.add(needed_ns / 1e9)
-        is_late = needed_ns + HAND_OVER_NS > self.lead_ns
+        is_late = needed_ns + self._hand_over_ns > self.lead_ns
         self.late += is_late
         if self.fixed:
             return
@@ -77,7 +80,7 @@ class TickLead:
         if leads_ns is None:
             self.input_ns = None
             return
-        needed_ns = 1e9 * self._needed.values() + HAND_OVER_NS
+        needed_ns = 1e9 * self._needed.values() + self._hand_over_ns
         if len(needed_ns) == 0:
             self.input_ns = max(round(float(np.percentile(leads_ns, 100.0 - _THERE))), 0)
             return
@@ -102,7 +105,7 @@ class TickLead:
         # The next one is slower than the k-th longest of n with probability k / (n + 1).
         slower = int((1.0 - self._in_time) * (len(needed) + 1)) - 1
         place = len(needed) - 1 - max(slower, 1)
-        return round(1e9 * float(np.partition(needed, place)[place])) + HAND_OVER_NS if place >= 0 else 0
+        return round(1e9 * float(np.partition(needed, place)[place])) + self._hand_over_ns if place >= 0 else 0
 
     def _bound_ns(self) -> int:
         input_ns = self.input_ns

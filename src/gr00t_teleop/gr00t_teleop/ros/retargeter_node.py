@@ -26,7 +26,7 @@ from gr00t_policy.runtime.gate_grid import GateRate
 from gr00t_policy.runtime.pacing import PacedLoop
 from gr00t_policy.runtime.process_priority import lower_all_threads, raise_all_threads
 from gr00t_policy.runtime.quiet_process import QuietProcess
-from gr00t_policy.runtime.tick_lead import TickLead
+from gr00t_policy.runtime.tick_lead import USUAL_HAND_OVER_NS, TickLead
 from gr00t_teleop.operator_wire import state_from_cdr
 from gr00t_teleop.retargeting.config import RetargeterConfig
 from gr00t_teleop.retargeting.engagement import State
@@ -103,7 +103,9 @@ class RetargeterNode(SuiteNode[RetargeterConfig]):
         with self._lock:
             self.retargeter.activate()
         config, grid = self.retargeter.config, self.retargeter.config.grid
-        self._lead = TickLead(grid, config.tick_lead_s, _FIRST_LEAD_NS, _IN_TIME) if grid is not None else None
+        self._lead = None
+        if grid is not None:
+            self._lead = TickLead(grid, config.tick_lead_s, _FIRST_LEAD_NS, _IN_TIME, USUAL_HAND_OVER_NS)
         self._loop = PacedLoop(
             "retargeter",
             config.rate_hz,
