@@ -80,7 +80,7 @@ class TickLead:
         if leads_ns is None:
             self.input_ns = None
             return
-        needed_ns = 1e9 * self._needed.values() + self._hand_over_ns
+        needed_ns = 1e9 * self._needed.values() + USUAL_HAND_OVER_NS
         if len(needed_ns) == 0:
             self.input_ns = max(round(float(np.percentile(leads_ns, 100.0 - _THERE))), 0)
             return
