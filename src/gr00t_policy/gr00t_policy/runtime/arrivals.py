@@ -42,5 +42,4 @@ class Arrivals:
         first, last = np.percentile(around, (25.0, 75.0))
         if last - first > _SCATTERED * self._span_ns:
             return None
-        leads: NDArray[np.float64] = -middle % self._span_ns - around - _MARGIN_NS
-        return leads
+        return np.asarray(-middle % self._span_ns - around - _MARGIN_NS, np.float64)
