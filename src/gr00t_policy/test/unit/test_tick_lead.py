@@ -17,7 +17,10 @@ DEAD_BAND_NS = 0.021 * GRID.span_ns
 
 
 def measured(first_ms: float = 1.5, in_time: float = 0.999) -> TickLead:
-    return TickLead(GRID, 0.0, round(first_ms * MS), in_time)
+    """Its inputs are there for all leads."""
+    lead = TickLead(GRID, 0.0, round(first_ms * MS), in_time)
+    lead.input_ns = GRID.span_ns
+    return lead
 
 
 def follow(lead: TickLead, needed_ms: np.ndarray) -> np.ndarray:
@@ -142,6 +145,17 @@ def test_inputs_that_come_at_any_time_bind_nothing():
     assert lead.input_ns is None and lead.lead_ns > 5.5 * MS
 
 
+def test_where_inputs_come_at_any_time_a_few_late_commands_do_not_make_all_of_them_older():
+    lead, rng = measured(), np.random.default_rng(6)
+    lead.look_at_inputs(None)
+    quiet = rng.normal(1.5, 0.1, 25 * SECOND)
+    before_ns = follow(lead, quiet)[-1]
+    leads = follow(lead, np.concatenate([np.full(10, 6.0), quiet]))
+    assert leads.max() - before_ns < 0.2 * MS
+    late = lead.late
+    assert follow(lead, np.full(SECOND, 3.0))[-1] == 3 * MS + HAND_OVER_NS and lead.late - late < 40, "a spell counts"
+
+
 def test_what_the_user_asks_for_is_kept_and_what_is_late_for_it_is_counted():
     lead = TickLead(GRID, 0.004, 0, 0.999)
     lead.input_ns = round(2.0 * MS)
@@ -154,6 +168,7 @@ def test_what_the_user_asks_for_is_kept_and_what_is_late_for_it_is_counted():
 def test_at_other_rates_it_is_the_same_in_parts_of_the_shorter_period(rate_hz, gate_rate_hz):
     grid = gate_grid(rate_hz, gate_rate_hz)
     lead = TickLead(grid, 0.0, 10**9, 0.999)
+    lead.input_ns = grid.span_ns
     assert lead.lead_ns == round(0.9 * grid.span_ns)
     for _ in range(round(60 * rate_hz)):
         lead.add(round(0.3 * grid.span_ns))
