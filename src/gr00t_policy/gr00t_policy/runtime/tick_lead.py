@@ -29,6 +29,7 @@ _EXACT = 0.005  # ticks that are so near to their phase stay there
 _AS_GOOD = 0.001  # two leads that make so few more old commands are as good
 _WORTH = 0.1  # what waiting for inputs must save, to begin with it
 _TRIED = 128  # leads
+_FEW_S = 5  # of commands: of fewer as many may be late as of these, which at the start some are
 _IN_TIME_AT_A_PRICE = 0.99  # where inputs come at any time every command is older by the whole lead
 _THERE = 95.0  # percent of the inputs that have come, before any command was measured
 
@@ -97,7 +98,7 @@ class TickLead:
     def _look(self) -> None:
         """Once a second."""
         wanted_ns = self._wanted_ns()
-        if self.lead_ns - wanted_ns > _SLACK * self.grid.span_ns:
+        if 0 < wanted_ns < self.lead_ns - _SLACK * self.grid.span_ns:
             self.lead_ns = max(wanted_ns, self.lead_ns - round(_STEP * self.grid.span_ns))
 
     def _wanted_ns(self) -> int:
@@ -105,7 +106,7 @@ class TickLead:
         needed = self._needed.values()
         # The next one is slower than the k-th longest of n with probability k / (n + 1).
         in_time = self._in_time if self.input_ns is not None else min(self._in_time, _IN_TIME_AT_A_PRICE)
-        slower = int((1.0 - in_time) * (len(needed) + 1)) - 1
+        slower = int((1.0 - in_time) * (max(len(needed), _FEW_S * self._second) + 1)) - 1
         place = len(needed) - 1 - max(slower, 1)
         return round(1e9 * float(np.partition(needed, place)[place])) + self._hand_over_ns if place >= 0 else 0
 

@@ -53,7 +53,7 @@ def test_whatever_commands_need_so_many_are_in_time_and_the_lead_does_not_swing(
     lead = measured(in_time=in_time)
     learning = follow(lead, needed[: 30 * SECOND])
     learned = lead.late
-    assert learned <= 40 + 1.2 * (1.0 - in_time) * len(learning)
+    assert learned <= 60 + 1.3 * (1.0 - in_time) * len(learning)
     settled = follow(lead, needed[30 * SECOND :])
     assert (lead.late - learned) / len(settled) <= 1.4 * (1.0 - in_time)
     assert max(learning.max(), settled.max()) <= 0.9 * GRID.span_ns
@@ -148,6 +148,8 @@ def test_inputs_that_come_at_any_time_bind_nothing():
 def test_where_inputs_come_at_any_time_a_few_late_commands_do_not_make_all_of_them_older():
     lead, rng = measured(), np.random.default_rng(6)
     lead.look_at_inputs(None)
+    follow(lead, np.full(SECOND, 1.5))  # as every first second, not counted
+    assert (follow(lead, np.array([6.0, 6.5, 7.0, 5.0])) == lead.lead_ns).all(), "nor a slow start"
     quiet = rng.normal(1.5, 0.1, 25 * SECOND)
     before_ns = follow(lead, quiet)[-1]
     leads = follow(lead, np.concatenate([np.full(10, 6.0), quiet]))
