@@ -26,6 +26,7 @@ from gr00t_bringup.machine import (
 from gr00t_bringup.measure import RunFigures, measure, read_streams
 from gr00t_bringup.nodes import shipped_checkpoint
 from gr00t_bringup.status import live_display
+from gr00t_bringup.tracing.leads import LeadFigures, leads_to_text, read_leads
 from gr00t_policy.core.errors import ConfigError
 from gr00t_policy.data.bag import BagWriter
 
@@ -78,6 +79,7 @@ class Observed:
     stolen_cores: float = 0.0
     others: dict[str, float] = field(default_factory=dict)
     lost_by_recorder: dict[str, int] = field(default_factory=dict)
+    leads: dict[str, LeadFigures] = field(default_factory=dict)
 
 
 def run(config: LoopConfig) -> int:
@@ -85,7 +87,7 @@ def run(config: LoopConfig) -> int:
     wish = sentence_for(config.task, config.say)
     shutil.rmtree(config.out, ignore_errors=True)
     observed = _observe(config, wish)
-    figures = measure(read_streams(config.out / "bag"))
+    figures, observed.leads = measure(read_streams(config.out / "bag")), read_leads(config.out / "bag")
     successes = sum(scene.success for scene in observed.scenes)
     result = summary_of(wish, config.seed, successes > 0, figures) | {
         "scenes": [asdict(scene) for scene in observed.scenes],
@@ -97,6 +99,7 @@ def run(config: LoopConfig) -> int:
         "stolen_cores": observed.stolen_cores,
         "others_cores": observed.others,
         "lost_by_recorder": observed.lost_by_recorder,
+        "tick_leads": {node: asdict(lead) for node, lead in observed.leads.items()},
     }
     print_figures(figures, observed)
     if config.json is not None:
@@ -176,6 +179,8 @@ def print_figures(figures: RunFigures, observed: Observed) -> None:
         f"{gaps.missed} not sent; longest gap {gaps.longest_ms:.1f} ms; pauses {gaps.pauses}"
     )
     console.print(f"wake-up lateness p99 of the worst ten seconds: {wake_ups.p99_of_the_worst:.2f} ms")
+    for title, text in leads_to_text(observed.leads):
+        console.print(f"{title}: {text}")
     each = ", ".join(f"{name} {memory.peak_mb:.0f}" for name, memory in observed.memory.items())
     console.print(f"peak memory {sum(peaks_mb):.0f} MB: {each}")
     used = ", ".join(f"{name} {share:.2f}" for name, share in observed.cores.items())

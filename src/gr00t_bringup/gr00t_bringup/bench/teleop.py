@@ -21,6 +21,7 @@ from gr00t_bringup.json_file import write_json
 from gr00t_bringup.machine import busiest_others, cpu_seconds, cpu_shares, this_machine
 from gr00t_bringup.node_talk import NodeTalk
 from gr00t_bringup.nodes import RECORD, TELEOP, nodes_for, parameter_files
+from gr00t_bringup.tracing.leads import leads_to_text, read_leads
 from gr00t_policy.core.errors import ConfigError, Gr00tError
 
 if TYPE_CHECKING:
@@ -66,10 +67,11 @@ def run(config: TeleopBenchConfig) -> int:
     """Measure and print; 1 when a goal is missed. Raises Gr00tError when nobody drove."""
     shutil.rmtree(config.out, ignore_errors=True)
     observed = _observe(config)
-    figures = teleop_figures(observed.bag, observed.taken_ns)
+    figures, leads = teleop_figures(observed.bag, observed.taken_ns), read_leads(observed.bag)
     result: dict[str, Any] = {
         **asdict(figures),
         "rated_cameras": config.rated_cameras,
+        "tick_leads": {node: asdict(lead) for node, lead in leads.items()},
         "cores_used": observed.cores,
         "others_cores": observed.others,
         "load_average": list(os.getloadavg()),
@@ -77,6 +79,8 @@ def run(config: TeleopBenchConfig) -> int:
     }
     goals = teleop_goals(figures)
     _print(figures, goals, observed)
+    for title, text in leads_to_text(leads):
+        print(f"{title}: {text}")
     if config.json is not None:
         write_json(config.json, result)
     if not config.keep_bag:

@@ -4,6 +4,7 @@
 from gr00t_bringup.inspection.report import Grid, Report
 from gr00t_bringup.tracing.chain import AGES, HOPS, Span
 from gr00t_bringup.tracing.distribution import Figures
+from gr00t_bringup.tracing.leads import leads_to_text
 from gr00t_bringup.tracing.periods import StreamFigures
 from gr00t_bringup.tracing.trace import Trace
 
@@ -42,6 +43,7 @@ def _facts(trace: Trace) -> list[tuple[str, str]]:
         facts.append(
             ("missed commands", f"{trace.deadline_misses} of {trace.ticks} due, by the controller's own count")
         )
+    facts.extend(leads_to_text(trace.leads))
     if trace.chain.unanswered:
         facts.append(
             ("unanswered", f"{trace.chain.unanswered} commands of the policy without one of the gate for 0.5 s")

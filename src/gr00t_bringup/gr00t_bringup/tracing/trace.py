@@ -8,6 +8,7 @@ from typing import Any
 
 from gr00t_bringup.tracing.chain import AGES, HOPS, Chain, Span
 from gr00t_bringup.tracing.events import BagStages, ControllerFacts, Stage, find_stages, read_events
+from gr00t_bringup.tracing.leads import LeadFigures, read_leads
 from gr00t_bringup.tracing.periods import StreamFigures, StreamMeter
 from gr00t_policy.core.errors import DatasetError
 
@@ -37,7 +38,9 @@ class Nominal:
 
 @dataclass
 class Trace:
-    """begin_ns, end_ns: first and last sending. meters: topic -> stream; said: the controller's last words while it ran."""
+    """begin_ns, end_ns: first and last sending. meters: topic -> stream; said: the controller's last words while it ran. leads:
+    by node.
+    """
 
     bag: BagStages
     begin_ns: int = 0
@@ -45,6 +48,7 @@ class Trace:
     chain: Chain = field(default_factory=Chain)
     meters: dict[str, StreamMeter] = field(default_factory=dict)
     said: ControllerFacts | None = None
+    leads: dict[str, LeadFigures] = field(default_factory=dict)
     ticks: int = 0
     deadline_misses: int = 0
 
@@ -74,6 +78,7 @@ class Trace:
             "control_ticks": self.ticks,
             "deadline_misses": self.deadline_misses,
             "controller_said": self.said.figures if self.said else None,
+            "tick_leads": {node: asdict(lead) for node, lead in self.leads.items()},
             "not_computed": self.missing(),
         }
 
@@ -93,9 +98,10 @@ class Trace:
 
 
 def trace_bag(folder: Path, nominal: Nominal, namespace: str | None = None) -> Trace:
-    """Read a bag once, in memory that does not grow with it. Raises DatasetError."""
+    """Read a bag, in memory that does not grow with it. Raises DatasetError."""
     bag = find_stages(folder, namespace)
-    trace = Trace(bag, meters={topic: _meter(stage, nominal) for topic, stage in bag.stages.items()})
+    meters = {topic: _meter(stage, nominal) for topic, stage in bag.stages.items()}
+    trace = Trace(bag, meters=meters, leads=read_leads(folder))
     for event in read_events(bag):
         if trace.begin_ns == 0:
             trace.begin_ns = event.sent_ns

@@ -62,6 +62,12 @@ def test_each_value_in_a_parameter_file_has_the_type_and_range_its_node_demands(
         assert isinstance(value, str | list) or low <= value <= high, name
 
 
+def test_every_node_that_is_in_time_for_the_gate_knows_its_rate():
+    given = {node.name: _given(node) for node in NODES}
+    told = {name: values["gate_rate_hz"] for name, values in given.items() if "gate_rate_hz" in values}
+    assert told == dict.fromkeys(("controller", "sim", "retargeter"), given["command_gate"]["tick_rate_hz"])
+
+
 @pytest.mark.parametrize("node", NODES, ids=lambda node: node.name)
 def test_each_node_is_installed_as_the_executable_that_launch_starts(node):
     setup = (_SOURCE / node.package / "setup.py").read_text()

@@ -31,6 +31,7 @@ TYPES = {
     "action_chunk": "gr00t_msgs/msg/ActionChunk",
     "policy/joint_trajectory": "trajectory_msgs/msg/JointTrajectory",
     "joint_trajectory": "trajectory_msgs/msg/JointTrajectory",
+    "diagnostics": "diagnostic_msgs/msg/DiagnosticArray",
 }
 
 
@@ -192,6 +193,35 @@ def test_a_later_gate_adds_exactly_its_delay_to_what_ends_there(tmp_path):
     for key in ("policy_to_robot", "joint_state_to_robot", "image_to_robot"):
         assert slower[key].figures().p50 == pytest.approx(KNOWN_MS[key] + 2.5, abs=1e-4)
     assert slower["image_to_policy"].figures().p50 == pytest.approx(34, abs=1e-4)
+
+
+def said_of_leads(at_ms: float, **statuses: dict[str, object]) -> BagMessage:
+    """``/diagnostics`` of nodes with these values."""
+    told = []
+    for node, values in statuses.items():
+        pairs = [made("diagnostic_msgs/msg/KeyValue", key=key, value=str(value)) for key, value in values.items()]
+        told.append(made("diagnostic_msgs/msg/DiagnosticStatus", name=f"{node}: loop", values=pairs))
+    message = made(TYPES["diagnostics"], status=told)
+    return BagMessage(
+        "/diagnostics", bytes(STORE.serialize_cdr(message, TYPES["diagnostics"])), ns(at_ms), ns(at_ms), 0
+    )
+
+
+def test_the_leads_that_nodes_told_are_shown_with_their_range(tmp_path, capsys):
+    measured = {"tick_lead": "measured", "tick_lead.input_us": "nan"}
+    rows = rows_of(Run(), lambda *_: True)
+    for at_ms, lead_us, late in ((500, 2500.0, 1), (1000, 3100.0, 4), (1500, 2900.0, 5)):
+        controller = {**measured, "tick_lead.us": lead_us, "tick_lead.late": late}
+        rows.append(said_of_leads(at_ms, controller=controller, retargeter={"tick_lead": "none: 100 Hz"}, sim={"a": 1}))
+    trace = trace_bag(write_rows(tmp_path / "bag", rows), NOMINAL)
+    assert set(trace.as_data()["tick_leads"]) == {"controller", "retargeter"}
+    lead = trace.leads["controller"]
+    assert (lead.how, lead.newest_ms, lead.shortest_ms, lead.longest_ms, lead.late) == ("measured", 2.9, 2.5, 3.1, 5)
+    assert verb.run(verb.TraceConfig(tmp_path / "bag")) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "2.90 ms before the gate's tick, measured (2.50 to 3.10); 5 commands too late for it" in shown
+    assert "tick lead of retargeter" in shown and "none: 100 Hz" in shown
+    assert traced(tmp_path / "silent", Run()).leads == {}
 
 
 def test_topics_are_found_in_any_namespace(tmp_path):

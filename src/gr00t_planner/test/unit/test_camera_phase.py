@@ -61,6 +61,15 @@ def test_a_loop_begins_behind_the_last_picture():
     assert 5 * MS < phase.first_phase_ns < 10 * MS
 
 
+@pytest.mark.parametrize(
+    ("period_ns", "margin_ms"), [(100 * MS, 3.0), (50 * MS, 3.0), (20 * MS, 2.0), (16_666_667, 1.67)]
+)
+def test_the_margin_is_a_small_part_of_a_period(period_ns, margin_ms):
+    phase = CameraPhase(period_ns)
+    phase.came(5 * MS)
+    assert phase.first_phase_ns == pytest.approx((5 + margin_ms) * MS, abs=0.01 * MS)
+
+
 def test_a_camera_that_is_away_moves_nothing():
     phase = CameraPhase(PERIOD_NS)
     phase.came(MS)

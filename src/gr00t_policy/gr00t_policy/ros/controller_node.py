@@ -23,26 +23,30 @@ from gr00t_policy.ros.controller_report import report_to_message, report_to_stat
 from gr00t_policy.ros.diagnostics import PERIOD_S, Diagnostics
 from gr00t_policy.ros.engine_status import engine_status
 from gr00t_policy.ros.lifecycle import SuiteNode, run
-from gr00t_policy.ros.loop_diagnostics import loop_status
+from gr00t_policy.ros.loop_diagnostics import lead_values, loop_status
 from gr00t_policy.ros.messages import (
     chunk_to_message,
     tokens_from_message,
 )
 from gr00t_policy.ros.news import NEWS_PERIOD_S, News
+from gr00t_policy.runtime.arrivals import Arrivals
 from gr00t_policy.runtime.backends import blank_tokens, default_cache, load_backend, open_checkpoint, shared_threads
 from gr00t_policy.runtime.config import ControllerConfig
 from gr00t_policy.runtime.controller import Controller, Mode
+from gr00t_policy.runtime.gate_grid import GateRate
 from gr00t_policy.runtime.head_worker import HeadWorker
 from gr00t_policy.runtime.inputs import Verdict
 from gr00t_policy.runtime.pacing import PacedLoop
 from gr00t_policy.runtime.policy import Gr00tPolicy
 from gr00t_policy.runtime.process_priority import lower_all_threads, raise_all_threads, raised
 from gr00t_policy.runtime.quiet_process import QuietProcess
-from gr00t_policy.runtime.tick_lead import TickLead
+from gr00t_policy.runtime.tick_lead import HAND_OVER_NS, TickLead
 
 _STATE_PERIOD_S = 0.5
 _WARN_PERIOD_S = 1.0
 _SOURCE = "policy"  # the command gate's name for these commands
+_IN_TIME = 0.999  # of the commands: a longer lead makes none older while the joint state of that period is there
+_WARM_HEAD = 3.0  # beside other processes the head's slowest evaluations take so many times its median in a row
 
 
 class ControllerNode(SuiteNode[ControllerConfig]):
@@ -57,6 +61,8 @@ class ControllerNode(SuiteNode[ControllerConfig]):
         self._found: object = None  # by the paced thread
         self._told: object = None
         self._news = News[tuple[Verdict, int]]()  # with the time since when it is true
+        self._lead: TickLead | None = None
+        self._arrivals: Arrivals | None = None  # of joint states
         self._joints: bytes | None = None
         self._read: bytes | None = None
         self._diagnostics = Diagnostics(self)
@@ -100,6 +106,10 @@ class ControllerNode(SuiteNode[ControllerConfig]):
             )
         self._config, self._engine = settings, backend.report
         self._head_in_tick_s = head.p50_s if controller.mode is Mode.EVERY_TICK else 0.0
+        if settings.no_lead:
+            self.get_logger().warning(f"{settings.no_lead}: they begin anywhere, and a command waits up to a period")
+        self._gate_rate = GateRate(settings.gate_rate_hz)
+        self._arrivals = Arrivals(settings.grid) if settings.grid is not None else None
         self._order = JointOrder(policy.embodiment.policy_joints)
         self._writer = CommandWriter(self._order)
         self._joint_states = JointStateReader(self._order)
@@ -122,7 +132,9 @@ class ControllerNode(SuiteNode[ControllerConfig]):
         self._controller.activate()
         self._read = self._joints
         config = self._config
-        self._lead = TickLead(config.tick_lead_s, self._head_in_tick_s, round(1e9 / config.rate_hz))
+        grid, first_ns = config.grid, round(1e9 * _WARM_HEAD * self._head_in_tick_s) + HAND_OVER_NS
+        self._lead = TickLead(grid, config.tick_lead_s, first_ns, _IN_TIME) if grid is not None else None
+        self._look_at_arrivals()
         self._loop = PacedLoop(
             "controller",
             config.rate_hz,
@@ -130,7 +142,8 @@ class ControllerNode(SuiteNode[ControllerConfig]):
             config.thread_priority,
             core=config.cpu_affinity,
             spare=self._process.spare,
-            phase_ns=-self._lead.lead_ns,
+            phase_ns=None if self._lead is None else -self._lead.lead_ns,
+            grid=grid,
         )
         if self._controller.mode is Mode.WORKER:
             self._worker = HeadWorker(self._controller.evaluate_news)
@@ -166,6 +179,8 @@ class ControllerNode(SuiteNode[ControllerConfig]):
         command = self._controller.tick(now_ns, now_ros_ns)
         if command is not None:
             self._commands.publish(self._writer.write(command, self._controller.answers_ns))
+            if self._lead is not None and self._loop is not None:
+                self._lead.sent(self._loop, time.monotonic_ns())
             chunk = self._controller.newest_chunk(now_ns)
             if chunk is not None:
                 self._chunks.publish(chunk_to_message(chunk, self._order))
@@ -188,6 +203,12 @@ class ControllerNode(SuiteNode[ControllerConfig]):
 
     def _on_joint_state(self, data: bytes) -> None:
         self._joints = data
+        if self._arrivals is not None:
+            self._arrivals.came(time.monotonic_ns())
+
+    def _look_at_arrivals(self) -> None:
+        if self._lead is not None and self._arrivals is not None:
+            self._lead.look_at_inputs(self._arrivals.leads_ns())
 
     def _on_tokens(self, message: ConditioningTokensMsg) -> None:
         try:
@@ -197,6 +218,8 @@ class ControllerNode(SuiteNode[ControllerConfig]):
             self.get_logger().warning(f"tokens refused: {error}", throttle_duration_sec=_WARN_PERIOD_S)
 
     def _on_gate(self, message: GateState) -> None:
+        if message.state in (GateState.ACTIVE, GateState.HOLD) and (wrong := self._gate_rate.told(message.rate_hz)):
+            self.get_logger().warning(wrong)
         drives = message.source == _SOURCE
         self._controller.hand_over.gate(others_drive=not drives, passes=drives and message.state == GateState.ACTIVE)
 
@@ -236,10 +259,10 @@ class ControllerNode(SuiteNode[ControllerConfig]):
         self._state.publish(report_to_message(report, since_ns, self._loop))
 
     def _tell_diagnostics(self) -> None:
-        if self._loop is not None:
-            self._lead.follow(self._loop)
+        self._look_at_arrivals()
+        lead = lead_values(self._lead, self._config.no_lead)
         report = self._controller.report(time.monotonic_ns(), self.now_ns)
-        loop = loop_status("control loop", self._loop, self._config, self._process)
+        loop = loop_status("control loop", self._loop, self._config, self._process, lead)
         statuses = [*report_to_statuses(report), loop, engine_status(self._engine)]
         self._diagnostics.publish(self.get_clock().now().to_msg(), statuses)
 

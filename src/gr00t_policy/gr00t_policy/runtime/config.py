@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from gr00t_policy.core.errors import ConfigError
 from gr00t_policy.model.config import EULER_STEPS
 from gr00t_policy.runtime.interpolation import INTERPOLATIONS
-from gr00t_policy.runtime.loop_settings import LoopSettings, time_threshold
+from gr00t_policy.runtime.lead_settings import LeadSettings
+from gr00t_policy.runtime.loop_settings import time_threshold
 from gr00t_policy.runtime.settings import setting
 
 ENGINES = ("auto", "openvino", "onnx", "torch", "cuda_graph")
@@ -51,7 +52,7 @@ def check_choice(name: str, value: str, known: tuple[str, ...]) -> None:
 
 
 @dataclass(frozen=True)
-class ControllerConfig(LoopSettings):
+class ControllerConfig(LeadSettings):
     """Settings of the controller. The ages are those of the ladder of safety states: a joint state of a robot at 120 Hz or more
     is worth holding for after 50 ms, tokens of a planner at 10 Hz after three periods.
     """
@@ -71,10 +72,6 @@ class ControllerConfig(LoopSettings):
     steps: int = setting(0, "Euler steps of the head: 1, 2, 4, 8 or 16; 0: the checkpoint's", "", 0, 16)
     cache_folder: str = setting(
         "", "where compiled networks are kept between starts; empty: in the user's cache folder"
-    )
-    rate_hz: float = setting(120.0, "rate of commands", "Hz", 10.0, 500.0)
-    tick_lead_s: float = setting(
-        0.0, "a tick begins so long before the command gate's; 0: as the measured head needs it", "s", 0.0, 0.1
     )
     head_mode: str = setting(
         "auto", "'every_tick', 'worker', or 'auto': every tick when the head is fast enough for it"

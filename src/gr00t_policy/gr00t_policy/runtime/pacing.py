@@ -21,6 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gr00t_policy.runtime.duration_counts import DurationCounts
+from gr00t_policy.runtime.gate_grid import GateGrid
 from gr00t_policy.runtime.latency import DurationRing, Percentiles, Spread, spread
 from gr00t_policy.runtime.slots import Slots
 
@@ -64,10 +65,13 @@ class PacedLoop:
         core: int = -1,
         spare: Callable[[int], object] | None = None,
         phase_ns: int | None = None,
+        grid: GateGrid | None = None,
     ) -> None:
-        """phase_ns: slots are whole periods of the steady clock and so much more (or less); None: from the start on."""
+        """phase_ns: slots are whole periods of the steady clock and so much more (or less); None: from the start on. grid: those
+        periods are the command gate's."""
         self._phase_ns = phase_ns
-        self.period_ns = round(_NS / rate_hz)
+        self.period_ns = round(_NS / rate_hz) if grid is None else grid.period_ns
+        self._aligned_ns = self.period_ns if grid is None else grid.gate_ns
         self.slots = Slots(self.period_ns)
         self.lateness_counts = DurationCounts()  # of all ticks since the start
         self.nominal_hz = rate_hz
@@ -114,7 +118,7 @@ class PacedLoop:
         self._thread.start()
 
     def move(self, by_ns: int) -> None:
-        """The next slot and all after it come so much later (or earlier); at most a period, once a period."""
+        """The next slot and all after it come so much later (or earlier, as soon as that costs no slot); at most a period."""
         self.slots.move(by_ns)
 
     def stop(self, timeout_s: float = 2.0) -> None:
@@ -128,7 +132,7 @@ class PacedLoop:
         self.core = self.core if self.core >= 0 and keep_to_core(self.core) else -1
         due_ns = time.monotonic_ns() + self.period_ns
         if self._phase_ns is not None:
-            due_ns += (self._phase_ns - due_ns) % self.period_ns
+            due_ns += (self._phase_ns - due_ns) % self._aligned_ns
         self.slots.due_ns = due_ns
         try:
             sleep_until_ns(due_ns)

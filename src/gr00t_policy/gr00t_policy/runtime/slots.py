@@ -39,14 +39,15 @@ class Slots:
         return self.missed / passed if passed else 0.0
 
     def move(self, by_ns: int) -> None:
-        """The next slot and all after it come so much later (or earlier)."""
+        """The next slot and all after it come so much later (or earlier: as soon as that costs no slot)."""
         self._move_ns = by_ns
 
     def over(self, began_ns: int, ended_ns: int) -> None:
         """The tick of the slot that was due ran from ``began_ns`` to ``ended_ns``."""
         self.ticks += 1
         self.due_ns += self.period_ns
-        if self._move_ns:
+        earliest_ns = max(ended_ns, began_ns + self.period_ns // _CLOSEST)
+        if self._move_ns > 0 or self.due_ns + self._move_ns >= earliest_ns:
             self.due_ns, self._move_ns = self.due_ns + self._move_ns, 0
         if ended_ns > self.due_ns:
             self.late_ticks += 1

@@ -8,29 +8,23 @@ os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 
 import itertools
 import logging
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
-import rclpy
 import torch
-from rclpy.context import Context
-from rclpy.executors import SingleThreadedExecutor
-from rclpy.parameter import Parameter
 from rclpy.serialization import serialize_message
 from sensor_msgs.msg import JointState
 from small_checkpoint import save_small_checkpoint
+from watched_node import EXECUTOR, Watched, running
 
 from gr00t_policy.core.embodiment import load_embodiment
 from gr00t_policy.model.checkpoint import load_checkpoint
 from gr00t_policy.ros.controller_node import ControllerNode
 from gr00t_policy.ros.messages import JointOrder
 from gr00t_policy.ros.testing import joint_state_message
-from gr00t_policy.ros.transport import init_ros
 from gr00t_policy.runtime.backends import blank_tokens
 from gr00t_policy.runtime.inputs import State
 
@@ -40,69 +34,32 @@ SETTINGS = {
     "engine": "torch", "head_mode": "every_tick", "rate_hz": 60.0, "thread_priority": 0, "process_priority": 0,
     "joint_state_timeout_s": 1.0, "token_warn_s": 1.0, "token_hold_s": 2.0, "token_max_age_s": 4.0,
 }  # fmt: skip
-LOOP, EXECUTOR = "controller", "executor"  # names of threads
+LOOP = "controller"  # name of a thread
 
 
-class Watched(ControllerNode):
-    """Remembers which thread published on which topic, and which asked for the logger."""
+class WatchedController(Watched, ControllerNode):
+    """Remembers who told what."""
 
-    def __init__(self, **options: Any) -> None:
-        self.published: list[tuple[str, str]] = []
-        self.logged: list[str] = []
-        self.told: list[State] = []
-        super().__init__(**options)
-
-    def get_logger(self) -> Any:
-        self.logged.append(threading.current_thread().name)
-        return super().get_logger()
-
-    def keep_publisher(self, kind: type, topic: str, profile: Any) -> Any:
-        publisher = super().keep_publisher(kind, topic, profile)
-        publish = publisher.publish
-
-        def watched(message: Any) -> None:
-            self.published.append((topic, threading.current_thread().name))
-            if topic == "controller/state":
-                self.told.append(message.state)
-            publish(message)
-
-        publisher.publish = watched
-        return publisher
+    @property
+    def states(self) -> list[State]:
+        return [message.state for message in self.told("controller/state")]
 
 
 @pytest.fixture(scope="module")
-def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
-    context = Context()
-    init_ros(context)
+def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WatchedController]:
     folder = save_small_checkpoint(tmp_path_factory.mktemp("models") / "small")
-    overrides = [Parameter(name, value=value) for name, value in {**SETTINGS, "checkpoint": str(folder)}.items()]
-    node = Watched(context=context, parameter_overrides=overrides)
-    executor, stop = SingleThreadedExecutor(context=context), threading.Event()
-    executor.add_node(node)
-
-    def spin() -> None:
-        while not stop.is_set():
-            executor.spin_once(timeout_sec=0.02)
-
-    thread = threading.Thread(target=spin, name=EXECUTOR)
-    assert node.start()
-    thread.start()
-    yield node
-    stop.set()
-    thread.join()
-    node.stop()
-    node.destroy_node()
-    executor.shutdown()
-    rclpy.try_shutdown(context=context)
+    with running(WatchedController, {**SETTINGS, "checkpoint": str(folder)}) as node:
+        yield node
 
 
-def feed(node: Watched, joints: JointState, wanted: State, sequence: list[int], seconds: float = 15.0) -> None:
+def feed(
+    node: WatchedController, joints: JointState, wanted: State, sequence: list[int], seconds: float = 15.0
+) -> None:
     """Offers fresh input as the callbacks do until the wanted state was told."""
     tokens = blank_tokens(load_checkpoint(node.settings.checkpoint))
-    node.told.clear()
-    deadline = time.monotonic() + seconds
-    while wanted not in node.told:
-        assert time.monotonic() < deadline, f"{wanted} was not told, only {node.told}"
+    before, deadline = len(node.states), time.monotonic() + seconds
+    while wanted not in node.states[before:]:
+        assert time.monotonic() < deadline, f"{wanted} was not told, only {node.states[before:]}"
         sequence[0] += 1
         joints.header.stamp = node.get_clock().now().to_msg()
         node._on_joint_state(serialize_message(joints))
@@ -119,9 +76,8 @@ def test_the_thread_that_ticks_commands_and_never_logs_nor_tells_a_state(node, c
         feed(node, good, State.RUNNING, sequence)
         bad = joint_state_message(ORDER, np.full(len(ORDER.names), np.nan), 0)
         feed(node, bad, State.HOLDING, sequence)
-    by_topic = {topic: {thread for at, thread in node.published if at == topic} for topic, _ in node.published}
-    assert by_topic["policy/joint_trajectory"] == {LOOP}
-    assert LOOP not in by_topic["controller/state"] and EXECUTOR in by_topic["controller/state"]
+    assert node.threads("policy/joint_trajectory") == {LOOP}
+    assert LOOP not in node.threads("controller/state") and EXECUTOR in node.threads("controller/state")
     assert LOOP not in node.logged and EXECUTOR in node.logged
     assert LOOP not in {record.threadName for record in caplog.records}
 
@@ -129,11 +85,13 @@ def test_the_thread_that_ticks_commands_and_never_logs_nor_tells_a_state(node, c
 def test_every_state_is_told_once_it_was_found_also_one_of_a_single_tick(node):
     """The queue keeps what a look 50 times a second would not have seen."""
     verdict = node._controller.verdict
-    node.told.clear()
+    before = len(node.states)
     for state in (State.HOLDING, State.RUNNING, State.HOLDING):
         node._news.put((replace(verdict, state=state), node.now_ns))
     wanted = [State.HOLDING, State.RUNNING, State.HOLDING]
     deadline = time.monotonic() + 5.0
-    while [state for state, _ in itertools.groupby(node.told)] != wanted:  # holding is also told regularly, by now
-        assert time.monotonic() < deadline, node.told
+    while [
+        state for state, _ in itertools.groupby(node.states[before:])
+    ] != wanted:  # holding is also told regularly, by now
+        assert time.monotonic() < deadline, node.states[before:]
         time.sleep(0.01)

@@ -4,6 +4,7 @@
 import sys
 import threading
 import time
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -23,6 +24,7 @@ from gr00t_policy.ros import qos
 from gr00t_policy.ros.diagnostics import PERIOD_S, Diagnostics
 from gr00t_policy.ros.lifecycle import SuiteNode, run
 from gr00t_policy.ros.loop_diagnostics import loop_status
+from gr00t_policy.ros.news import News, Teller
 from gr00t_policy.runtime.latency import RateMeter
 from gr00t_policy.runtime.pacing import PacedLoop
 from gr00t_policy.runtime.process_priority import raise_all_threads
@@ -38,8 +40,19 @@ from gr00t_safety.ros.services import GateServices
 _STATE_PERIOD_S, _WATCH_PERIOD_S, _WARN_PERIOD_S, _RECOUNT_PERIOD_S = 0.5, 0.1, 1.0, 1.0
 
 
+@dataclass(frozen=True)
+class GateNews:
+    """How the gate stood at one moment. stamp_ns: of ROS time."""
+
+    report: GateReport
+    stamp_ns: int
+    rate_hz: float
+
+
 class CommandGateNode(SuiteNode[GateConfig]):
-    """Callbacks feed the gate, a paced thread ticks it; one lock keeps them apart."""
+    """Callbacks feed the gate, a paced thread ticks it; one lock keeps them apart. A third thread tells and logs its states:
+    whoever changes one hands it over under the lock, so that they are told in the order in which they were.
+    """
 
     def __init__(self, **options: Any) -> None:
         super().__init__("command_gate", GateConfig, **options)
@@ -48,7 +61,10 @@ class CommandGateNode(SuiteNode[GateConfig]):
         self._loop: PacedLoop | None = None
         self._process = QuietProcess()
         self._rate = RateMeter()
-        self._told = ("", "")
+        self._found: object = None  # under the lock
+        self._told: object = None  # by the teller
+        self._news = News[GateNews]()
+        self._teller: Teller[GateNews] | None = None
         self._diagnostics = Diagnostics(self)
         self.add_on_set_parameters_callback(self._lower_speed)
 
@@ -64,6 +80,8 @@ class CommandGateNode(SuiteNode[GateConfig]):
         self._writer, self._joint_states = CommandWriter(order), JointStateReader(order)
         self._robot = self.keep_publisher(JointTrajectory, "joint_trajectory", qos.COMMAND)
         self._state = self.keep_publisher(GateState, "command_gate/state", qos.LATCHED)
+        self._teller = self.keep(Teller.stop, Teller(self._news, self._publish_state, "command_gate_teller"))
+        self._teller.start()
         self.keep_subscription(JointState, "joint_states", self._on_joint_state, qos.SENSOR, raw=True)
         self._commanders = {source: PublisherCount() for source in SOURCES}
         for source in SOURCES:
@@ -125,11 +143,10 @@ class CommandGateNode(SuiteNode[GateConfig]):
         with self._lock:
             command = self.gate.tick(now_ns)
             answers_ns = self.gate.answers_ns
-            news = (self.gate.state.name, self.gate.reason)
+            if (self.gate.state, self.gate.reason) != self._found:
+                self._hand_over_state(now_ns)
         if command is not None:
             self._robot.publish(self._writer.write(command, answers_ns))
-        if news != self._told:
-            self._tell_state()
 
     def _on_joint_state(self, data: bytes) -> None:
         now_ns = time.monotonic_ns()
@@ -184,13 +201,20 @@ class CommandGateNode(SuiteNode[GateConfig]):
         return SetParametersResult(successful=True)
 
     def _tell_state(self) -> None:
-        now_ns = time.monotonic_ns()
         with self._lock:
-            report = self.gate.report(now_ns)
-        told, self._told = self._told, (report.state.name, report.reason)
+            self._hand_over_state(time.monotonic_ns())
+
+    def _hand_over_state(self, now_ns: int) -> None:
+        """Under the lock."""
+        self._found = (self.gate.state, self.gate.reason)
+        self._news.put(GateNews(self.gate.report(now_ns), self.now_ns, self._rate.rate_hz(now_ns)))
+
+    def _publish_state(self, news: GateNews) -> None:
+        """In the teller's thread."""
+        told, self._told = self._told, (news.report.state, news.report.reason)
         if told != self._told:
-            self._log_state(report)
-        self._state.publish(report_to_message(report, self.now_ns, self._rate.rate_hz(now_ns)))
+            self._log_state(news.report)
+        self._state.publish(report_to_message(news.report, news.stamp_ns, news.rate_hz))
 
     def _log_state(self, report: GateReport) -> None:
         """A robot that stands still says why in its log too, also when nobody listened to the state topic."""
@@ -207,9 +231,10 @@ class CommandGateNode(SuiteNode[GateConfig]):
         self._diagnostics.publish(self.get_clock().now().to_msg(), [*report_to_statuses(report), loop])
 
     def _watch_loop(self) -> None:
-        """A gate whose loop has died must not look alive: raise its error here, which ends the process."""
-        if self._loop is not None and self._loop.failure is not None:
-            raise self._loop.failure
+        """A gate whose loop has died, or that tells nothing, must not look alive: raise here, which ends the process."""
+        for thread in (self._loop, self._teller):
+            if thread is not None and thread.failure is not None:
+                raise thread.failure
 
 
 def main() -> int:

@@ -225,3 +225,19 @@ def test_the_home_pose_is_held_without_any_command(machine):
 def test_a_clock_that_does_not_fit_the_joint_states_is_refused(settings):
     with pytest.raises(ConfigError, match="must divide"):
         SimConfig(**settings)
+
+
+def test_joint_states_are_of_the_same_part_of_the_gates_period_at_any_rate():
+    settings = SimConfig()
+    assert (settings.lead_ns, settings.ahead_ns) == (5_000_000, 1_000_000)
+    for rate_hz, gate_rate_hz in ((60, 120.0), (120, 60.0), (240, 240.0), (500, 500.0), (50, 100.0)):
+        settings = SimConfig(joint_state_rate_hz=rate_hz, clock_rate_hz=10, gate_rate_hz=gate_rate_hz)
+        assert settings.grid is not None
+        assert settings.lead_ns * gate_rate_hz / 1e9 == pytest.approx(0.6, abs=1e-3)
+        assert settings.ahead_ns * rate_hz / 1e9 == pytest.approx(0.12, abs=1e-3)
+    assert SimConfig(joint_state_rate_hz=100, clock_rate_hz=100).grid is None
+
+
+def test_a_lead_of_joint_states_that_is_longer_than_the_gates_period_is_refused():
+    with pytest.raises(ConfigError, match=r"joint_state_lead_s is 0\.005; at gate_rate_hz 250.*0\.004000 s"):
+        SimConfig(joint_state_lead_s=0.005, gate_rate_hz=250.0)

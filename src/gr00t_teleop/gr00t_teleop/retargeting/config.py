@@ -4,12 +4,12 @@
 from dataclasses import dataclass
 
 from gr00t_policy.core.errors import ConfigError
-from gr00t_policy.runtime.loop_settings import LoopSettings
+from gr00t_policy.runtime.lead_settings import LeadSettings
 from gr00t_policy.runtime.settings import setting
 
 
 @dataclass(frozen=True)
-class RetargeterConfig(LoopSettings):
+class RetargeterConfig(LeadSettings):
     """Settings of the retargeter. The operator's ages are those of the gate: silence of 100 ms holds, of 500 ms disengages."""
 
     autostart: bool = setting(False, "configure and activate by itself after start")

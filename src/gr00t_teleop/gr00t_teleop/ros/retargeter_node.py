@@ -4,6 +4,7 @@
 import sys
 import threading
 import time
+from dataclasses import dataclass, replace
 from typing import Any
 
 from gr00t_msgs.msg import GateState, TeleopState
@@ -19,24 +20,39 @@ from gr00t_policy.core.joint_state_wire import JointStateReader
 from gr00t_policy.ros import qos
 from gr00t_policy.ros.diagnostics import PERIOD_S, Diagnostics
 from gr00t_policy.ros.lifecycle import SuiteNode, run
-from gr00t_policy.ros.loop_diagnostics import loop_status
+from gr00t_policy.ros.loop_diagnostics import lead_values, loop_status
+from gr00t_policy.ros.news import News, Teller
+from gr00t_policy.runtime.gate_grid import GateRate
 from gr00t_policy.runtime.pacing import PacedLoop
 from gr00t_policy.runtime.process_priority import lower_all_threads, raise_all_threads
 from gr00t_policy.runtime.quiet_process import QuietProcess
+from gr00t_policy.runtime.tick_lead import USUAL_HAND_OVER_NS, TickLead
 from gr00t_teleop.operator_wire import state_from_cdr
 from gr00t_teleop.retargeting.config import RetargeterConfig
+from gr00t_teleop.retargeting.engagement import State
 from gr00t_teleop.retargeting.retargeter import Retargeter
 from gr00t_teleop.ros.retargeter_report import gate_trouble, report_to_message, report_to_statuses
 from gr00t_teleop.ros.retargeter_services import RetargeterServices
 
-# Before the gate's tick, whose phase is 0: with this, 0.9 ms of a tick (median), the message and its reading are over
-# by then; 5 in 100 wait for the gate's next tick. 0.7 ms more made the median miss its goal of 8 ms (docs/teleoperation.md).
-_PHASE_NS = -1_500_000
+# Samples of a person come at any phase, so each is older by the whole lead: more in time, and the median misses its goal of 8 ms
+# (docs/teleoperation.md).
+_IN_TIME = 0.95
+_FIRST_LEAD_NS = 1_500_000  # 0.8 ms of a tick and the hand-over, until ticks were measured
 _STATE_PERIOD_S, _WATCH_PERIOD_S, _WARN_PERIOD_S = 0.5, 0.1, 1.0
 
 
+@dataclass(frozen=True)
+class StateNews:
+    """What was found at one moment. stamp_ns: of ROS time."""
+
+    state: State
+    reason: str
+    stamp_ns: int
+
+
 class RetargeterNode(SuiteNode[RetargeterConfig]):
-    """Callbacks hand over the newest messages, a paced thread ticks; one lock keeps them apart.
+    """Callbacks hand over the newest messages, a paced thread ticks; one lock keeps them apart. A third thread tells and logs
+    states: whoever changes one hands it over under the lock, so that they are told in the order in which they were.
 
     What comes often comes as bytes, and is read under the lock: during a tick nobody else then needs the interpreter for
     more than to ask for it. A sample that was read beside a tick made that tick 0.4 ms longer.
@@ -48,7 +64,11 @@ class RetargeterNode(SuiteNode[RetargeterConfig]):
         self._made: Retargeter | None = None
         self._loop: PacedLoop | None = None
         self._process = QuietProcess()
-        self._told: object = None
+        self._lead: TickLead | None = None
+        self._found: object = None  # under the lock
+        self._told: object = None  # by the teller
+        self._news = News[StateNews]()
+        self._teller: Teller[StateNews] | None = None
         self._diagnostics = Diagnostics(self)
 
     @property
@@ -64,6 +84,11 @@ class RetargeterNode(SuiteNode[RetargeterConfig]):
         self._writer = CommandWriter(JointOrder([embodiment.joint(name) for name in self._made.names]))
         self._commands = self.keep_publisher(JointTrajectory, "teleop/joint_trajectory", qos.COMMAND)
         self._state = self.keep_publisher(TeleopState, "teleop/state", qos.LATCHED)
+        self._teller = self.keep(Teller.stop, Teller(self._news, self._publish_state, "retargeter_teller"))
+        self._teller.start()
+        self._gate_rate = GateRate(settings.gate_rate_hz)
+        if settings.no_lead:
+            self.get_logger().warning(f"{settings.no_lead}: they begin anywhere, and a command waits up to a period")
         self.keep_subscription(OperatorStateMsg, "operator_state", self._on_operator, qos.SENSOR, raw=True)
         self.keep_subscription(JointState, "joint_states", self._on_joint_state, qos.SENSOR, raw=True)
         self.keep_subscription(GateState, "command_gate/state", self._on_gate, qos.LATCHED)
@@ -77,7 +102,10 @@ class RetargeterNode(SuiteNode[RetargeterConfig]):
     def activate(self) -> None:
         with self._lock:
             self.retargeter.activate()
-        config = self.retargeter.config
+        config, grid = self.retargeter.config, self.retargeter.config.grid
+        self._lead = None
+        if grid is not None:
+            self._lead = TickLead(grid, config.tick_lead_s, _FIRST_LEAD_NS, _IN_TIME, USUAL_HAND_OVER_NS)
         self._loop = PacedLoop(
             "retargeter",
             config.rate_hz,
@@ -85,7 +113,8 @@ class RetargeterNode(SuiteNode[RetargeterConfig]):
             config.thread_priority,
             core=config.cpu_affinity,
             spare=self._process.spare,
-            phase_ns=_PHASE_NS,
+            phase_ns=None if self._lead is None else -self._lead.lead_ns,
+            grid=grid,
         )
         self._process.begin(lock_memory=config.lock_memory)
         if config.process_priority > 0:
@@ -112,15 +141,17 @@ class RetargeterNode(SuiteNode[RetargeterConfig]):
         with self._lock:
             command = self.retargeter.tick(now_ns, self.now_ns)
             answers_ns = self.retargeter.answers_ns
-            news = (self.retargeter.engagement.state, self.retargeter.engagement.reason)
+            found = self.retargeter.engagement
+            if _kind(found.state, found.reason) != self._found:
+                self._hand_over_state()
             if command is not None:
                 self.retargeter.solve.add((time.monotonic_ns() - now_ns) / 1e9)
         if command is not None:
             self._commands.publish(self._writer.write(command, answers_ns))
+            if self._lead is not None and self._loop is not None:
+                self._lead.sent(self._loop, time.monotonic_ns())
             with self._lock:
                 self.retargeter.prepare()
-        if self._is_news(news):
-            self._tell_state()
 
     def _on_operator(self, data: bytes) -> None:
         now_ns = time.monotonic_ns()
@@ -142,6 +173,8 @@ class RetargeterNode(SuiteNode[RetargeterConfig]):
             self.get_logger().warning(f"joint state refused: {error}", throttle_duration_sec=_WARN_PERIOD_S)
 
     def _on_gate(self, message: GateState) -> None:
+        if message.state in (GateState.ACTIVE, GateState.HOLD) and (wrong := self._gate_rate.told(message.rate_hz)):
+            self.get_logger().warning(wrong)
         with self._lock:
             self.retargeter.gate(gate_trouble(message), time.monotonic_ns())
 
@@ -158,29 +191,42 @@ class RetargeterNode(SuiteNode[RetargeterConfig]):
             with self._lock:
                 self.retargeter.given(command.positions, now_ns)
 
-    def _is_news(self, news: tuple[object, str]) -> bool:
-        """A reason that only counts on, as an age does, is no news."""
-        return self._told != (news[0], news[1].rstrip("0123456789. ms"))
-
     def _tell_state(self) -> None:
         with self._lock:
+            self._hand_over_state()
+
+    def _hand_over_state(self) -> None:
+        """Under the lock."""
+        found = self.retargeter.engagement
+        self._found = _kind(found.state, found.reason)
+        self._news.put(StateNews(found.state, found.reason, self.now_ns))
+
+    def _publish_state(self, news: StateNews) -> None:
+        """In the teller's thread."""
+        with self._lock:
             report = self.retargeter.report(time.monotonic_ns(), self.now_ns)
-        if self._is_news((report.state, report.reason)):
-            self._told = (report.state, report.reason.rstrip("0123456789. ms"))
-            text = f"{report.state.name}: {report.reason}" if report.reason else report.state.name
-            self.get_logger().info(text)
-        self._state.publish(report_to_message(report, self.now_ns))
+        told, self._told = self._told, _kind(news.state, news.reason)
+        if told != self._told:
+            self.get_logger().info(f"{news.state.name}: {news.reason}" if news.reason else news.state.name)
+        self._state.publish(report_to_message(replace(report, state=news.state, reason=news.reason), news.stamp_ns))
 
     def _tell_diagnostics(self) -> None:
         with self._lock:
             report = self.retargeter.report(time.monotonic_ns(), self.now_ns)
-        loop = loop_status("loop", self._loop, self.retargeter.config, self._process)
+        lead = lead_values(self._lead, self.retargeter.config.no_lead)
+        loop = loop_status("loop", self._loop, self.retargeter.config, self._process, lead)
         self._diagnostics.publish(self.get_clock().now().to_msg(), [*report_to_statuses(report), loop])
 
     def _watch_loop(self) -> None:
-        """A retargeter whose loop has died must not look alive: raise its error here, which ends the process."""
-        if self._loop is not None and self._loop.failure is not None:
-            raise self._loop.failure
+        """A retargeter whose loop has died, or that tells nothing, must not look alive: raise, which ends the process."""
+        for thread in (self._loop, self._teller):
+            if thread is not None and thread.failure is not None:
+                raise thread.failure
+
+
+def _kind(state: State, reason: str) -> tuple[State, str]:
+    """What makes a state another: a reason that only counts on, as an age does, is no news."""
+    return state, reason.rstrip("0123456789. ms")
 
 
 def main() -> int:
