@@ -134,7 +134,7 @@ class CommandGateNode(SuiteNode[GateConfig]):
             positions = joint_state_to_positions(message, self._order)
         except MessageError as error:
             with self._lock:
-                refusal = self.gate.unreadable_state(str(error))
+                refusal = self.gate.unreadable_state(now_ns, str(error))
         else:
             with self._lock:
                 stamp_ns = ns_from_stamp(message.header.stamp)
