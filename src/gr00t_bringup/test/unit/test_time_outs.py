@@ -126,6 +126,14 @@ def test_on_the_robot_each_node_that_can_move_it_has_the_profile_hardware(node):
     assert all(_shipped(spec, backend)["profile"] == "sim" for backend in ("mujoco", "gazebo", "isaac"))
 
 
+@pytest.mark.parametrize("backend", ["mujoco", "real"])
+def test_what_is_shipped_is_accepted_by_the_nodes_themselves(backend):
+    for node in (node for node in NODES if backend in node.backends):
+        fields = {name: item.name for name, item in settings_fields(settings_type(node)).items()}
+        given = {fields[name]: value for name, value in _shipped(node, backend).items()}
+        assert settings_type(node)(**given)
+
+
 @pytest.mark.parametrize(
     ("settings", "name", "loose_s", "tight_s"),
     [
