@@ -46,11 +46,13 @@ class MeasuredPose:
         """Count a message that is not used."""
         self.refused[refusal.kind] += 1
         if not refusal.kind.expected:
-            self._refusal = (now_ns, refusal)
+            before = self._refusal
+            goes_on = before is not None and before[1].kind is refusal.kind and bool(self.fault(now_ns))
+            self._refusal = (now_ns, before[1] if before is not None and goes_on else refusal)
         return refusal
 
     def fault(self, now_ns: int, within_s: float = _TOLD_S) -> str:
-        """Why a joint state of the last ``within_s`` was refused; '' if none was."""
+        """Why joint states of the last ``within_s`` were refused, the first of their kind; '' if none was."""
         if self._refusal is None or now_ns - self._refusal[0] > 1e9 * within_s:
             return ""
         return self._refusal[1].text

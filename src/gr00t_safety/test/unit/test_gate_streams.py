@@ -108,6 +108,23 @@ def test_a_joint_that_is_no_number_is_lost_as_soon_as_silence_is_and_named_until
     assert gate_rig.state is State.ACTIVE and gate_rig.reason == ""
 
 
+def test_a_robot_whose_joint_states_are_broken_from_the_start_is_waited_for_by_the_name_of_the_joint():
+    """The words stay the same while the fault does, so that they are told and logged once."""
+    gate_rig = rig()
+    gate_rig.gate.activate()
+    beyond = gate_rig.robot.copy()
+    said = set()
+    for k in range(60):
+        beyond[3] = 4.0 + 0.01 * k
+        gate_rig.measure(beyond)
+        assert gate_rig.tick() is None, "nothing is known of where the robot is"
+        said.add(gate_rig.reason)
+    assert gate_rig.state is State.HOLD and len(said) == 1
+    assert "waiting for joint states: 'left_elbow_pitch_joint' = 4.000 rad" in said.pop()
+    gate_rig.run(0.5)
+    assert gate_rig.state is State.ACTIVE
+
+
 def test_a_broken_joint_state_among_good_ones_is_told_for_a_second_and_holds_nothing():
     gate_rig = started()
     gate_rig.measure(with_nan(gate_rig))
