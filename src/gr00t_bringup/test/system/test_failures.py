@@ -67,8 +67,7 @@ def _reset_gate(session, timeout_s: float = 60.0) -> None:
 def test_a_killed_planner_makes_controller_and_gate_hold_in_time_and_a_new_one_takes_over(driving, sentence):
     """In the time that the page of safety gives, from the last tokens that came."""
     with witness() as heard:
-        heard.wait("conditioning_tokens", 5)
-        heard.wait("policy/joint_trajectory", 60)
+        heard.wait_connected()
         driving.stack.processes.kill("planner")
         driving.wait(lambda status: status.controller == "holding", _NOTICED_S)
         driving.wait(lambda status: status.gate == "hold", _NOTICED_S)

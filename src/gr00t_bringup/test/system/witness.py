@@ -49,17 +49,17 @@ _TOPICS = {
 
 
 class Witness:
-    """All messages by topic with the time of arrival [s, system clock]. Messages of before it listened are not there."""
+    """All messages by topic. Those of before it listened are not there."""
 
     def __init__(self, context: Context) -> None:
-        self._heard: dict[str, list[tuple[float, Any]]] = {topic: [] for topic in _TOPICS}
+        self._heard: dict[str, list[Any]] = {topic: [] for topic in _TOPICS}
         self._node = Node("witness", context=context, start_parameter_services=False)
         for topic, (kind, reliability) in _TOPICS.items():
             heard = self._heard[topic]
             self._node.create_subscription(
                 kind,
                 topic,
-                lambda message, heard=heard: heard.append((time.time(), without_data(message))),
+                lambda message, heard=heard: heard.append(without_data(message)),
                 QoSProfile(depth=_MANY, reliability=reliability),
             )
         self._executor = SingleThreadedExecutor(context=context)
@@ -75,22 +75,23 @@ class Witness:
         self._node.destroy_node()
 
     def messages(self, topic: str) -> list[Any]:
-        return [message for _, message in list(self._heard[topic])]
+        return list(self._heard[topic])
 
     def stamps_s(self, topic: str) -> NDArray[np.float64]:
         """The stamps in their headers (N,)."""
         return np.array([stamp_s(message) for message in self.messages(topic)])
 
     def positions(self, topic: str, from_s: float, to_s: float) -> NDArray[np.float64]:
-        """Positions (N, J) [rad] of joint states or one-point trajectories that came between two times."""
-        found = [message for at_s, message in list(self._heard[topic]) if from_s < at_s < to_s]
+        """Positions (N, J) [rad] of joint states or one-point trajectories by their stamps, which a late witness does not change:
+        when the robot was measured, or of the joint state that is answered."""
+        found = [message for message in self.messages(topic) if from_s < stamp_s(message) < to_s]
         return np.array([m.position if isinstance(m, JointState) else m.points[0].positions for m in found])
 
-    def wait(self, topic: str, count: int = 1, timeout_s: float = 30.0) -> None:
-        """Until ``count`` messages of the topic came."""
+    def wait_connected(self, timeout_s: float = 30.0) -> None:
+        """Until every topic was heard: from then on nothing is missed."""
         deadline = time.monotonic() + timeout_s
-        while len(self._heard[topic]) < count:
-            assert time.monotonic() < deadline, f"{topic}: {len(self._heard[topic])} of {count} messages came"
+        while silent := [topic for topic, heard in self._heard.items() if not heard]:
+            assert time.monotonic() < deadline, f"nothing was heard of {', '.join(silent)}"
             time.sleep(0.02)
 
     def find(self, topic: str, is_it: Callable[[Any], bool], timeout_s: float = 30.0) -> Any:
@@ -122,6 +123,8 @@ def held_and_stands(heard: Witness, since_s: float, within_s: float) -> float:
     and what a busy machine adds, when the policy answers a later joint state, or when the robot is told to move or moves once it
     had time to stop.
     """
+    now_s = time.time()
+    heard.find("joint_trajectory", lambda command: stamp_s(command) > now_s)  # a late witness has caught up
     gate = [one for one in heard.messages("command_gate/state") if stamp_s(one) > since_s]
     driven = [number for number, one in enumerate(gate) if one.state != GateState.HOLD]
     held_s = stamp_s(gate[max(driven, default=-1) + 1])
