@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every node of the suite ends at once on parameters that it cannot have: exit code 2 and one line that names them."""
 
+import gc
 import importlib
 import signal
 import sys
@@ -22,9 +23,10 @@ LOOSER = {
 
 @pytest.fixture(autouse=True)
 def signals_of_pytest() -> Iterator[None]:
-    """A node's main function takes SIGINT and SIGTERM for itself."""
+    """A node's main function takes SIGINT and SIGTERM for itself; what it leaves to the end of its process must go before."""
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     yield
+    gc.collect()  # or the refused node is seen by others
     for number, handler in before.items():
         signal.signal(number, handler)
 
