@@ -21,6 +21,7 @@ from gr00t_policy.runtime.config import (
     TOKENIZER_HELP,
     check_choice,
 )
+from gr00t_policy.runtime.deployment_profile import PROFILE_HELP, SIM, check_profile
 from gr00t_policy.runtime.loop_settings import LoopSettings, rate_threshold, time_threshold
 from gr00t_policy.runtime.settings import setting
 
@@ -35,6 +36,7 @@ class PlannerConfig(LoopSettings):
     checkpoint: str = setting("", "folder of the policy's checkpoint")
     tokenizer: str = setting("", TOKENIZER_HELP)
     embodiment: str = setting("gr1", "robot the checkpoint must be for")
+    profile: str = setting(SIM, PROFILE_HELP)
     engine: str = setting("auto", ENGINE_HELP)
     dtype: str = setting("auto", DTYPE_HELP)
     device: str = setting("auto", DEVICE_HELP)
@@ -49,6 +51,7 @@ class PlannerConfig(LoopSettings):
     rate_hz: float = setting(10.0, "highest rate of tokens", "Hz", 0.1, 60.0)
     follow_camera: bool = setting(True, "ticks settle shortly after a picture comes; the rate stays to 0.5 %")
     token_dtype: str = setting("bfloat16", "number format of the tokens: 'float32', 'bfloat16' or 'float16'")
+    image_warn_s: float = setting(0.15, "age of the newest image that is worth a warning", "s", 0.02, 5.0)
     max_image_age_s: float = setting(0.3, "age from which an image is not encoded", "s", 0.02, 5.0)
     max_future_s: float = setting(0.1, "how far a stamp may lie ahead of the clock", "s", 0.0, 1.0)
     frozen_images: int = setting(
@@ -74,6 +77,11 @@ class PlannerConfig(LoopSettings):
         check_choice("device", self.device, DEVICES)
         check_choice("precision", self.precision, PRECISIONS)
         check_choice("token_dtype", self.token_dtype, TOKEN_TYPES)
+        check_profile(self, _AGES)
+        if self.image_warn_s > self.max_image_age_s:
+            raise ConfigError(
+                f"image_warn_s {self.image_warn_s} must not be above max_image_age_s {self.max_image_age_s}"
+            )
         if self.frozen_images == 1:
             raise ConfigError("frozen_images must be 0 (never) or at least 2: one image is identical to none")
 
@@ -81,3 +89,6 @@ class PlannerConfig(LoopSettings):
     def wire_type(self) -> WireType:
         """``token_dtype`` as the number that messages carry."""
         return WireType[self.token_dtype.upper()]
+
+
+_AGES = ("image_warn_s", "max_image_age_s", "max_future_s")

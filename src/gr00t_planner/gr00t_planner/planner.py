@@ -24,6 +24,7 @@ from gr00t_policy.runtime.policy import Policy
 
 _NS = 1_000_000_000
 _RECENT = 256  # encodings behind the percentiles: 26 s at 10 Hz
+_NOT_UTF8 = "\N{REPLACEMENT CHARACTER}"  # what the middleware's reader puts in the place of bytes that are no UTF-8
 _STRIDE = 8  # every 8th row and column tells a frozen picture from a live one, for 2 % of its bytes
 
 
@@ -47,7 +48,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class PlannerReport:
-    """What the planner says about itself. image_age_s is NaN before the first image."""
+    """What the planner says about itself. image_age_s is NaN before the first image; image_is_late: older than is usual."""
 
     verdict: Verdict
     instruction: str
@@ -55,6 +56,7 @@ class PlannerReport:
     rate_hz: float
     encode: Percentiles
     image_age_s: float
+    image_is_late: bool
     encoded: int
     skipped: int
     refused: dict[str, int]
@@ -121,6 +123,8 @@ class Planner:
             fault = f"a sentence of {size} bytes was refused; at most {self._config.max_instruction_bytes} are taken"
         elif not sentence.isprintable():
             fault = "a sentence with control characters was refused"
+        elif _NOT_UTF8 in sentence:
+            fault = "a sentence that is not UTF-8 was refused"
         with self._lock:
             self._sentence_fault = fault or ""
             if fault is not None:
@@ -178,6 +182,7 @@ class Planner:
             rate_hz=self._rate.rate_hz(now_ns),
             encode=self._durations.percentiles(),
             image_age_s=age_s if np.isfinite(age_s) else float("nan"),
+            image_is_late=bool(np.isfinite(age_s)) and age_s > self._config.image_warn_s,
             encoded=self._sequence,
             skipped=self._skipped,
             refused=refused,

@@ -4,11 +4,11 @@
 from dataclasses import dataclass
 
 from gr00t_policy.core.errors import ConfigError
+from gr00t_policy.runtime.deployment_profile import check_profile
 from gr00t_policy.runtime.loop_settings import LoopSettings
 from gr00t_policy.runtime.settings import setting
 
 SOURCES = ("policy", "teleop")
-PROFILES = ("sim", "hardware")
 
 
 @dataclass(frozen=True)
@@ -73,8 +73,6 @@ class GateConfig(LoopSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.profile not in PROFILES:
-            raise ConfigError(f"profile '{self.profile}' is unknown; known: {', '.join(PROFILES)}")
         if self.default_source not in ("", *SOURCES):
             raise ConfigError(
                 f"default_source '{self.default_source}' is unknown; known: {', '.join(SOURCES)} or '' for nobody"
@@ -84,21 +82,12 @@ class GateConfig(LoopSettings):
             value = getattr(self, name)
             if isinstance(value, (int, float)) and not low <= value <= high:
                 raise ConfigError(f"{name} = {value} is outside its range [{low}, {high}]")
-        if self.profile == "hardware":
-            self._refuse_loose_ages()
+        check_profile(self, _AGES)
 
     @property
     def process_priority(self) -> int:
         """SCHED_FIFO priority of all threads but the loop: below it, above ordinary programs; 0: none."""
         return max(self.thread_priority - 10, 0)
-
-    def _refuse_loose_ages(self) -> None:
-        for name in _AGES:
-            tightest = type(self).__dataclass_fields__[name].default
-            if getattr(self, name) > tightest:
-                raise ConfigError(
-                    f"{name} = {getattr(self, name)} s is looser than {tightest} s, which the hardware profile forbids"
-                )
 
 
 _AGES = (
@@ -109,5 +98,6 @@ _AGES = (
     "joint_state_warn_s",
     "joint_state_hold_s",
     "joint_state_damp_s",
+    "max_lead_s",
     "max_lag_s",
 )

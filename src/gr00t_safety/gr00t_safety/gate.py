@@ -42,6 +42,7 @@ class GateReport:
     rejected: int
     limited: int
     late: tuple[str, ...]  # streams worth a warning
+    joint_state_fault: str  # why a joint state was refused just now; '' if none was
     refused: dict[str, int]  # commands and joint states by kind of refusal
 
 
@@ -198,9 +199,9 @@ class Gate:
             self._distrust(source, refusal)
         return refusal
 
-    def unreadable_state(self, text: str) -> Refusal:
+    def unreadable_state(self, now_ns: int, text: str) -> Refusal:
         """A message could not even be read as a joint state, for the reason in ``text``."""
-        return self._measured.refuse(Refusal(RefusalKind.UNREADABLE, text))
+        return self._measured.refuse(now_ns, Refusal(RefusalKind.UNREADABLE, text))
 
     def tick(self, now_ns: int) -> JointCommand | None:
         """The next command for all driven joints, or None while nothing must be given to the robot.
@@ -239,6 +240,7 @@ class Gate:
             rejected=sum(sum(each.refused.values()) for each in self._streams.values()),
             limited=self._limited,
             late=self._late_streams(now_ns),
+            joint_state_fault=self._measured.fault(now_ns),
             refused=dict(refused),
         )
 
@@ -270,12 +272,12 @@ class Gate:
         """Let the ages of the streams move the ladder."""
         state_freshness = self._measured.age.freshness(now_ns)
         if self._measured.age.ever and state_freshness is Freshness.LOST:
-            self._lose_pose()
+            self._lose_pose(now_ns)
             return
         if self._ladder.state is State.ACTIVE:
             stream = self._streams[self._source]
             if state_freshness is Freshness.STALE:
-                self._interrupt(f"no joint states for {1000 * self._measured.age.limits.stale_s:.0f} ms")
+                self._interrupt(self._measured.why_missing(now_ns, self._measured.age.limits.stale_s))
             elif stream.age.freshness(now_ns) >= Freshness.STALE:
                 self._interrupt(stream.why_missing(now_ns))
         elif self._ladder.state is State.HOLD and self._ladder.latch is None:
@@ -286,9 +288,9 @@ class Gate:
                 self._driven = True
                 self._ladder.apply(Event.RESUME)
 
-    def _lose_pose(self) -> None:
+    def _lose_pose(self, now_ns: int) -> None:
         """Damp, and wait for a person; but a robot that was never driven is only kept, so its pose may come again."""
-        reason = f"no joint states for {1000 * self._measured.age.limits.lost_s:.0f} ms"
+        reason = self._measured.why_missing(now_ns, self._measured.age.limits.lost_s)
         if self._driven:
             self._ladder.apply(Event.LOSE, reason)
             return
@@ -304,7 +306,8 @@ class Gate:
             return "waiting for a person to select the source"
         stream = self._streams[self._source]
         if self._measured.age.steady_s(now_ns) < self.config.healthy_s:
-            return "waiting for joint states"
+            fault = self._measured.fault(now_ns)
+            return f"waiting for joint states{f': {fault}' if fault else ''}"
         if stream.age.steady_s(now_ns) < self.config.healthy_s:
             return f"waiting for commands from '{self._source}'"
         if not self._limiter.seeded or not self._limiter.at_rest:
@@ -320,7 +323,8 @@ class Gate:
     def _present_cause(self, now_ns: int) -> str:
         """What still stands against a reset; '' if nothing."""
         if self._measured.age.freshness(now_ns) >= Freshness.STALE:
-            return "joint states are missing"
+            fault = self._measured.fault(now_ns)
+            return f"joint states are missing{f': {fault}' if fault else ''}"
         if self._limiter.seeded and not self._limiter.at_rest:
             return "the robot is still coming to rest"
         stream = self._streams.get(self._source)

@@ -18,6 +18,7 @@ from gr00t_safety.staleness import AgeLimits, Freshness, StreamAge
 
 Vector = NDArray[np.float64]
 
+_TOLD_S = 1.0  # how long a refusal is worth telling
 _CLOCK_STEP_NS = 100_000_000  # stamps that go back further than reordering explains: the clock was set
 
 
@@ -29,6 +30,7 @@ class MeasuredPose:
         self.positions: Vector | None = None
         self.stamp_ns = 0
         self.refused: Counter[RefusalKind] = Counter()
+        self._refusal: tuple[int, Refusal] | None = None  # the newest, with its time of arrival
         self._order = JointOrder(embodiment)
         self._lower = np.array([joint.lower_rad for joint in embodiment.joints])
         self._upper = np.array([joint.upper_rad for joint in embodiment.joints])
@@ -38,11 +40,27 @@ class MeasuredPose:
         """Before activation: only what is measured from now on counts."""
         self.positions = None
         self.age.forget()
+        self._refusal = None
 
-    def refuse(self, refusal: Refusal) -> Refusal:
+    def refuse(self, now_ns: int, refusal: Refusal) -> Refusal:
         """Count a message that is not used."""
         self.refused[refusal.kind] += 1
+        if not refusal.kind.expected:
+            before = self._refusal
+            goes_on = before is not None and before[1].kind is refusal.kind and bool(self.fault(now_ns))
+            self._refusal = (now_ns, before[1] if before is not None and goes_on else refusal)
         return refusal
+
+    def fault(self, now_ns: int, within_s: float = _TOLD_S) -> str:
+        """Why joint states of the last ``within_s`` were refused, the first of their kind; '' if none was."""
+        if self._refusal is None or now_ns - self._refusal[0] > 1e9 * within_s:
+            return ""
+        return self._refusal[1].text
+
+    def why_missing(self, now_ns: int, silent_s: float) -> str:
+        """One sentence for people on why no joint state was believed for ``silent_s``."""
+        fault = self.fault(now_ns, silent_s)
+        return f"no joint states for {1000 * silent_s:.0f} ms" + (f" that can be used: {fault}" if fault else "")
 
     def offer(self, now_ns: int, names: tuple[str, ...], positions: Vector, stamp_ns: int) -> Refusal | None:
         """Believe a joint state or say why not. A leap of the pose is returned too, though believed (kind JUMP)."""
@@ -55,7 +73,7 @@ class MeasuredPose:
             refusal = check_range(self._order.names, measured, self._lower, self._upper, slack_rad)
         if refusal is not None or isinstance(measured, Refusal):
             assert refusal is not None
-            return self.refuse(refusal)
+            return self.refuse(now_ns, refusal)
         leap = None
         if self.positions is not None and self.age.freshness(now_ns) < Freshness.LOST:
             limit_rad = self._config.max_state_jump_rad

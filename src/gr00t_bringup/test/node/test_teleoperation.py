@@ -32,7 +32,8 @@ from gr00t_teleop.types import OperatorState
 
 GR1 = load_embodiment("gr1")
 _GATE = ("gr00t_safety.ros.command_gate_node", "-p", "default_source:=teleop", "-p", "transition_s:=0.2")
-_RETARGETER = ("gr00t_teleop.ros.retargeter_node", "-p", "gentle_s:=0.5")
+# As config/gr1/retargeter.yaml has it for a simulation: this robot stutters with the machine.
+_RETARGETER = ("gr00t_teleop.ros.retargeter_node", "-p", "gentle_s:=0.5", "-p", "joint_state_timeout_s:=0.1")
 
 
 class Person:

@@ -89,10 +89,18 @@ def as_session() -> Callable[[RunningStack, Path], Session]:
 
 
 @pytest.fixture(scope="module")
-def session(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
+def overrides() -> dict[str, dict[str, object]]:
+    """Parameters that a test file gives to nodes of its stack."""
+    return {}
+
+
+@pytest.fixture(scope="module")
+def session(
+    checkpoint: Path, overrides: dict[str, dict[str, object]], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Session]:
     """The stack of one test file: started once, driving when the first test begins."""
     folder = tmp_path_factory.mktemp("run")
-    options = StackOptions(checkpoint=checkpoint, start_timeout_s=240.0)
+    options = StackOptions(checkpoint=checkpoint, start_timeout_s=240.0, overrides=overrides)
     with running_stack(options, folder / "logs", BagWriter(folder / "bag")) as stack:
         stack.wait_active()
         stack.client.wait_listeners(["planner", "bag_recorder"], 20.0)

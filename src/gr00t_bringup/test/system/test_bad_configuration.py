@@ -3,24 +3,30 @@
 
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from gr00t_bringup.nodes import NODES
 from gr00t_bringup.ros.stack import StackOptions, running_stack
 from gr00t_policy.core.errors import Gr00tError
 
 
-def _start_and_fail(tmp_path, options: StackOptions) -> str:
-    """Start a stack that cannot come up; returns the error for the user."""
-    with pytest.raises(Gr00tError) as caught, running_stack(options, tmp_path / "logs") as stack:
+def _start_and_fail(tmp_path: Path, guilty: str, **options: Any) -> str:
+    """Start the node that will not come up, as the whole stack is started; returns the one line for the user."""
+    alone = tuple(node for node in NODES if node.name == guilty)
+    with pytest.raises(Gr00tError) as caught, running_stack(StackOptions(nodes=alone, **options), tmp_path) as stack:
         stack.wait_active()
-    return str(caught.value)
+    said, where = str(caught.value).splitlines()
+    assert said.startswith(f"node '{guilty}' ") and where == f"(its log: {tmp_path / guilty}.log)"
+    assert "Traceback" not in (tmp_path / f"{guilty}.log").read_text()
+    return said
 
 
 def test_a_missing_checkpoint_is_one_clear_error(tmp_path):
-    text = _start_and_fail(tmp_path, StackOptions(checkpoint=tmp_path / "nowhere"))
-    assert "no checkpoint folder" in text
-    assert "Traceback" not in text
+    said = _start_and_fail(tmp_path, "planner", checkpoint=tmp_path / "nowhere")
+    assert "cannot configure: no checkpoint folder" in said
 
 
 def test_a_damaged_checkpoint_names_the_file(tmp_path, checkpoint):
@@ -33,21 +39,20 @@ def test_a_damaged_checkpoint_names_the_file(tmp_path, checkpoint):
             copy.write_bytes(file.read_bytes())
     weights = damaged / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1000])
-    text = _start_and_fail(tmp_path, StackOptions(checkpoint=damaged))
-    assert "model.safetensors" in text
+    said = _start_and_fail(tmp_path, "controller", checkpoint=damaged)
+    assert "cannot configure: " in said and "model.safetensors" in said
 
 
 def test_a_checkpoint_for_another_robot_is_refused(tmp_path, checkpoint):
-    overrides = {name: {"embodiment": "gr2"} for name in ("planner", "controller")}
-    text = _start_and_fail(tmp_path, StackOptions(checkpoint=checkpoint, overrides=overrides))
-    assert "gr2" in text
+    said = _start_and_fail(tmp_path, "planner", checkpoint=checkpoint, overrides={"planner": {"embodiment": "gr2"}})
+    assert "was trained for embodiment 'gr1', not 'gr2'" in said
 
 
 def test_an_unknown_parameter_is_named_with_the_known_ones(tmp_path, checkpoint):
-    overrides = {"command_gate": {"max_speed": 3.0}}
-    text = _start_and_fail(tmp_path, StackOptions(checkpoint=checkpoint, overrides=overrides))
-    assert "max_speed" in text
-    assert "speed_scale" in text
+    said = _start_and_fail(
+        tmp_path, "command_gate", checkpoint=checkpoint, overrides={"command_gate": {"max_speed": 3.0}}
+    )
+    assert "unknown parameter(s) of node 'command_gate': max_speed; known: " in said and "speed_scale" in said
 
 
 def test_the_error_of_the_demo_is_one_line_with_the_log_and_exit_code_2(tmp_path):
@@ -56,5 +61,6 @@ def test_the_error_of_the_demo_is_one_line_with_the_log_and_exit_code_2(tmp_path
         [sys.executable, "-m", "gr00t_bringup.cli", *words], capture_output=True, text=True, timeout=400, check=False
     )
     assert done.returncode == 2
-    assert "no checkpoint folder" in done.stderr
-    assert "Traceback" not in done.stderr
+    said, where = done.stderr.splitlines()
+    assert "no checkpoint folder" in said
+    assert where.startswith("(its log: ")

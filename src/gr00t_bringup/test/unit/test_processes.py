@@ -2,12 +2,14 @@
 """The process starter with real processes: nothing is left behind, whatever happens, and the guilty one is named."""
 
 import fcntl
+import json
 import os
 import signal
 import subprocess
 import sys
 import textwrap
 import time
+from pathlib import Path
 
 import pytest
 import yaml
@@ -20,6 +22,7 @@ from gr00t_bringup.processes import (
     node_command,
 )
 from gr00t_bringup.shared_memory import mapped_segments, remove_dead
+from gr00t_policy.ros.transport import sockets_only
 
 _QUICK = StopPatience(interrupt_s=1.0, terminate_s=0.3, kill_s=1.0)
 _SLEEP = "import time; print('ready', flush=True); time.sleep(60)"
@@ -117,6 +120,44 @@ def test_a_node_command_gives_files_before_overrides_and_keeps_strings_strings(t
     values = dict(word.split(":=", 1) for word in words if ":=" in word and not word.startswith("_"))
     assert yaml.safe_load(values["checkpoint"]) == "12"
     assert yaml.safe_load(values["autostart"]) is True
+
+
+_REACH = ("ROS_AUTOMATIC_DISCOVERY_RANGE", "ROS_STATIC_PEERS", "ROS_LOCALHOST_ONLY", "ROS_DOMAIN_ID")
+
+
+@pytest.mark.parametrize(
+    ("said", "profile"),
+    [
+        ({"ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}, "127.0.0.1"),
+        ({"ROS_AUTOMATIC_DISCOVERY_RANGE": "SUBNET", "ROS_DOMAIN_ID": "42"}, ""),
+        ({"ROS_AUTOMATIC_DISCOVERY_RANGE": "SUBNET", "ROS_STATIC_PEERS": "192.0.2.7;192.0.2.8"}, ""),
+        ({}, ""),
+    ],
+    ids=lambda case: "-".join(case.values()) if isinstance(case, dict) else None,
+)
+def test_a_node_gets_the_reach_of_discovery_that_the_user_chose_and_no_other(tmp_path, monkeypatch, said, profile):
+    """LOCALHOST is the only one that is put in other words (a profile for this machine alone), and only by the node itself."""
+    for name in (
+        *_REACH,
+        "FASTRTPS_DEFAULT_PROFILES_FILE",
+        "FASTDDS_DEFAULT_PROFILES_FILE",
+        "FASTDDS_BUILTIN_TRANSPORTS",
+    ):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in said.items():
+        monkeypatch.setenv(name, value)
+    code = "import json, os; print(json.dumps(dict(os.environ)))"
+    with ProcessGroup(tmp_path, _QUICK) as group:
+        group.start("node", _python(code), essential=False)
+        _wait_until(lambda: "node" not in group.alive)
+    given = json.loads((tmp_path / "node.log").read_text())
+    assert {name: given[name] for name in _REACH if name in given} == said
+    chosen = sockets_only(given)
+    file = chosen.get("FASTRTPS_DEFAULT_PROFILES_FILE", "")
+    assert profile in Path(file).read_text() if profile else not file
+    assert set(chosen) <= {"FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_BUILTIN_TRANSPORTS"} | (
+        {*said} if profile else set()
+    )
 
 
 def test_node_names_are_unique():

@@ -59,7 +59,9 @@ def report_to_statuses(report: PlannerReport) -> list[Status]:
         },
     )
     stale = verdict.state in (State.STALE_IMAGE, State.WAITING_FOR_IMAGE)
-    images = Status("images", Level.STALE if stale else Level.OK, verdict.detail, {"age_s": report.image_age_s})
+    late = f"the newest image is {report.image_age_s:.2f} s old" if report.image_is_late else ""
+    level = Level.STALE if stale else Level.WARN if late else Level.OK
+    images = Status("images", level, verdict.detail or late, {"age_s": report.image_age_s})
     return [planner, images]
 
 

@@ -86,6 +86,11 @@ class Robot:
         self.until(lambda: self.language.get_subscription_count() > 0, "a planner that listens")
         self.language.publish(String(data=sentence))
 
+    def say_bytes(self, text: bytes) -> None:
+        """As any program may send them, whatever language it is written in: a ``std_msgs/String`` of these bytes."""
+        header, length = b"\x00\x01\x00\x00", (len(text) + 1).to_bytes(4, "little")  # CDR, little endian
+        self.language.publish(header + length + text + b"\x00")
+
     def newest(self, kind: type):
         return self.heard[kind][-1] if self.heard[kind] else None
 
@@ -183,6 +188,27 @@ def test_a_sentence_of_10_kb_is_refused_and_the_one_before_stays(robot, planner)
     robot.until_state(PlannerState, PlannerState.ENCODING, "was refused")
     robot.until_tokens("take the ball")
     assert robot.newest(PlannerState).rejected > 0
+
+
+@pytest.mark.parametrize(
+    ("sent", "why"),
+    [
+        (b"take \x1b[2J it", "with control characters was refused"),
+        (b"take\nthe\tball", "with control characters was refused"),
+        (b"take the \xff\xfe\x80 ball", "that is not UTF-8 was refused"),
+        ("nimm den großen roten Würfel".encode("latin-1"), "that is not UTF-8 was refused"),
+        (b"\xed\xa0\x80", "that is not UTF-8 was refused"),  # half of a surrogate pair
+    ],
+)
+def test_bytes_that_are_no_printable_sentence_are_refused_and_the_one_before_stays(robot, planner, sent, why):
+    robot.say("nimm den großen roten Würfel")
+    robot.until_tokens("nimm den großen roten Würfel")
+    rejected = robot.newest(PlannerState).rejected
+    robot.say_bytes(sent)
+    robot.until_state(PlannerState, PlannerState.ENCODING, why)
+    robot.until_tokens("nimm den großen roten Würfel")
+    assert robot.newest(PlannerState).rejected == rejected + 1
+    assert robot.newest(PlannerState).instruction == "nimm den großen roten Würfel"
 
 
 def test_an_empty_sentence_stops_the_tokens(robot, planner):

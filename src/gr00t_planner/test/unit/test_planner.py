@@ -126,7 +126,9 @@ def test_an_empty_sentence_stops_the_tokens(sentence):
     assert there.planner.verdict.detail == "the sentence was taken back"
 
 
-@pytest.mark.parametrize("sentence", ["x" * 10_000, "ä" * 257, "take\x00it", "take\x1b[2Jit", "two\nlines"])
+@pytest.mark.parametrize(
+    "sentence", ["x" * 10_000, "ä" * 257, "take\x00it", "take\x1b[2Jit", "two\nlines", "\ufffd\ufffd it"]
+)
 def test_a_sentence_that_is_too_long_or_not_printable_is_refused_and_the_one_before_stays(sentence):
     there = told()
     assert "refused" in there.planner.instruction(sentence)
@@ -159,6 +161,16 @@ def test_images_of_another_size_are_refused_and_told():
     assert "expected" in there.planner.image(CAMERA.name, small, there.ros_ns, there.ros_ns)
     assert there.tick() is None and "expected" in there.planner.verdict.detail
     assert there.refused == {"image: wrong image": 1}
+
+
+def test_an_image_that_is_late_is_told_before_it_is_too_old():
+    there = told(image_warn_s=0.15)
+    there.tick()
+    there.camera_on = False
+    for late, stale in ((False, False), (True, False), (True, True)):
+        there.tick()
+        report = there.planner.report(there.steady_ns, there.ros_ns)
+        assert (report.image_is_late, report.verdict.state is State.STALE_IMAGE) == (late, stale), report.image_age_s
 
 
 def test_images_with_old_stamps_or_from_the_future_never_become_tokens():

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from gr00t_policy.core.errors import ConfigError
 from gr00t_policy.model.config import EULER_STEPS
+from gr00t_policy.runtime.deployment_profile import PROFILE_HELP, SIM, check_profile
 from gr00t_policy.runtime.interpolation import INTERPOLATIONS
 from gr00t_policy.runtime.lead_settings import LeadSettings
 from gr00t_policy.runtime.loop_settings import time_threshold
@@ -61,6 +62,7 @@ class ControllerConfig(LeadSettings):
     checkpoint: str = setting("", "folder of the policy's checkpoint")
     tokenizer: str = setting("", TOKENIZER_HELP)
     embodiment: str = setting("gr1", "robot the checkpoint must be for")
+    profile: str = setting(SIM, PROFILE_HELP)
     engine: str = setting("auto", ENGINE_HELP)
     dtype: str = setting("auto", DTYPE_HELP)
     device: str = setting("auto", DEVICE_HELP)
@@ -138,6 +140,7 @@ class ControllerConfig(LeadSettings):
             raise ConfigError("staggered chunks advance with the ticks; set head_mode to 'every_tick' or 'auto'")
         if self.staggered and self.engine in UNSTAGGERED:
             raise ConfigError(f"engine '{self.engine}' has no graph for staggered chunks; use 'openvino' or 'torch'")
+        check_profile(self, _AGES)
         if not self.token_warn_s <= self.token_hold_s <= self.token_max_age_s:
             raise ConfigError(
                 f"token_warn_s {self.token_warn_s}, token_hold_s {self.token_hold_s} and token_max_age_s "
@@ -147,3 +150,13 @@ class ControllerConfig(LeadSettings):
             raise ConfigError(
                 f"thread_priority {self.thread_priority} must be above process_priority {self.process_priority}"
             )
+
+
+_AGES = (
+    "token_warn_s",
+    "token_hold_s",
+    "token_max_age_s",
+    "joint_state_timeout_s",
+    "chunk_max_age_s",
+    "max_future_s",
+)

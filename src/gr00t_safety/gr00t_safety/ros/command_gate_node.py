@@ -155,7 +155,7 @@ class CommandGateNode(SuiteNode[GateConfig]):
             positions, stamp_ns = self._joint_states.read(data)
         except MessageError as error:
             with self._lock:
-                refusal = self.gate.unreadable_state(str(error))
+                refusal = self.gate.unreadable_state(now_ns, str(error))
         else:
             with self._lock:
                 refusal = self.gate.joint_state(now_ns, self._joint_states.names, positions, stamp_ns)

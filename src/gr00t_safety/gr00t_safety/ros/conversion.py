@@ -60,12 +60,17 @@ def report_to_statuses(report: GateReport) -> list[Status]:
             **{f"refused.{kind}": count for kind, count in report.refused.items()},
         },
     )
-    return [gate, _stream("command stream", report.command_age_s), _stream("joint states", report.joint_state_age_s)]
+    return [
+        gate,
+        _stream("command stream", report.command_age_s),
+        _stream("joint states", report.joint_state_age_s, report.joint_state_fault),
+    ]
 
 
-def _stream(name: str, age_s: float) -> Status:
+def _stream(name: str, age_s: float, fault: str = "") -> Status:
     ever = age_s != float("inf")
-    return Status(name, Level.OK if ever else Level.STALE, "received" if ever else "nothing yet", {"age_s": age_s})
+    level = Level.WARN if fault else Level.OK if ever else Level.STALE
+    return Status(name, level, fault or ("received" if ever else "nothing yet"), {"age_s": age_s})
 
 
 def _known(age_s: float) -> float:

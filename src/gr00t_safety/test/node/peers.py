@@ -57,6 +57,11 @@ class Robot:
     def state(self) -> GateState | None:
         return self.states[-1][1] if self.states else None
 
+    def go_on(self) -> None:
+        """Publish again after ``loop`` was stopped."""
+        self.loop = PacedLoop("robot", 250.0, self._tick, _PRIORITY)
+        self.loop.start()
+
     def send(self, positions: np.ndarray) -> None:
         self._publisher.publish(joint_state_message(self._order, positions, system_ns()))
 

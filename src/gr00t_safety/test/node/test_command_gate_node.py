@@ -95,15 +95,21 @@ def test_one_command_with_nan_holds_until_reset_and_never_reaches_the_robot(scen
     scene.release()
 
 
-def test_joint_states_with_nan_are_not_believed(scene, commander):
+def test_joint_states_with_nan_are_not_believed_and_the_joint_is_named_until_a_reset(scene, commander):
     scene.driven_by(commander)
     scene.robot.loop.stop()
     bad = HOME.copy()
-    bad[0] = np.nan
-    for _ in range(60):
+    bad[3] = np.nan
+    for _ in range(100):
         scene.robot.send(bad)
         time.sleep(0.004)
-    assert scene.in_state(GateState.DAMPED, SOON_S * 3), scene.words()
+    assert scene.in_state(GateState.DAMPED, SOON_S * 3, "left_elbow_pitch_joint"), scene.words()
+    assert "left_elbow_pitch_joint" in scene.person.reset().message
+    assert all(np.isfinite(positions).all() for _, positions in scene.robot.applied)
+    scene.robot.go_on()
+    time.sleep(0.5)
+    assert scene.robot.state.state == GateState.DAMPED, "good joint states alone do not end it"
+    scene.release()
 
 
 def test_unknown_joint_names_hold_until_reset_and_the_reason_names_them(scene, commander):

@@ -52,8 +52,9 @@ def test_an_unreadable_message_of_the_source_that_does_not_drive_is_only_counted
 
 def test_a_joint_state_that_cannot_be_read_is_counted():
     gate_rig = started()
-    gate_rig.gate.unreadable_state("32 names but 3 positions")
+    gate_rig.gate.unreadable_state(gate_rig.now_ns, "32 names but 3 positions")
     assert gate_rig.gate.report(gate_rig.now_ns).refused["joint_state.unreadable"] == 1
+    assert gate_rig.gate.report(gate_rig.now_ns).joint_state_fault == "32 names but 3 positions"
 
 
 def test_a_command_given_now_is_to_be_reached_one_tick_later_by_the_robots_clock():

@@ -207,6 +207,7 @@ def test_a_speed_scale_that_is_none_is_refused(scale):
         {"profile": "hardware", "joint_state_damp_s": 0.3},
         {"profile": "hardware", "command_hold_s": 0.06},
         {"profile": "hardware", "max_lag_s": 0.3},
+        {"profile": "hardware", "max_lead_s": 0.03},
     ],
 )
 def test_settings_out_of_range_are_refused(settings):

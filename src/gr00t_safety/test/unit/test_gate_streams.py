@@ -81,6 +81,60 @@ def test_lost_joint_states_hold_at_50_ms_and_damp_at_100_until_reset():
     assert gate_rig.state is State.ACTIVE
 
 
+def with_nan(gate_rig: GateRig) -> np.ndarray:
+    """The pose, but for the left elbow."""
+    broken = gate_rig.robot.copy()
+    broken[3] = np.nan
+    return broken
+
+
+def test_a_joint_that_is_no_number_is_lost_as_soon_as_silence_is_and_named_until_good_states_and_a_reset():
+    gate_rig = started()
+    for ticks, state in ((5, State.ACTIVE), (2, State.HOLD), (6, State.DAMPED), (120, State.DAMPED)):
+        for _ in range(ticks):
+            gate_rig.measure(with_nan(gate_rig))
+            gate_rig.command(gate_rig.home())
+            gate_rig.tick()
+        assert gate_rig.state is state, (ticks, gate_rig.reason)
+    assert "joint states for 100 ms that can be used: " in gate_rig.reason
+    assert "'left_elbow_pitch_joint'" in gate_rig.reason
+    assert gate_rig.judge.violations()["not finite"] == 0
+    refused, why = gate_rig.gate.reset(gate_rig.now_ns)
+    assert not refused and "left_elbow_pitch_joint" in why
+    gate_rig.run(0.5)
+    assert gate_rig.state is State.DAMPED, "good joint states alone do not end it"
+    assert gate_rig.gate.reset(gate_rig.now_ns) == (True, "reset")
+    gate_rig.run(0.5)
+    assert gate_rig.state is State.ACTIVE and gate_rig.reason == ""
+
+
+def test_a_robot_whose_joint_states_are_broken_from_the_start_is_waited_for_by_the_name_of_the_joint():
+    """The words stay the same while the fault does, so that they are told and logged once."""
+    gate_rig = rig()
+    gate_rig.gate.activate()
+    beyond = gate_rig.robot.copy()
+    said = set()
+    for k in range(60):
+        beyond[3] = 4.0 + 0.01 * k
+        gate_rig.measure(beyond)
+        assert gate_rig.tick() is None, "nothing is known of where the robot is"
+        said.add(gate_rig.reason)
+    assert gate_rig.state is State.HOLD and len(said) == 1
+    assert "waiting for joint states: 'left_elbow_pitch_joint' = 4.000 rad" in said.pop()
+    gate_rig.run(0.5)
+    assert gate_rig.state is State.ACTIVE
+
+
+def test_a_broken_joint_state_among_good_ones_is_told_for_a_second_and_holds_nothing():
+    gate_rig = started()
+    gate_rig.measure(with_nan(gate_rig))
+    gate_rig.run(0.5)
+    report = gate_rig.gate.report(gate_rig.now_ns)
+    assert report.state is State.ACTIVE and "left_elbow_pitch_joint" in report.joint_state_fault
+    gate_rig.run(0.6)
+    assert gate_rig.gate.report(gate_rig.now_ns).joint_state_fault == ""
+
+
 def test_joint_states_that_break_off_before_any_motion_are_only_waited_for():
     """A simulator or driver that starts up may pause; nobody should have to reset for that."""
     gate_rig = rig()

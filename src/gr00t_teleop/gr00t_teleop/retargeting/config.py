@@ -4,6 +4,7 @@
 from dataclasses import dataclass
 
 from gr00t_policy.core.errors import ConfigError
+from gr00t_policy.runtime.deployment_profile import PROFILE_HELP, SIM, check_profile
 from gr00t_policy.runtime.lead_settings import LeadSettings
 from gr00t_policy.runtime.settings import setting
 
@@ -14,6 +15,7 @@ class RetargeterConfig(LeadSettings):
 
     autostart: bool = setting(False, "configure and activate by itself after start")
     embodiment: str = setting("gr1", "robot that is driven: a shipped name or a file")
+    profile: str = setting(SIM, PROFILE_HELP)
     rate_hz: float = setting(120.0, "rate of commands", "Hz", 50.0, 500.0)
     thread_priority: int = setting(55, "SCHED_FIFO priority of the loop where allowed; 0: none", "", 0, 90)
     use_waist: bool = setting(False, "the waist helps the arms; never with its transport pins in")
@@ -37,7 +39,7 @@ class RetargeterConfig(LeadSettings):
     )
     max_sample_age_s: float = setting(0.2, "age at arrival from which a sample is not used", "s", 0.02, 1.0)
     joint_state_timeout_s: float = setting(
-        0.1, "age of the joint state from which nothing is commanded", "s", 0.01, 1.0
+        0.05, "age of the joint state from which nothing is commanded", "s", 0.01, 1.0
     )
     max_lead_rad: float = setting(
         0.5, "lead of an arm's command, for half a second, that means the robot does not follow", "rad", 0.05, 2.0
@@ -49,6 +51,7 @@ class RetargeterConfig(LeadSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check_profile(self, _AGES)
         if self.operator_hold_s > self.operator_disengage_s:
             raise ConfigError(
                 f"operator_hold_s {self.operator_hold_s} must not be above operator_disengage_s {self.operator_disengage_s}"
@@ -58,3 +61,6 @@ class RetargeterConfig(LeadSettings):
     def process_priority(self) -> int:
         """SCHED_FIFO priority of all threads but the loop: a loop waits for what holds the interpreter; 0: none."""
         return max(self.thread_priority - 10, 0)
+
+
+_AGES = ("operator_hold_s", "operator_disengage_s", "max_sample_age_s", "joint_state_timeout_s")
