@@ -87,7 +87,9 @@ def test_what_is_not_known_is_not_reached():
 def test_the_table_says_what_was_missed_and_by_which_count(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "160")
     gaps = Gaps(late=1, missed=36, longest_ms=308.3, pauses=0)
-    observed = Observed(memory={"sim": ProcessMemory(200.0, 6000.0), "planner": ProcessMemory(300.0, 400.0)})
+    observed = Observed(
+        memory={"sim": ProcessMemory(200.0, 6000.0, 0.0, 0.0), "planner": ProcessMemory(300.0, 400.0, 0.0, 0.0)}
+    )
     print_figures(replace(GOOD, deadline_misses=37, deadline_miss_fraction=37 / 72_000, command_gaps=gaps), observed)
     printed = capsys.readouterr().out
     (line,) = (line for line in printed.splitlines() if "missed commands" in line)

@@ -63,7 +63,7 @@ def test_a_person_who_takes_over_and_holds_still_finds_the_robot_at_rest_where_i
     both.take("teleop")
     held = both.gate.robot.copy()
     both.run(1.0)
-    np.testing.assert_allclose(both.gate.robot, held, atol=1e-4)
+    np.testing.assert_allclose(both.gate.robot, held, atol=3e-4)  # 0.2 mm at the hand
     assert both.gate.judge.violations() == NO_VIOLATION
 
 
