@@ -111,6 +111,7 @@ class InverseKinematics:
         self._weights = np.full(len(joints), _POSTURE_WEIGHT)
         self._weights[self.columns["waist"]] = _WAIST_WEIGHT
         self._own_cost = np.diag(self._weights + _DAMPING)
+        self._pull = self._weights * (_POSTURE_RATE_HZ * dt_s)
         self._held_of: dict[tuple[str, ...], NDArray[np.bool_]] = {}
         self._bounds = _Bounds(len(joints))
         self.reset(np.zeros(len(joints)))
@@ -123,6 +124,7 @@ class InverseKinematics:
         self.step_taken = np.zeros(len(self.names))
         self._standing: _Standing | None = None
         self._gaps: Gaps | None = None  # of ``positions``, known from checking the step that led there
+        self._posed: Vector | None = None  # the very positions that the model was last updated with, Jacobians too
         self.pin_posture()
 
     def pin_posture(self) -> None:
@@ -131,6 +133,7 @@ class InverseKinematics:
 
     def wrist(self, side: str, positions: Vector | None = None) -> Pose:
         """Pose of a wrist in the base frame, of the commanded or of other joint positions (J,)."""
+        self._posed = None
         self.model.update(self.positions if positions is None else positions)
         return self.model.pose(self.frames[side])
 
@@ -155,8 +158,7 @@ class InverseKinematics:
             wanted = brake
         wanted = np.minimum(np.maximum(wanted, low), high)
         wanted[held & (brake == 0.0)] = 0.0  # a held arm does not creep by round-off
-        self.step_taken = self._checked(wanted, standing.gaps)
-        self.positions = self.positions + self.step_taken
+        self.step_taken, self.positions = self._checked(wanted, standing.gaps)
         self._standing = None
         return self.positions.copy()
 
@@ -166,10 +168,12 @@ class InverseKinematics:
             self._standing = self._look()
 
     def _look(self) -> _Standing:
-        self.model.update_with_jacobians(self.positions)
+        if self._posed is not self.positions:
+            self.model.update_with_jacobians(self.positions)
         gaps = self._gaps or self.collision.gaps()
-        wrists = {side: self.model.pose(frame) for side, frame in self.frames.items()}
-        jacobians = np.concatenate([self.model.jacobian(frame) for frame in self.frames.values()])
+        found = {side: self.model.pose_and_jacobian(frame) for side, frame in self.frames.items()}
+        wrists = {side: pose for side, (pose, _) in found.items()}
+        jacobians = np.concatenate([jacobian for _, jacobian in found.values()])
         return _Standing(gaps.gaps, self.collision.nearest(gaps, _MAX_ROWS, _LOOK_M), wrists, jacobians)
 
     def _solve(
@@ -197,46 +201,52 @@ class InverseKinematics:
 
     def _costs(self, targets: Mapping[str, WristTarget], standing: _Standing) -> tuple[Matrix, Vector]:
         """Quadratic and linear cost of a step."""
-        posture = self._weights * (self.positions - self._rest) * (_POSTURE_RATE_HZ * self.dt_s)
+        posture = self._pull * (self.positions - self._rest)
         if not targets:
             return self._own_cost, posture
         moves, weights, rows = np.zeros(len(_WEIGHTS)), _WEIGHTS, standing.jacobians
         for side, target in targets.items():
-            self._move(standing.wrists[side], target, moves[_ROWS_OF[side]])
+            moves[_ROWS_OF[side]] = self._move(standing.wrists[side], target)
         if len(targets) < len(SIDES):
             (only,) = (_ROWS_OF[side] for side in targets)
             moves, weights, rows = moves[only], weights[only], rows[only]
         weighted = rows.T * weights
         return self._own_cost + weighted @ rows, posture - weighted @ moves
 
-    def _move(self, now: Pose, target: WristTarget, move: Vector) -> None:
-        """Into ``move`` (6,): what a wrist shall move [m] and turn [rad] in this tick."""
-        error = target.pose.position - target.shift - now.position
-        missing = rotation_vector(target.pose.rotation @ now.rotation.T) - target.turn
-        np.add(target.shift, error * self._share(error, _BRAKING_M_S2), out=move[:3])
-        np.add(target.turn, missing * self._share(missing, _BRAKING_RAD_S2), out=move[3:])
+    def _move(self, now: Pose, target: WristTarget) -> list[float]:
+        """(6,) what a wrist shall move [m] and turn [rad] in this tick.
 
-    def _share(self, error: Vector, braking: float) -> float:
-        """Of an error (3,), to close in this tick."""
-        size = math.sqrt(error @ error)
-        return min(_ERROR_RATE_HZ, math.sqrt(2.0 * braking / size)) * self.dt_s if size > 1e-12 else 0.0
+        In plain numbers: for three of them numpy takes three times as long, and its code is not in the caches by then.
+        """
+        missing = rotation_vector(target.pose.rotation @ now.rotation.T)
+        way = [a - b for a, b in zip(target.pose.position.tolist(), now.position.tolist(), strict=True)]
+        shift = self._approach(way, target.shift.tolist(), _BRAKING_M_S2)
+        return shift + self._approach(missing.tolist(), target.turn.tolist(), _BRAKING_RAD_S2)
 
-    def _checked(self, step: Vector, before: Vector) -> Vector:
-        """The step, or the largest half of it that brings no two parts too near; gaps that are small may only grow.
+    def _approach(self, way: list[float], own: list[float], braking: float) -> list[float]:
+        """What the target moves itself, and the part to close in this tick of what is missing without that. (3,) each."""
+        error = [a - b for a, b in zip(way, own, strict=True)]
+        size = math.hypot(*error)
+        share = min(_ERROR_RATE_HZ, math.sqrt(2.0 * braking / size)) * self.dt_s if size > 1e-12 else 0.0
+        return [b + share * e for b, e in zip(own, error, strict=True)]
+
+    def _checked(self, step: Vector, before: Vector) -> tuple[Vector, Vector]:
+        """The step, or the largest half of it that brings no two parts too near, and where it leads; small gaps may only grow.
 
         before: gaps (P,) [m] of all pairs without it.
         """
         allowed = np.minimum(before, VETO_GAP_M) - 1e-9
         for halving in range(_HALVINGS):
-            self.model.update(self.positions + step)
+            self._posed = after = self.positions + step
+            self.model.update_with_jacobians(after)
             self._gaps = self.collision.gaps()
             if (self._gaps.gaps >= allowed).all():
                 self.vetoed += halving > 0
-                return step
+                return step, after
             step = step / 2
-        self._gaps = None
+        self._gaps = self._posed = None
         self.vetoed += 1
-        return np.zeros_like(step)
+        return np.zeros_like(step), self.positions
 
 
 def _columns(joints: tuple[object, ...], group: str) -> slice:

@@ -69,11 +69,11 @@ class RobotModel:
         placement = self._pin.updateFramePlacement(self._model, self._data, frame)
         return Pose(placement.translation.copy(), placement.rotation.copy())
 
-    def jacobian(self, frame: int) -> Matrix:
-        """(6, J): velocity of the link's origin [m/rad], then its turn [rad/rad], along the axes of the base."""
-        self._pin.updateFramePlacement(self._model, self._data, frame)
+    def pose_and_jacobian(self, frame: int) -> tuple[Pose, Matrix]:
+        """Of a link: ``pose``, and (6, J): velocity of its origin [m/rad], then its turn [rad/rad], along the axes of the base."""
+        pose = self.pose(frame)
         axes = self._pin.ReferenceFrame.LOCAL_WORLD_ALIGNED
-        return np.asarray(self._pin.getFrameJacobian(self._model, self._data, frame, axes) @ self._spread)
+        return pose, np.asarray(self._pin.getFrameJacobian(self._model, self._data, frame, axes) @ self._spread)
 
     def origins(self, frames: list[int]) -> Matrix:
         """(N, 3) [m] of links in the base frame."""

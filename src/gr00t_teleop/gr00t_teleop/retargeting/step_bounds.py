@@ -73,5 +73,5 @@ def _stoppable(room: Vector, change: Vector) -> Vector:
     After a step s with n = floor(s / c) come s - c, s - 2c, ... s - nc: in all (n + 1) s - c n (n + 1) / 2.
     """
     room = np.maximum(room, 0.0)
-    n = np.floor((np.sqrt(1.0 + 8.0 * room / change) - 1.0) / 2.0)
-    return np.asarray((room + change * n * (n + 1.0) / 2.0) / (n + 1.0))
+    n = np.floor(np.sqrt(room * (2.0 / change) + 0.25) - 0.5)
+    return np.asarray(room / (n + 1.0) + n * (change / 2.0))
