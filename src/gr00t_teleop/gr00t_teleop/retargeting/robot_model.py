@@ -70,7 +70,7 @@ class RobotModel:
         return Pose(placement.translation.copy(), placement.rotation.copy())
 
     def pose_and_jacobian(self, frame: int) -> tuple[Pose, Matrix]:
-        """Of a link: ``pose``, and (6, J): velocity of its origin [m/rad], then its turn [rad/rad], along the axes of the base."""
+        """``pose`` of a link, and (6, J): velocity of its origin [m/rad], then its turn [rad/rad], along the axes of the base."""
         pose = self.pose(frame)
         axes = self._pin.ReferenceFrame.LOCAL_WORLD_ALIGNED
         return pose, np.asarray(self._pin.getFrameJacobian(self._model, self._data, frame, axes) @ self._spread)
