@@ -44,7 +44,14 @@ _FIELD_S = {
     "retargeter.operator_hold_s": 0.1,
     "sim.command_timeout_s": 0.1,
 }
-_MOVING = ("planner", "controller", "sim", "command_gate", "operator", "retargeter")  # the recorder moves nothing
+_MOVING = (
+    "planner",
+    "controller",
+    "sim",
+    "command_gate",
+    "operator",
+    "retargeter",
+)  # recorder and task server move nothing
 
 
 def _shipped(node: NodeSpec, backend: str) -> dict[str, Any]:
