@@ -179,6 +179,18 @@ def test_when_the_time_is_up_nobody_is_selected(stack):
     assert stack.selected == [""]
 
 
+def test_a_goal_whose_client_is_gone_goes_on_until_its_time_limit(stack):
+    client = ActionClient(stack.node, ExecuteTask, "execute_task")
+    stack.until(client.server_is_ready)
+    began_s = time.monotonic()
+    stack.answer(client.send_goal_async(ExecuteTask.Goal(instruction=SENTENCE, time_limit_s=0.6)))
+    client.destroy()
+    stack.for_a_while(0.3)
+    assert (stack.planner.instruction, stack.selected) == (SENTENCE, [])
+    stack.until(lambda: stack.selected == [""])
+    assert 0.6 < time.monotonic() - began_s < 5.0
+
+
 def test_a_gate_that_holds_ends_the_task_with_its_reason(stack):
     goal = stack.drive()
     stack.gate = GateState(state=GateState.STOPPED, source="policy", reason="stop was called")
