@@ -23,7 +23,7 @@ _TICK_S = 1 / 120
 # Durations that are no time-outs: pauses, smoothing, files.
 _NO_TIME_OUTS = {
     "controller.tick_lead_s", "controller.blend_time_s", "sim.joint_state_lead_s", "operator.restart_s",
-    "retargeter.settle_s", "retargeter.gentle_s", "retargeter.calibration_s",
+    "retargeter.tick_lead_s", "retargeter.settle_s", "retargeter.gentle_s", "retargeter.calibration_s",
 }  # fmt: skip
 # What systems in the field allow: MoveIt Servo 100 ms, Unitree A1 50 ms, Franka and UR 20 ms; three periods of planner, camera.
 _FIELD_S = {
