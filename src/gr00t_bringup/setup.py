@@ -30,5 +30,10 @@ setup(
     ],
     install_requires=["setuptools"],
     zip_safe=False,
-    entry_points={"console_scripts": ["gr00t = gr00t_bringup.cli:main"]},
+    entry_points={
+        "console_scripts": [
+            "gr00t = gr00t_bringup.cli:main",
+            "task_server = gr00t_bringup.ros.task_server_node:main",
+        ]
+    },
 )

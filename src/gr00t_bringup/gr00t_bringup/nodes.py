@@ -11,7 +11,8 @@ from gr00t_policy.core.errors import ConfigError
 from gr00t_teleop.devices.config import DEVICES
 
 BACKENDS = ("mujoco", "gazebo", "isaac", "real")
-TELEOP, RECORD = "teleop", "record"  # what may be added to a robot: a person who drives, a recorder of episodes
+# What may be added to a robot: a person who drives, a recorder of episodes, a server of tasks.
+TELEOP, RECORD, TASKS = "teleop", "record", "tasks"
 PERSONS_DEVICES = DEVICES  # what the person may hold or wear
 SHIPPED_CHECKPOINT = "gr1_tabletop_tiny"
 DECIDED_AT_START = frozenset({"autostart", "use_sim_time", "checkpoint"})
@@ -74,11 +75,18 @@ NODES = (
         "gr00t_teleop.recording.config:RecorderConfig",
         addition=RECORD,
     ),
+    NodeSpec(
+        "task_server",
+        "gr00t_bringup",
+        "gr00t_bringup.ros.task_server_node",
+        "gr00t_bringup.task_execution.config:TaskServerConfig",
+        addition=TASKS,
+    ),
 )
 
 
 def nodes_for(backend: str, additions: Collection[str] = ()) -> tuple[NodeSpec, ...]:
-    """The nodes to start when the robot is ``backend``. additions: of ``TELEOP`` and ``RECORD``. Raises ConfigError."""
+    """The nodes to start when the robot is ``backend``. additions: of ``TELEOP``, ``RECORD``, ``TASKS``. Raises ConfigError."""
     if backend not in BACKENDS:
         raise ConfigError(f"there is no back end '{backend}'; choose one of: {', '.join(BACKENDS)}")
     return tuple(node for node in NODES if backend in node.backends and node.addition in ("", *additions))

@@ -14,6 +14,7 @@ from gr00t_bringup.nodes import (
     BACKENDS,
     PERSONS_DEVICES,
     RECORD,
+    TASKS,
     TELEOP,
     nodes_for,
     overrides,
@@ -55,6 +56,12 @@ def generate_launch_description() -> LaunchDescription:
             DeclareLaunchArgument(
                 "record", default_value="false", choices=_BOOLEAN, description="start the recorder of episodes"
             ),
+            DeclareLaunchArgument(
+                "tasks",
+                default_value="false",
+                choices=_BOOLEAN,
+                description="start the server of the action execute_task",
+            ),
             DeclareLaunchArgument("params_file", default_value="", description="parameters that win over config/"),
             DeclareLaunchArgument(
                 "autostart", default_value="true", choices=_BOOLEAN, description="activate the nodes"
@@ -73,7 +80,8 @@ def _start_nodes(context: LaunchContext) -> list[LifecycleNode]:
         return text(name).lower() == "true"
 
     checkpoint = Path(text("checkpoint")).absolute() if text("checkpoint") else shipped_checkpoint()
-    additions = [name for name, wanted in ((TELEOP, bool(text("teleop"))), (RECORD, truth("record"))) if wanted]
+    asked = ((TELEOP, bool(text("teleop"))), (RECORD, truth("record")), (TASKS, truth("tasks")))
+    additions = [name for name, wanted in asked if wanted]
     more_files = [text("params_file")] if text("params_file") else []
     return [
         LifecycleNode(

@@ -11,11 +11,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from gr00t_msgs.action import ExecuteTask
 from gr00t_msgs.msg import ControllerState, GateState
+from gr00t_msgs.srv import SelectCommandSource
+from rclpy.action import ActionClient
 from sensor_msgs.msg import JointState
 from std_srvs.srv import Trigger
 from witness import CAMERA_LOST_S, Witness, held_and_stands, witness
 
+from gr00t_bringup.nodes import NODES, TASKS
 from gr00t_policy.ros import qos
 from gr00t_policy.ros.messages import ns_from_stamp, stamp_from_ns
 
@@ -135,6 +139,33 @@ def test_stop_stops_the_robot_until_a_person_resets_the_gate(session, trigger):
     velocities = session.stack.recorder.newest("joint_states").velocity
     assert np.abs(velocities).max() < 0.2
     assert trigger("command_gate/reset").success
+    session.wait_driven(20.0)
+
+
+def test_a_task_that_is_not_solved_in_its_time_leaves_the_robot_held_until_the_policy_is_selected(session, sentence):
+    """The server is started beside the stack, as ``tasks:=true`` does; random weights solve nothing in a second."""
+    client = session.stack.client
+    session.stack.start(next(node for node in NODES if node.addition == TASKS))
+    action = ActionClient(client.node, ExecuteTask, "execute_task")
+    assert client.spin_until(action.server_is_ready, 30.0)
+
+    def outcome() -> ExecuteTask.Result:
+        session.wait_driven(20.0)
+        asked = action.send_goal_async(ExecuteTask.Goal(instruction=sentence, time_limit_s=1.0))
+        assert client.spin_until(asked.done, 10.0)
+        answer = asked.result().get_result_async()
+        assert client.spin_until(answer.done, 20.0)
+        return answer.result().result
+
+    deadline = time.monotonic() + 20.0
+    while (result := outcome()).error_code == ExecuteTask.Result.ERROR_NOT_READY:  # it has not heard of all nodes yet
+        assert time.monotonic() < deadline, result
+    action.destroy()
+    assert (result.error_code, result.success) == (ExecuteTask.Result.ERROR_TIME_LIMIT, False), result.error_msg
+    assert 0 < result.elapsed_s < 1.5
+    session.wait(lambda status: status.gate == "hold" and "no command source is selected" in status.gate_reason)
+    assert session.status.sentence == sentence
+    client.call(SelectCommandSource, "command_gate/select", SelectCommandSource.Request(source="policy"))
     session.wait_driven(20.0)
 
 

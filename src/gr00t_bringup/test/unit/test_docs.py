@@ -47,7 +47,7 @@ def test_the_ranges_of_the_scenes_are_those_that_are_drawn():
 
 def test_every_launch_argument_is_described_on_the_page_of_interfaces():
     names = re.findall(r'DeclareLaunchArgument\(\s*"(\w+)"', (share_folder() / "launch" / "gr1.launch.py").read_text())
-    assert len(names) == 12
+    assert len(names) == 13
     assert all(f"| `{name}` |" in _INTERFACES for name in names)
 
 

@@ -5,7 +5,7 @@ import runpy
 
 import pytest
 
-from gr00t_bringup.nodes import DRY_RUN_TOPIC, RECORD, TELEOP, nodes_for, share_folder
+from gr00t_bringup.nodes import DRY_RUN_TOPIC, RECORD, TASKS, TELEOP, nodes_for, share_folder
 
 launch = pytest.importorskip(
     "launch", reason="the launch library is not on the Python index; run this on a ROS machine"
@@ -15,6 +15,7 @@ launch_ros = pytest.importorskip("launch_ros.actions", reason="launch_ros is not
 _ARGUMENTS = {"robot", "backend", "checkpoint", "dry_run", "namespace", "use_sim_time", "params_file", "autostart"} | {
     "teleop",
     "record",
+    "tasks",
     "tokenizer",
 }
 
@@ -49,10 +50,10 @@ def test_each_node_of_a_back_end_is_started_once(backend):
     assert started == [(node.package, node.name) for node in nodes_for(backend)]
 
 
-def test_a_person_and_a_recorder_are_added_on_request_with_the_device_that_was_named():
-    _, nodes = _execute(backend="real", teleop="vision_pro", record="true")
+def test_a_person_a_recorder_and_a_server_of_tasks_are_added_on_request_with_the_device_that_was_named():
+    _, nodes = _execute(backend="real", teleop="vision_pro", record="true", tasks="true")
     started = [node.node_executable for node in nodes]
-    assert started == [node.name for node in nodes_for("real", (TELEOP, RECORD))]
+    assert started == [node.name for node in nodes_for("real", (TELEOP, RECORD, TASKS))]
     with pytest.raises(RuntimeError, match="not valid"):
         _execute(teleop="wand")
 

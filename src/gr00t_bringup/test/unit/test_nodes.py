@@ -15,6 +15,7 @@ from gr00t_bringup.nodes import (
     DRY_RUN_TOPIC,
     NODES,
     RECORD,
+    TASKS,
     TELEOP,
     NodeSpec,
     nodes_for,
@@ -101,10 +102,11 @@ def test_what_a_person_drives_and_records_with_is_added_only_on_request_wherever
     for additions, more in (
         ((TELEOP,), ["operator", "retargeter"]),
         ((RECORD,), ["recorder"]),
+        ((TASKS,), ["task_server"]),
         ((TELEOP, RECORD), ["operator", "retargeter", "recorder"]),
     ):
         assert [node.name for node in nodes_for(backend, additions) if node not in alone] == more
-    assert set(nodes_for("mujoco", (TELEOP, RECORD))) == set(NODES)
+    assert set(nodes_for("mujoco", (TELEOP, RECORD, TASKS))) == set(NODES)
 
 
 def test_only_the_operator_is_told_the_device_and_only_when_one_is_named():
@@ -153,7 +155,7 @@ def test_a_checkpoint_is_given_only_to_the_nodes_that_load_one():
     assert given == {
         "planner": "/c",
         "controller": "/c",
-        **dict.fromkeys(("sim", "command_gate", "operator", "retargeter", "recorder")),
+        **dict.fromkeys(("sim", "command_gate", "operator", "retargeter", "recorder", "task_server")),
     }
 
 

@@ -23,7 +23,7 @@ _TICK_S = 1 / 120
 # Durations that are no time-outs: pauses, smoothing, files.
 _NO_TIME_OUTS = {
     "controller.tick_lead_s", "controller.blend_time_s", "sim.joint_state_lead_s", "operator.restart_s",
-    "retargeter.settle_s", "retargeter.gentle_s", "retargeter.calibration_s",
+    "retargeter.tick_lead_s", "retargeter.settle_s", "retargeter.gentle_s", "retargeter.calibration_s",
 }  # fmt: skip
 # What systems in the field allow: MoveIt Servo 100 ms, Unitree A1 50 ms, Franka and UR 20 ms; three periods of planner, camera.
 _FIELD_S = {
@@ -44,7 +44,14 @@ _FIELD_S = {
     "retargeter.operator_hold_s": 0.1,
     "sim.command_timeout_s": 0.1,
 }
-_MOVING = ("planner", "controller", "sim", "command_gate", "operator", "retargeter")  # the recorder moves nothing
+_MOVING = (
+    "planner",
+    "controller",
+    "sim",
+    "command_gate",
+    "operator",
+    "retargeter",
+)  # recorder and task server move nothing
 
 
 def _shipped(node: NodeSpec, backend: str) -> dict[str, Any]:
