@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -83,6 +84,9 @@ def test_a_process_killed_while_it_saves_is_gone_on_with_to_the_same_weights_and
     cut = config_for(dataset, tmp_path / "cut")
     assert read_progress(cut.out / RESUME).step == 2, "the resume point before stays whole"
     assert [line["step"] for line in curve(cut.out)] == [1, 2, 3, 4]
+    time.sleep(
+        1.0
+    )  # TensorBoard reads its files in the order of their names, which say the second and then the process
     train.run(cut)
     before, after = curve(whole.out), curve(cut.out)
     assert [line["step"] for line in after] == [1, 2, 3, 4, 5]
