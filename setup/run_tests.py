@@ -27,7 +27,7 @@ LAYERS = {"unit": 120, "node": 180, "system": 600}  # seconds for one test: a bu
 GROUP_S = {"unit": 1200, "node": 400, "system": 1000}  # for one pytest: one that hangs must not take the others' time
 # What everything may take on two cores. The limits above are higher, so that a busy machine finishes and says how long it took.
 WANTED_S, WANTED_GB = 1200, 6.0
-MEMORY_PERIOD_S = 1.0  # looking takes some milliseconds
+MEMORY_PERIOD_S = 3.0  # looking takes some 10 ms of a process with torch
 RESULTS = ROOT / "out" / "test"
 # Tests without ROS share nothing but the machine; those of one file share what they set up. A process takes 2 GB.
 SPREAD = {"unit": ("--numprocesses", str(min(os.cpu_count() or 1, 4)), "--dist", "loadfile")}
@@ -62,7 +62,7 @@ class Outcome:
 class MemoryWatch:
     """Looks at a process and all that descend from it, in a thread, from entering to leaving.
 
-    peak_gb: resident memory of all together. Pages that processes share count in each of them, so the truth is lower.
+    peak_gb: resident memory of all together; of pages that processes share each has its share.
     """
 
     def __init__(self, pid: int) -> None:
@@ -81,19 +81,27 @@ class MemoryWatch:
 
     def _watch(self) -> None:
         while not self._over.is_set():
-            self.peak_gb = max(self.peak_gb, resident_bytes(self._pid) / 2**30)
+            self.peak_gb = max(self.peak_gb, memory_bytes(self._pid) / 2**30)
             self._over.wait(MEMORY_PERIOD_S)
 
 
-def resident_bytes(pid: int) -> int:
+def memory_bytes(pid: int) -> int:
     """Of a process and its descendants; those that have ended count nothing."""
     total = 0
     with suppress(psutil.NoSuchProcess):
         parent = psutil.Process(pid)
         for process in (parent, *parent.children(recursive=True)):
-            with suppress(psutil.NoSuchProcess):
-                total += process.memory_info().rss
+            with suppress(psutil.NoSuchProcess, OSError):
+                total += _share_bytes(process.pid)
     return total
+
+
+def _share_bytes(pid: int) -> int:
+    """Resident memory of a process, with its share of the pages that it has in common with others."""
+    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+        if line.startswith("Pss:"):
+            return 1024 * int(line.split()[1])
+    return 0
 
 
 def groups(layers: list[str]) -> list[Group]:

@@ -45,7 +45,7 @@ def test_memory_is_that_of_a_process_and_of_all_below_it(runner: ModuleType, mon
         child.kill()
         process.wait(timeout=10)
     assert 0.1 < memory.peak_gb < 0.25
-    assert runner.resident_bytes(process.pid) == 0, "it has ended"
+    assert runner.memory_bytes(process.pid) == 0, "it has ended"
 
 
 def test_a_pytest_is_counted_timed_and_weighed(runner: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
