@@ -81,7 +81,7 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
 
 @dataclass(frozen=True)
 class Latch:
-    """What must be reset: the event that set it and its reason."""
+    """What must be reset: the event that set it, and its reason, which says so even when the cause is long gone."""
 
     event: Event
     reason: str
@@ -116,4 +116,4 @@ class Ladder:
         """The first cause is kept; a stop outranks a loss, a loss outranks a fault."""
         rank = (Event.FAULT, Event.LOSE, Event.STOP)
         if self.latch is None or rank.index(event) > rank.index(self.latch.event):
-            self.latch = Latch(event, reason)
+            self.latch = Latch(event, f"{reason}; waits for a reset")

@@ -80,14 +80,14 @@ def test_a_change_is_told_as_soon_as_a_tick_finds_it_and_each_once(gate):
     for number in range(8):
         with gate._lock:  # what a tick finds, as an age that has passed its bound
             gate.gate.stop(f"reason {number}")
-        took_s.append(until(lambda number=number: f"reason {number}" in _reasons(gate), 5.0))
+        took_s.append(until(lambda number=number: _waiting(f"reason {number}") in _reasons(gate), 5.0))
         gate.feed(command=False)  # else a reset is refused
         with gate._lock:
             assert gate.gate.reset(time.monotonic_ns())[0]
         until(lambda: gate.states[-1:] == [GateState.HOLD])
     assert sorted(took_s)[4] < 0.05, "a tick, and then nobody waits for a time to look"
     reasons = [reason for reason, _ in itertools.groupby(_reasons(gate)) if reason.startswith("reason")]
-    assert reasons == [f"reason {number}" for number in range(8)]
+    assert reasons == [_waiting(f"reason {number}") for number in range(8)]
 
 
 def test_states_are_told_in_the_order_in_which_they_were_whoever_tells_them(gate):
@@ -125,3 +125,7 @@ def test_a_gate_that_goes_down_tells_so_last_and_does_not_hang():
 
 def _reasons(gate: WatchedGate) -> list[str]:
     return [message.reason for message in gate.told(STATE)]
+
+
+def _waiting(reason: str) -> str:
+    return f"{reason}; waits for a reset"

@@ -74,9 +74,9 @@ def test_the_first_cause_is_told_until_a_graver_one_comes():
     ladder.apply(Event.FAULT, "first fault")
     ladder.apply(Event.FAULT, "second fault")
     ladder.apply(Event.INTERRUPT, "a stream is missing")
-    assert (ladder.state, ladder.reason) == (State.HOLD, "first fault")
+    assert (ladder.state, ladder.reason) == (State.HOLD, "first fault; waits for a reset")
     ladder.apply(Event.STOP, "person")
-    assert (ladder.state, ladder.reason) == (State.STOPPED, "person")
+    assert (ladder.state, ladder.reason) == (State.STOPPED, "person; waits for a reset")
 
 
 def test_apply_tells_whether_the_state_changed():
