@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 
 from gr00t_policy.core.types import ConditioningTokens, Observation
 from gr00t_policy.runtime.chunk_modes import make_plan
+from gr00t_policy.runtime.config import BLEND_TIME_S
 from gr00t_policy.runtime.policy import Policy
 from gr00t_policy.runtime.staggering import StaggeredChunks, WholeChunks
 from gr00t_sim.robot import HEAD_CAMERA
 from gr00t_sim.simulation import TabletopSim
 
 PERIOD_S = 0.05
-DEFAULT_BLEND_TIME_S = 0.10
 _PERIODS_PER_PICTURE = 2
 _TOKEN_DELAY_PERIODS = 1
 _NS = 1_000_000_000
@@ -59,7 +59,7 @@ class PolicyDriver:
         self,
         sim: TabletopSim,
         policy: Policy,
-        blend_time_s: float = DEFAULT_BLEND_TIME_S,
+        blend_time_s: float = BLEND_TIME_S,
         head_every: int = 1,
         chunk_mode: str = "blend",
         interpolation: str = "linear",

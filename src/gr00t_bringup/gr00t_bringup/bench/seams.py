@@ -23,6 +23,7 @@ from gr00t_bringup.json_file import write_json
 from gr00t_bringup.machine import this_machine
 from gr00t_bringup.nodes import shipped_checkpoint
 from gr00t_policy.core.errors import ConfigError
+from gr00t_policy.runtime.config import BLEND_TIME_S
 from gr00t_sim.checkpoint_policy import read_checkpoint
 from gr00t_sim.interval import wilson95
 from gr00t_sim.jobs.workers import run_jobs
@@ -52,7 +53,7 @@ class SeamsConfig:
     """from the beginning of an evaluation to its chunk, at rates below 120: that of GR00T N1 as published, on an L40"""
     encode_s: float = 0.03
     """from a picture, one every 100 ms, to its tokens"""
-    blend_time_s: float = 0.15
+    blend_time_s: float = BLEND_TIME_S
     """memory of the plan in mode blend, as on the robot"""
     max_s: float = 20.0
     """time limit of an episode [s]"""

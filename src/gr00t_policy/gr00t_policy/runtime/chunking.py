@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from gr00t_policy.core.types import ActionChunk
 from gr00t_policy.runtime.chunk_plan import ChunkPlan
+from gr00t_policy.runtime.config import BLEND_TIME_S
 from gr00t_policy.runtime.interpolation import at_steps, slopes_at
 
 _NS = 1_000_000_000
@@ -27,7 +28,7 @@ class ChunkBlender(ChunkPlan):
     instead of straight lines. A chunk that comes after its own first step is joined there within one step instead of at once.
     """
 
-    def __init__(self, joints: int, blend_time_s: float = 0.15, *, smooth: bool = False) -> None:
+    def __init__(self, joints: int, blend_time_s: float = BLEND_TIME_S, *, smooth: bool = False) -> None:
         self._blend_time_s, self._smooth = blend_time_s, smooth
         super().__init__(joints)
 

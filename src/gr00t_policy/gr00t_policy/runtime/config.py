@@ -12,6 +12,7 @@ from gr00t_policy.runtime.loop_settings import time_threshold
 from gr00t_policy.runtime.settings import setting
 
 ENGINES = ("auto", "openvino", "onnx", "torch", "cuda_graph")
+BLEND_TIME_S = 0.15  # of the robot, of evaluations and of what is measured
 UNSTAGGERED = ("onnx", "cuda_graph")  # cannot make single Euler steps
 PRECISIONS = ("int8", "bf16", "fp32")  # of the OpenVINO engine
 PARTS = ("encoder", "head")
@@ -95,7 +96,7 @@ class ControllerConfig(LeadSettings):
         False, "the head is given the pose in which the robot will be when its chunk is there, by the delay measured"
     )
     blend_time_s: float = setting(
-        0.15, "memory of the plan that new chunks are blended into, in mode 'blend'", "s", 0.0, 2.0
+        BLEND_TIME_S, "memory of the plan that new chunks are blended into, in mode 'blend'", "s", 0.0, 2.0
     )
     chunk_rate_hz: float = setting(
         20.0, "highest rate of action_chunk, beside the first chunk from each tokens", "Hz", 0.1, 20.0

@@ -5,12 +5,11 @@ from dataclasses import dataclass
 
 from gr00t_policy.core.errors import ConfigError
 from gr00t_policy.model.config import EULER_STEPS
-from gr00t_policy.runtime.config import CHUNK_MODES, ENGINES, PRECISIONS, ControllerConfig, check_choice
+from gr00t_policy.runtime.config import BLEND_TIME_S, CHUNK_MODES, ENGINES, PRECISIONS, ControllerConfig, check_choice
 from gr00t_policy.runtime.interpolation import INTERPOLATIONS
 from gr00t_sim.evaluation.episode import EpisodeKey, EpisodeSettings
 from gr00t_sim.evaluation.sentences import LANGUAGES, languages_of
 from gr00t_sim.looks import looks_named
-from gr00t_sim.rollout import DEFAULT_BLEND_TIME_S
 from gr00t_sim.tasks.registry import make_task, suite_named
 
 
@@ -30,11 +29,11 @@ class EpisodeOptions:
     """own: the scene's sentence; other: one that names another object or bin; empty: none."""
     max_s: float = 20.0
     """Time limit of an episode [s]."""
-    blend_time_s: float = DEFAULT_BLEND_TIME_S
-    """Memory of the chunk blender [s]."""
+    blend_time_s: float = BLEND_TIME_S
+    """Memory of the plan that chunks are blended into [s]; default: as on the robot."""
     head_every: int = 1
-    """Control periods (50 ms) from one evaluation of the head to the next: how much of a chunk is executed; 1: as on the
-    robot, every period."""
+    """Control periods (50 ms) from one evaluation of the head to the next: how much of a chunk is executed. On the robot
+    the head is asked in every tick."""
     chunk_mode: str = "blend"
     """How chunks become one motion: blend, switch, ensemble or rtc; docs/chunk_execution.md compares them."""
     interpolation: str = "linear"

@@ -8,6 +8,7 @@ from small_diffusion import save_random_diffusion_policy
 
 from gr00t_policy.core.embodiment import load_embodiment
 from gr00t_policy.core.errors import ConfigError
+from gr00t_policy.runtime.config import ControllerConfig
 from gr00t_policy.runtime.policy import HoldPolicy, ReplayPolicy
 from gr00t_sim.checkpoint_policy import load_policy
 from gr00t_sim.demonstration import Demonstrator, Variety
@@ -113,6 +114,11 @@ def test_a_demonstration_that_is_replayed_succeeds_however_chunks_are_joined(mod
     replay = ReplayPolicy(sim.embodiment, np.stack(record.actions).astype(float))
     assert rollout(sim, PolicyDriver(sim, replay, chunk_mode=mode, interpolation="smooth"), 3).success
     sim.close()
+
+
+def test_chunks_are_joined_as_on_the_robot_unless_asked_otherwise():
+    asked, robot = EvalConfig(), ControllerConfig()
+    assert (asked.blend_time_s, asked.chunk_mode) == (robot.blend_time_s, robot.chunk_mode)
 
 
 def test_an_unknown_way_to_join_chunks_is_refused():
