@@ -178,9 +178,17 @@ def test_a_hundred_tokens_at_once_cost_one_evaluation_of_the_newest(driving):
 WRONG_TOKENS = {
     "of another checkpoint": ({"checkpoint_hash": "0123456789ab"}, "tokens come from checkpoint 0123456789ab"),
     "of another robot": ({"embodiment": "g1"}, "tokens are for embodiment 'g1', not 'gr1'"),
-    "narrower": ({"features": np.zeros((2, 3), np.float32)}, "tokens have shape (2, 3) with mask (2,); expected (S, 48)"),
+    "narrower": (
+        {"features": np.zeros((2, 3), np.float32)},
+        "tokens have shape (2, 3) with mask (2,); expected (S, 48)",
+    ),
     "of one axis": ({"features": np.zeros(48, np.float32)}, "tokens have shape (48,) with mask (2,)"),
     "more than their mask": ({"features": np.zeros((5, 48), np.float32)}, "tokens have shape (5, 48) with mask (2,)"),
+    "none at all": (
+        {"features": np.zeros((0, 48), np.float32), "mask": np.ones(0, np.bool_)},
+        "none of 0 tokens is a real",
+    ),
+    "all of them padding": ({"mask": np.zeros(2, np.bool_)}, "none of 2 tokens is a real one"),
     "not finite": ({"features": np.full((2, 48), np.nan, np.float32)}, "tokens hold NaN or infinity"),
 }
 
