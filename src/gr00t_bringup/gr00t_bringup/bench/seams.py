@@ -29,6 +29,8 @@ from gr00t_sim.interval import wilson95
 from gr00t_sim.jobs.workers import run_jobs
 from gr00t_sim.tasks.registry import make_task
 
+_SCENES, _SCENES_IN_TIME = 20, 1000  # unless --episodes says so; the second where --minutes ends the run
+
 
 @dataclass(frozen=True)
 class SeamsConfig:
@@ -41,8 +43,8 @@ class SeamsConfig:
     which its chunk will be there; +staggered: one pass per tick for chunks in flight, with the head in every tick"""
     tasks: tuple[str, ...] = ("pick_named_object",)
     """tasks of the simulator, each scene with its own sentence"""
-    episodes: int = 20
-    """scenes of each task"""
+    episodes: int | None = None
+    """scenes of each task; default: 20, or with --minutes as many as fit, at most 1000"""
     minutes: float | None = None
     """begin no further scene after this time; each scene begun is driven in every way, so that all have the same"""
     seed: int = 10000
@@ -71,7 +73,7 @@ class SeamsConfig:
     def __post_init__(self) -> None:
         for name in self.tasks:
             make_task(name)
-        if not (self.ways and self.tasks and self.head_rate) or self.episodes < 1 or self.workers < 1 or self.seed < 0:
+        if not (self.ways and self.tasks and self.head_rate) or self.scenes < 1 or self.workers < 1 or self.seed < 0:
             raise ConfigError(
                 f"ways, tasks, head_rate: at least one; episodes, workers: at least 1; seed: 0 or more: {self}"
             )
@@ -93,10 +95,17 @@ class SeamsConfig:
                 f"way '{staggered[0]}' advances with the ticks; give --head-rate {RATE_HZ:g}, not {min(self.head_rate):g}"
             )
 
+    @property
+    def scenes(self) -> int:
+        """Of each task, at most; fewer where the time is up before."""
+        if self.episodes is not None:
+            return self.episodes
+        return _SCENES if self.minutes is None else _SCENES_IN_TIME
+
     def jobs(self, checkpoint: Path) -> list[SeamJob]:
         """Every episode, scene by scene."""
         ways = [Way.parse(text) for text in dict.fromkeys(self.ways)]
-        seeds = range(self.seed, self.seed + self.episodes)
+        seeds = range(self.seed, self.seed + self.scenes)
         every = itertools.product(seeds, self.tasks, self.head_rate, ways)
         return [
             SeamJob(
@@ -122,7 +131,8 @@ def run(config: SeamsConfig) -> int:
 
     def finished(episode: SeamEpisode) -> None:
         found[episode.job] = episode
-        print(f"{len(found)} of {len(jobs)}: {_words(episode)}", flush=True)
+        most = "" if config.minutes is None else "at most "
+        print(f"{len(found)} of {most}{len(jobs)}: {_words(episode)}", flush=True)
 
     run_jobs(_in_time(jobs, config), run_episode, config.workers, finished)
     episodes = [found[job] for job in jobs if job in found]

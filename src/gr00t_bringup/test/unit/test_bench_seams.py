@@ -12,6 +12,7 @@ from gr00t_bringup.bench.seam_episode import SeamJob, Way, drive, run_episode
 from gr00t_bringup.bench.seam_figures import differences, inside_chunk, inside_chunks, roughness, turned_after_s
 from gr00t_bringup.bench.seam_stack import StackInTime, Timing
 from gr00t_bringup.bench.seam_verdict import Outcome, SceneEnd, verdicts
+from gr00t_bringup.bench.seams import SeamsConfig, _in_time
 from gr00t_bringup.cli import main
 from gr00t_policy.core.errors import ConfigError
 from gr00t_policy.runtime.config import ControllerConfig
@@ -228,6 +229,29 @@ def test_the_verb_writes_a_row_for_every_way_and_rate_and_draws_them(folder, tmp
     assert "third difference at borders no larger than inside chunks:" in printed
     assert "no success lost against the best way:" in printed
     assert picture.stat().st_size > 20_000
+
+
+@pytest.mark.parametrize(
+    ("options", "scenes"),
+    [
+        ({}, 20),
+        ({"minutes": 30.0}, 1000),
+        ({"episodes": 7}, 7),
+        ({"episodes": 7, "minutes": 30.0}, 7),
+    ],
+)
+def test_minutes_alone_bound_the_run_unless_a_number_of_scenes_is_named(options, scenes):
+    jobs = SeamsConfig(ways=("blend", "rtc"), head_rate=(10.0,), **options).jobs(Path("any"))
+    assert len(jobs) == 2 * scenes
+    assert sorted({job.seed for job in jobs}) == list(range(10_000, 10_000 + scenes))
+
+
+def test_with_minutes_more_than_twenty_scenes_are_driven_as_long_as_there_is_time(monkeypatch):
+    clock = iter(np.arange(0.0, 3000.0, 2.0))  # [s], a scene every two seconds
+    monkeypatch.setattr("gr00t_bringup.bench.seams.time.monotonic", lambda: next(clock))
+    config = SeamsConfig(ways=("blend", "rtc"), head_rate=(10.0,), minutes=1.0)
+    begun = [job.seed for job in _in_time(config.jobs(Path("any")), config)]
+    assert len(set(begun)) == 31 and all(begun.count(seed) == 2 for seed in begun)
 
 
 def test_the_exit_code_stays_0_unless_a_way_is_enforced_that_misses_a_goal(folder, tmp_path):

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from gr00t_bringup.cli import VERBS
-from gr00t_bringup.nodes import NODES, share_folder
+from gr00t_bringup.nodes import NODES, parameter_files, settings_type, share_folder
 from gr00t_bringup.parameter_tables import parameter_table, with_tables
 from gr00t_policy.core.errors import ConfigError
+from gr00t_policy.runtime.settings import settings_fields
 from gr00t_sim.layout_ranges import with_table
 from gr00t_sim.tasks.registry import SUITES, TASKS
 
@@ -21,6 +22,16 @@ _README = (_ROOT / "README.md").read_text()
 @pytest.mark.parametrize("node", NODES, ids=lambda node: node.name)
 def test_the_parameter_table_of_each_node_is_up_to_date(node):
     assert parameter_table(node) in _INTERFACES, "run: python -m gr00t_bringup.parameter_tables docs/interfaces.md"
+
+
+@pytest.mark.parametrize("node", [node for node in NODES if node.loads_checkpoint], ids=lambda node: node.name)
+def test_the_comments_of_planner_and_controller_settings_begin_with_the_parameters_descriptions(node):
+    fields, said = settings_fields(settings_type(node)), {}
+    for file in parameter_files("gr1", "mujoco", node.name):
+        said |= dict(re.findall(r"^ {4}([a-z0-9_.]+): .*?\S +# (.+)$", file.read_text(), re.MULTILINE))
+    described = {name: item.metadata["description"] for name, item in fields.items()}
+    assert len(said) > 20
+    assert {name: text for name, text in said.items() if not text.startswith(described[name])} == {}
 
 
 def test_a_page_without_a_place_for_a_node_is_refused():

@@ -2,17 +2,18 @@
 """Controller and gate together on two made clocks: whatever time does, the robot is held in time and never jumps."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from gr00t_policy.core.embodiment import load_embodiment
-from gr00t_policy.core.errors import MessageError
 from gr00t_policy.core.types import ConditioningTokens
+from gr00t_policy.model.random_checkpoint import random_checkpoint
 from gr00t_policy.runtime.config import ControllerConfig
 from gr00t_policy.runtime.controller import Controller
 from gr00t_policy.runtime.inputs import Cause
-from gr00t_policy.runtime.policy import PreparedTokens, ReplayPolicy
+from gr00t_policy.runtime.policy import Gr00tPolicy, PreparedTokens, ReplayPolicy
 from gr00t_safety.config import GateConfig
 from gr00t_safety.gate import Gate
 from gr00t_safety.ladder import State
@@ -26,18 +27,25 @@ TICK_NS = round(1e9 / 120)
 ROS_NS = 1_700_000_000_000 * MS  # where the stamping clock stands when the steady one shows 0
 
 
+class NoKeys:
+    """In the place of a network, of which only the check of its tokens is wanted."""
+
+    def context(self, features, mask) -> None:
+        """Nothing to prepare."""
+
+
 class Swings(ReplayPolicy):
-    """A slow swing about home, which never ends. Counts what it is given, and refuses another checkpoint."""
+    """A slow swing about home, which never ends. Counts what it is given; tokens are checked as those of a real network."""
 
     def __init__(self) -> None:
         swing = 0.15 * np.sin(np.arange(2000) / 20 * 2.0)[:, None]
         super().__init__(GR1, HOME[COLUMNS] + swing * np.ones(len(COLUMNS)))
+        self.checkpoint = random_checkpoint("n1_tiny_release")
+        self._real = Gr00tPolicy(self.checkpoint, NoKeys())
         self.accepted = 0
 
     def prepare(self, tokens: ConditioningTokens) -> PreparedTokens:
-        if tokens.checkpoint_hash:
-            raise MessageError(f"tokens come from checkpoint {tokens.checkpoint_hash}")
-        return super().prepare(tokens)
+        return self._real.prepare(tokens)
 
     def use(self, prepared: PreparedTokens) -> None:
         self.accepted += 1
@@ -56,8 +64,8 @@ class Chain:
         self.gate = Gate(GR1, GateConfig(transition_s=0.2))
         self.judge = MotionJudge(GR1, 1 / 120)
         self.tokens_per_tick, self._due = 1 / 12, 1.0
-        self.checkpoint = ""
-        self.controller_stopped = False
+        self.spoilt: dict[str, Any] = {}  # what the planner's messages have instead of what is right
+        self.controller_stopped = self.prepares_apart = False
         self.states: list[State] = []
         self.controller.activate()
         self.gate.publishers("policy", 1)
@@ -69,8 +77,10 @@ class Chain:
 
     def tokens(self) -> ConditioningTokens:
         self.sequence += 1
-        features, mask = np.zeros((1, 1), np.float32), np.ones(1, np.bool_)
-        return ConditioningTokens(features, mask, self.ros_ns - 60 * MS, self.sequence, "swing", 1, "", "gr1")
+        checkpoint = self.policy.checkpoint
+        features, mask = np.zeros((2, checkpoint.config.head.cross_dim), np.float32), np.ones(2, np.bool_)
+        stamp_ns = self.ros_ns - 60 * MS
+        return ConditioningTokens(features, mask, stamp_ns, self.sequence, "swing", 1, checkpoint.hash, "gr1")
 
     def tick(self) -> None:
         self.now_ns += TICK_NS
@@ -79,6 +89,8 @@ class Chain:
         if not self.controller_stopped:
             self.controller.inputs.offer_state(self.robot[COLUMNS], stamp_ns, self.now_ns, self.ros_ns)
             self._plan()
+            if self.prepares_apart:
+                self.controller.prepare_news()
             command = self.controller.tick(self.now_ns, self.ros_ns)
             if command is not None:
                 self.gate.command(self.now_ns, "policy", command, self.controller.answers_ns)
@@ -93,8 +105,7 @@ class Chain:
         self._due += self.tokens_per_tick
         while self._due >= 1.0:
             self._due -= 1.0
-            tokens = replace(self.tokens(), checkpoint_hash=self.checkpoint)
-            self.controller.inputs.offer_tokens(tokens, self.now_ns)
+            self.controller.inputs.offer_tokens(replace(self.tokens(), **self.spoilt), self.now_ns)
 
     def run(self, seconds: float) -> list[State]:
         """The gate's state after each tick."""
@@ -164,20 +175,42 @@ def test_a_hundred_tokens_at_once_cost_one_evaluation_of_the_newest(driving):
     driving.assert_no_jump()
 
 
-@pytest.mark.parametrize("fault", ["silent", "another checkpoint"])
-def test_a_planner_that_is_silent_or_of_another_checkpoint_is_held_for_in_time_and_driving_goes_on_after_it(
-    driving, fault
+WRONG_TOKENS = {
+    "of another checkpoint": ({"checkpoint_hash": "0123456789ab"}, "tokens come from checkpoint 0123456789ab"),
+    "of another robot": ({"embodiment": "g1"}, "tokens are for embodiment 'g1', not 'gr1'"),
+    "narrower": (
+        {"features": np.zeros((2, 3), np.float32)},
+        "tokens have shape (2, 3) with mask (2,); expected (S, 48)",
+    ),
+    "of one axis": ({"features": np.zeros(48, np.float32)}, "tokens have shape (48,) with mask (2,)"),
+    "more than their mask": ({"features": np.zeros((5, 48), np.float32)}, "tokens have shape (5, 48) with mask (2,)"),
+    "none at all": (
+        {"features": np.zeros((0, 48), np.float32), "mask": np.ones(0, np.bool_)},
+        "none of 0 tokens is a real",
+    ),
+    "all of them padding": ({"mask": np.zeros(2, np.bool_)}, "none of 2 tokens is a real one"),
+    "not finite": ({"features": np.full((2, 48), np.nan, np.float32)}, "tokens hold NaN or infinity"),
+}
+
+
+@pytest.mark.parametrize("apart", [False, True], ids=["prepared in the tick", "prepared beside the ticks"])
+@pytest.mark.parametrize("fault", ["silent", *WRONG_TOKENS])
+def test_a_planner_that_is_silent_or_sends_what_does_not_fit_is_held_for_in_time_and_driving_goes_on_after_it(
+    driving, fault, apart
 ):
+    driving.prepares_apart = driving.controller.prepares_apart = apart
+    accepted, why = driving.policy.accepted, ""
     if fault == "silent":
         driving.tokens_per_tick = 0.0
     else:
-        driving.checkpoint = "0123456789ab"
+        driving.spoilt, why = WRONG_TOKENS[fault]
     states = driving.run(1.0)
     # 0.3 s since the last good tokens, which came up to 0.1 s ago; the gate's own 0.05 s; a tick of each.
     assert states.index(State.HOLD) / 120 <= 0.3 + 0.05 + 3 / 120
     assert states[-1] is State.HOLD
+    assert driving.policy.accepted == accepted, "none of them was used"
     assert driving.controller.verdict.cause is Cause.TOKENS_SILENT
-    assert fault == "silent" or "0123456789ab" in driving.controller.verdict.detail
-    driving.tokens_per_tick, driving.checkpoint = 1 / 12, ""
+    assert why in driving.controller.verdict.detail
+    driving.tokens_per_tick, driving.spoilt = 1 / 12, {}
     assert driving.run(1.5)[-1] is State.ACTIVE
     driving.assert_no_jump()

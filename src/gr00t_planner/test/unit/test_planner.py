@@ -33,6 +33,7 @@ class World:
 
     planner: Planner
     steady_ns: int = NS
+    set_by_ns: int = 0  # the system clock
     camera_on: bool = True
     frozen: bool = False
     rng: np.random.Generator = field(default_factory=lambda: np.random.default_rng(0))
@@ -40,7 +41,7 @@ class World:
 
     @property
     def ros_ns(self) -> int:
-        return ROS_NS + self.steady_ns
+        return ROS_NS + self.steady_ns + self.set_by_ns
 
     def show(self, delay_s: float = 0.01) -> str | None:
         if not self.frozen:
@@ -181,6 +182,23 @@ def test_images_with_old_stamps_or_from_the_future_never_become_tokens():
     assert "ahead of the clock" in there.show(delay_s=-1.0)
     there.show(delay_s=0.0)
     assert "behind one already seen" in there.show(delay_s=0.1)
+
+
+@pytest.mark.parametrize("step_s", [-3600, -5, -0.5, 0.5, 5, 3600])
+def test_after_the_clock_was_set_no_picture_of_the_old_time_is_encoded_and_the_first_of_the_new_is(step_s):
+    there = told()
+    before = there.run(5)
+    there.camera_on = False
+    on_its_way_ns = there.ros_ns
+    there.set_by_ns = round(step_s * NS)
+    refusal = there.planner.image(CAMERA.name, there.picture, on_its_way_ns, there.ros_ns)
+    assert (refusal is not None and "ahead of the clock" in refusal) == (step_s < 0)
+    assert there.run(2) == [None, None]
+    assert there.planner.verdict.state is (State.WAITING_FOR_IMAGE if step_s < 0 else State.STALE_IMAGE)
+    there.camera_on = True
+    after = there.run(5)
+    assert [item.sequence for item in after] == [before[-1].sequence + k for k in range(1, 6)]
+    assert [there.ros_ns - item.stamp_ns for item in after] == [NS // 100 + k * TICK_NS for k in (4, 3, 2, 1, 0)]
 
 
 def test_a_camera_that_repeats_one_picture_with_fresh_stamps_is_frozen():

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from gr00t_policy.core.errors import CheckpointError, ConfigError
 from gr00t_policy.core.types import ConditioningTokens
 from gr00t_policy.model.checkpoint import Checkpoint, load_checkpoint
-from gr00t_policy.runtime.config import ENGINES, PARTS, UNSTAGGERED
+from gr00t_policy.runtime.config import CPU_ENGINES, DEVICES, ENGINES, PARTS, UNSTAGGERED, check_choice
 from gr00t_policy.runtime.engine_report import EngineReport
 from gr00t_policy.runtime.known_actions import KnownActions
 from gr00t_policy.runtime.policy import Backend
@@ -60,18 +60,26 @@ def load_backend(
     ``TorchBackend``. For cuda_graph: dtype, and whether it is ``compiled``. fallback: an engine that does not pass its start
     check is replaced by plain torch, and the report says so. staggered: the head is also to make single Euler steps of chunks in
     flight (``runtime/staggering.py``); not with onnx and cuda_graph. Raises ConfigError on unknown names and what does not go
-    together, CheckpointError when the weights do not fit, EngineRefusedError when the engine fails its start check and there is
-    no fallback.
+    together, as device 'cuda' with an engine of the CPU, CheckpointError when the weights do not fit, EngineRefusedError when the
+    engine fails its start check and there is no fallback.
     """
+    check_choice("device", device, DEVICES)
+    asked = engine
     if engine == "auto":
         published = checkpoint.config.published
         engine = automatic_engine(published=published, gpu=published and _has_gpu(device), staggered=staggered)
         fallback = fallback or engine == "cuda_graph"
+    if engine in CPU_ENGINES and device == "cuda":
+        named = f"'{engine}'" if asked == engine else f"'{engine}', which '{asked}' means for this network,"
+        raise ConfigError(
+            f"engine {named} runs on the CPU alone, but parameter 'device' is 'cuda'; set device to 'auto' or 'cpu', or "
+            "engine to 'torch' or 'cuda_graph'"
+        )
     if staggered and engine in UNSTAGGERED:
         raise ConfigError(
             f"engine '{engine}' cannot make single Euler steps; use 'openvino' or 'torch', or whole chunks"
         )
-    if engine in ("openvino", "onnx"):
+    if engine in CPU_ENGINES:
         if engine == "onnx" and not exported:
             raise ConfigError("engine 'onnx' needs parameter 'exported': the folder that `gr00t export` wrote")
         folder = Path(exported) if exported and engine == "onnx" else None

@@ -12,6 +12,7 @@ from gr00t_policy.runtime.loop_settings import time_threshold
 from gr00t_policy.runtime.settings import setting
 
 ENGINES = ("auto", "openvino", "onnx", "torch", "cuda_graph")
+CPU_ENGINES = ("openvino", "onnx")  # run nowhere else
 BLEND_TIME_S = 0.15  # of the robot, of evaluations and of what is measured
 UNSTAGGERED = ("onnx", "cuda_graph")  # cannot make single Euler steps
 PRECISIONS = ("int8", "bf16", "fp32")  # of the OpenVINO engine
@@ -37,7 +38,10 @@ FALLBACK_HELP = "an engine whose answers are not those of the plain network is r
 EXPORTED_HELP = "for engine 'onnx': the folder that `gr00t export` wrote"
 COMPILED_HELP = "engine 'cuda_graph': kernels are fused by torch.compile first, at a start that takes minutes"
 THREADS_HELP = "threads of the torch engine on a CPU; 0: half of the cores, since planner and controller share them"
-DEVICE_HELP = "where the torch engine runs: 'cpu', 'cuda', or 'auto': a GPU, if any, for GR00T N1, also fine-tuned"
+DEVICE_HELP = (
+    "where the engines torch and cuda_graph run: 'cpu', 'cuda' (refused with openvino and onnx, which run on the CPU), or "
+    "'auto': a GPU, if any, for GR00T N1, also fine-tuned"
+)
 CHUNK_MODES = ("blend", "switch", "ensemble", "rtc")
 CHUNK_MODE_HELP = (
     "how chunks become one motion: 'blend', 'switch' (the newest alone), 'ensemble' (mean of all, as ACT), "

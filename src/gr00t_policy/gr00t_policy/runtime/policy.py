@@ -186,6 +186,10 @@ class Gr00tPolicy:
             raise MessageError(
                 f"tokens have shape {tokens.features.shape} with mask {tokens.mask.shape}; expected (S, {width}) and (S,)"
             )
+        if not tokens.mask.any():
+            raise MessageError(
+                f"none of {len(tokens.mask)} tokens is a real one; expected those of a picture and a sentence"
+            )
         if not np.isfinite(tokens.features).all():
             raise MessageError("tokens hold NaN or infinity")
         return PreparedTokens(tokens, self._backend.context(tokens.features, tokens.mask))

@@ -231,6 +231,24 @@ def test_without_a_gpu_the_engine_is_refused_by_name(checkpoint):
             load_backend(checkpoint, "cuda_graph")
 
 
+@pytest.mark.parametrize(
+    ("engine", "said"),
+    [("auto", "'openvino', which 'auto' means for this network,"), ("openvino", "'openvino'"), ("onnx", "'onnx'")],
+)
+def test_a_gpu_that_the_engine_would_not_use_is_refused_by_name(checkpoint, engine, said):
+    with pytest.raises(
+        ConfigError, match=f"engine {said} runs on the CPU alone, but parameter 'device' is 'cuda'.*'torch'"
+    ):
+        load_backend(checkpoint, engine, part="head", device="cuda", exported="somewhere")
+    with pytest.raises(ConfigError, match="'device' is 'gpu'; choose one of: auto, cpu, cuda"):
+        load_backend(checkpoint, engine, part="head", device="gpu", exported="somewhere")
+
+
+@pytest.mark.parametrize("device", ["auto", "cpu"])
+def test_a_small_network_runs_on_the_cpu_where_no_gpu_is_asked_for(checkpoint, device):
+    assert load_backend(checkpoint, precision="fp32", part="head", device=device).report.engine == "openvino"
+
+
 def test_too_little_memory_is_one_error_that_says_what_to_do():
     with pytest.raises(ConfigError, match="head does not fit into the memory.*bfloat16"), memory_for("head", "cuda"):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
