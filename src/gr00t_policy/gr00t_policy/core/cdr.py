@@ -86,7 +86,19 @@ class CdrReader:
         return self.unpack(COUNT, 4)[0]
 
     def stamp_ns(self) -> int:
+        """Of a clock, 0 to less than 2**31 s: no writer could write what is no such time into an answer."""
+        return self._time_ns(0)
+
+    def duration_ns(self) -> int:
+        """As a stamp, but it may be negative."""
+        return self._time_ns(-(2**31))
+
+    def _time_ns(self, least_s: int) -> int:
         seconds, rest_ns = self.unpack(STAMP, 4)
+        if seconds < least_s or rest_ns >= _NS:
+            raise ValueError(
+                f"a time of {seconds} s and {rest_ns} ns; expected at least {least_s} s, and less than {_NS} ns"
+            )
         return seconds * _NS + rest_ns
 
     def take(self, length: int) -> bytes:

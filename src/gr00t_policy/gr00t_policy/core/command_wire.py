@@ -92,4 +92,4 @@ class CommandReader:
         if points != 1:
             raise MessageError(f"{_WHAT}: expected one point, got {points}")
         positions, _velocities, _accelerations, _effort = (reader.doubles(reader.count()) for _ in range(4))
-        return stamp_ns, positions, reader.stamp_ns()
+        return stamp_ns, positions, reader.duration_ns()

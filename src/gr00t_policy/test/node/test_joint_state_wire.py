@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from rclpy.serialization import deserialize_message, serialize_message
 from sensor_msgs.msg import JointState
 
+from gr00t_policy.core.cdr import STAMP, START
 from gr00t_policy.core.embodiment import load_embodiment
 from gr00t_policy.core.errors import MessageError
 from gr00t_policy.core.joint_order import JointOrder
@@ -117,6 +118,15 @@ def test_another_encoding_and_bytes_of_chance_are_refused_and_never_crash() -> N
         except MessageError:
             continue
         assert positions.shape == (3,) and np.isfinite(positions).all()
+
+
+@pytest.mark.parametrize(("seconds", "nanoseconds"), [(2**31 - 1, 2**32 - 1), (5, 10**9), (-1, 0)])
+def test_a_stamp_that_is_no_time_is_refused(seconds: int, nanoseconds: int) -> None:
+    """Whoever answered it could not write the answer's stamp."""
+    damaged = bytearray(message_of(OURS, [1.0, 2.0, 3.0]))
+    STAMP.pack_into(damaged, START, seconds, nanoseconds)
+    with pytest.raises(MessageError, match=f"joint state: .* a time of {seconds} s and {nanoseconds} ns"):
+        JointStateReader(JointOrder(JOINTS)).read(bytes(damaged))
 
 
 def test_positions_stay_when_the_message_is_gone() -> None:

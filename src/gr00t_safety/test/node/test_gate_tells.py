@@ -16,6 +16,7 @@ import pytest
 from gr00t_msgs.msg import GateState
 from watched_node import EXECUTOR, Watched, running, until
 
+from gr00t_policy.core.cdr import STAMP, START
 from gr00t_policy.core.command_wire import CommandWriter
 from gr00t_policy.core.embodiment import load_embodiment
 from gr00t_policy.core.joint_order import JointOrder
@@ -73,6 +74,20 @@ def test_the_thread_that_ticks_commands_and_never_logs_nor_tells_a_state(gate, c
     assert LOOP not in gate.logged and TELLER in gate.logged
     assert LOOP not in {record.threadName for record in caplog.records}
     assert EXECUTOR not in gate.threads("joint_trajectory")
+
+
+def test_one_joint_state_with_a_damaged_stamp_is_refused_and_the_loop_goes_on(gate):
+    gate.feed_until(GateState.ACTIVE, command=True)
+    damaged = bytearray(JointStateWriter(ALL).write(HOME, 0.0 * HOME, time.time_ns()))
+    STAMP.pack_into(damaged, START, 2**31 - 1, 2**32 - 1)
+    ticks = gate._loop.ticks
+    gate._on_joint_state(bytes(damaged))
+    until(lambda: gate._loop.failure is not None or gate._loop.ticks > ticks + 2)
+    assert gate._loop.failure is None
+    with gate._lock:
+        report = gate.gate.report(time.monotonic_ns())
+    assert report.refused == {**report.refused, "joint_state.unreadable": 1}
+    assert "a time of 2147483647 s and 4294967295 ns" in report.joint_state_fault
 
 
 def test_a_change_is_told_as_soon_as_a_tick_finds_it_and_each_once(gate):
