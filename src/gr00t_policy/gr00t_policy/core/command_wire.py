@@ -56,16 +56,17 @@ class CommandReader:
     """Reads messages of one sender. One owner.
 
     order_for: the joints that a message with these names must have; asked when the names change. Raises MessageError.
+    others: it may have more, which are ignored.
     """
 
-    def __init__(self, order_for: Callable[[tuple[str, ...]], JointOrder]) -> None:
-        self._order_for = order_for
+    def __init__(self, order_for: Callable[[tuple[str, ...]], JointOrder], *, others: bool = False) -> None:
+        self._order_for, self._others = order_for, others
         self._order: JointOrder | None = None
         self._names: tuple[str, ...] = ()
         self._block = b""  # frame and names of the last message
 
     def read(self, data: bytes) -> tuple[JointCommand, int]:
-        """The command for exactly the joints of ``order_for``, and the stamp of the joint state that it answers [ns].
+        """The command for the joints of ``order_for``, and the stamp of the joint state that it answers [ns].
 
         Raises MessageError for bytes that are no such message, more or fewer points than one, and as ``JointOrder`` does.
         """
@@ -76,7 +77,8 @@ class CommandReader:
             raise MessageError(f"{_WHAT}: {len(data)} bytes are no trajectory_msgs/JointTrajectory: {error}") from error
         if self._order is None:
             self._order = self._order_for(self._names)
-        self._order.exactly(self._names, _WHAT)
+        if not self._others:
+            self._order.exactly(self._names, _WHAT)
         positions = self._order.positions(self._names, values, _WHAT)
         return JointCommand(stamp_ns + reach_ns, self._order.names, positions), stamp_ns
 

@@ -72,6 +72,20 @@ def test_names_in_another_turn_and_fields_that_do_not_count_change_nothing() -> 
         mixed.read(CommandWriter(ORDER).write(JointCommand(0, ORDER.names, np.zeros(J)), 0))
 
 
+def test_joints_beside_those_that_are_asked_for_are_ignored_where_that_is_wanted() -> None:
+    every = JointOrder(GR1.joints)
+    data = CommandWriter(every).write(JointCommand(9, every.names, np.arange(float(len(every.names)))), 5)
+    some = CommandReader(lambda names: JointOrder(GR1.policy_joints), others=True)
+    for _ in range(2):
+        command, answers_ns = some.read(data)
+        assert (command.joint_names, command.stamp_ns, answers_ns) == (ORDER.names, 9, 5)
+        np.testing.assert_array_equal(command.positions, [every.names.index(name) for name in ORDER.names])
+    with pytest.raises(MessageError, match="unknown joint"):
+        reader().read(data)
+    with pytest.raises(MessageError, match=f"missing joint.*{ORDER.names[0]}"):
+        some.read(serialize_message(others_command(list(ORDER.names[1:]), [0.0] * (J - 1))))
+
+
 @pytest.mark.parametrize(
     ("message", "why"),
     [
