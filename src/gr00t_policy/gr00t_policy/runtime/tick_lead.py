@@ -57,8 +57,8 @@ class TickLead:
         due_ns = loop.slots.due_ns
         self.add(now_ns - due_ns, self.grid.lead_ns(due_ns))
         off_ns = self.grid.off_ns(due_ns, self.lead_ns)
-        if abs(off_ns) > _EXACT * self.grid.span_ns:
-            loop.move(off_ns)
+        is_off = abs(off_ns) > _EXACT * self.grid.span_ns
+        loop.move(off_ns if is_off else 0)  # always, since an earlier move may still wait
 
     def add(self, needed_ns: int, had_ns: int) -> None:
         """A command was sent so long after its tick's slot, which lay ``had_ns`` before the gate's: not always ``lead_ns``, since

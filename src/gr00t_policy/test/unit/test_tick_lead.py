@@ -221,6 +221,20 @@ def test_a_lead_that_cannot_be_had_is_no_excuse_every_late_command_is_counted():
     assert loop.behind == lead.late == 10 * SECOND
 
 
+def test_a_move_that_was_asked_for_and_is_no_longer_wanted_is_taken_back():
+    """Ticks that last a period leave a move waiting; the lead that wanted it is gone before it was made."""
+    lead = measured(3.4)
+    loop = MadeLoop(lead)
+    loop.run(10 * SECOND, 2.5)
+    before_ns = lead.lead_ns
+    lead.lead_ns = round(6.2 * MS)
+    loop.run(1, 2.5, body_ms=GRID.period_ns / MS)
+    lead.lead_ns = before_ns
+    due_ns = loop.slots.due_ns
+    loop.run(1, 2.5)
+    assert loop.slots.due_ns == due_ns + GRID.period_ns
+
+
 def test_a_running_loop_is_led_to_its_phase_without_a_miss():
     grid = gate_grid(200.0, 200.0)
     lead, begins = TickLead(grid, 0.002, 0, 0.999), []
