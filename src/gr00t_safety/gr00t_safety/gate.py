@@ -306,7 +306,7 @@ class Gate:
             return "waiting for a person to select the source"
         stream = self._streams[self._source]
         if self._measured.age.steady_s(now_ns) < self.config.healthy_s:
-            fault = self._measured.fault(now_ns)
+            fault = self._measured.standing_fault(now_ns)
             return f"waiting for joint states{f': {fault}' if fault else ''}"
         if stream.age.steady_s(now_ns) < self.config.healthy_s:
             return f"waiting for commands from '{self._source}'"

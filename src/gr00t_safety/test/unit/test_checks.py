@@ -71,6 +71,24 @@ def test_a_value_that_is_not_finite_is_refused_and_its_joint_named(value):
     assert_refused(command(positions=positions), RefusalKind.NOT_FINITE, NAMES[5], str(value))
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "is_like"),
+    [
+        ("'elbow' = 4.010 rad is 1.2 rad beyond", "'elbow' = -3.999 rad is 11.25 rad beyond", True),
+        ("31 names but 30 positions", "32 names but 7 positions", True),
+        ("not finite: joint_1=nan", "not finite: joint_2=nan", False),
+        ("not finite: 1=nan", "not finite: 2=nan", False),
+        ("'1' = 4.0 rad", "'2' = 4.0 rad", False),
+        ("lacks 4th_finger", "lacks 3rd_finger", False),
+        ("lacks wrist.2", "lacks wrist.3", False),
+    ],
+)
+def test_refusals_are_alike_when_they_differ_in_numbers_and_not_when_they_name_another_joint(one, other, is_like):
+    first, second = (Refusal(RefusalKind.UNREADABLE, text) for text in (one, other))
+    assert first.like(second) is second.like(first) is is_like
+    assert first.like(first) and not first.like(Refusal(RefusalKind.SIZE, one))
+
+
 def test_a_joint_state_may_hold_more_joints_than_the_suite_drives():
     names = ("left_knee_pitch_joint", *reversed(GR1.joint_names), "L_thumb_distal_joint")
     values = np.concatenate([[9.0], np.arange(32)[::-1] * 0.01, [9.0]])
