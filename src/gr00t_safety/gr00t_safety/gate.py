@@ -132,7 +132,7 @@ class Gate:
             self._check_publishers()
 
     def stop(self, reason: str = "stop was requested") -> None:
-        """Come to rest as fast as the limits allow and stay there until ``reset``."""
+        """Come to rest and stay there until ``reset``: as ``JointLimiter.brake`` does, in line where that takes 0.2 s at most."""
         self._align_to = None
         self._ladder.apply(Event.STOP, reason)
 
