@@ -45,10 +45,11 @@ class RefusalKind(Enum):
 
 @dataclass(frozen=True)
 class Refusal:
-    """A message that is not used, and why, in one sentence for people."""
+    """A message that is not used, and why, in one sentence for people. joint: that it is about, where it is about one."""
 
     kind: RefusalKind
     text: str
+    joint: str = ""
 
     def like(self, other: "Refusal") -> bool:
         """Whether it says the same apart from numbers; digits in the names of joints are none."""
@@ -177,7 +178,8 @@ def check_jump(
     worst = int((away - limit).argmax())
     if away[worst] <= limit[worst]:
         return None
-    return Refusal(RefusalKind.JUMP, f"{of}: '{names[worst]}' by {away[worst]:.2f} rad (at most {limit[worst]:g} rad)")
+    text = f"{of}: '{names[worst]}' by {away[worst]:.2f} rad (at most {limit[worst]:g} rad)"
+    return Refusal(RefusalKind.JUMP, text, names[worst])
 
 
 def _check_values(names: tuple[str, ...], positions: Vector, what: str) -> Refusal | None:
