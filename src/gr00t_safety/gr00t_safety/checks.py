@@ -5,6 +5,7 @@ Values come in as named vectors in the model convention; nothing here keeps stat
 """
 
 import re
+from collections import Counter
 from dataclasses import dataclass
 from enum import Enum
 
@@ -192,7 +193,7 @@ def _check_values(names: tuple[str, ...], positions: Vector, what: str) -> Refus
 
 
 def _repeated(names: tuple[str, ...]) -> list[str]:
-    return sorted({name for name in names if names.count(name) > 1})
+    return sorted(name for name, count in Counter(names).items() if count > 1)
 
 
 def _some(names: list[str]) -> str:

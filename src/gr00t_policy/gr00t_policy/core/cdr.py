@@ -19,6 +19,7 @@ START = len(HEADER)
 STAMP = struct.Struct("<iI")
 COUNT = struct.Struct("<I")
 _NS = 1_000_000_000
+_MOST_NAMES = 1000
 
 
 def require_little_endian(data: bytes, what: str) -> None:
@@ -112,8 +113,12 @@ class CdrReader:
     def string(self) -> str:
         return self.take(self.count()).rstrip(b"\x00").decode()
 
-    def strings(self) -> tuple[str, ...]:
-        return tuple(self.string() for _ in range(self.count()))
+    def names(self) -> tuple[str, ...]:
+        """Strings. At most 1000: in more a control loop has no time to look for its own."""
+        count = self.count()
+        if count > _MOST_NAMES:
+            raise ValueError(f"{count} names; expected at most {_MOST_NAMES}")
+        return tuple(self.string() for _ in range(count))
 
     def doubles(self, count: int) -> NDArray[np.float64]:
         """(count,), a view of the message; nothing is aligned for none."""

@@ -88,7 +88,7 @@ class CommandReader:
         if self._block and data.startswith(self._block, reader.at):
             reader.at += len(self._block)
         else:
-            begin, _frame, self._names = reader.at, reader.string(), reader.strings()
+            begin, _frame, self._names = reader.at, reader.string(), reader.names()
             self._block, self._order = data[begin : reader.at], None
         points = reader.count()
         if points != 1:

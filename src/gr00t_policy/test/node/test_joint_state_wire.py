@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The bytes of joint states against rclpy, which reads the same out of them."""
 
+import time
 from array import array
 
 import numpy as np
@@ -102,6 +103,16 @@ def test_bytes_that_end_too_soon_are_refused_wherever_they_end() -> None:
             with pytest.raises(MessageError, match="joint state"):
                 reader.read(whole[:length])
     assert_read_as_by_rclpy(fresh, whole)
+
+
+def test_more_names_than_any_robot_has_are_refused_before_they_are_read() -> None:
+    """The thread that reads them may be the one that commands the robot."""
+    reader, legs = JointStateReader(JointOrder(JOINTS)), [f"leg {number}" for number in range(6000)]
+    began_s = time.thread_time()
+    with pytest.raises(MessageError, match="6003 names; expected at most 1000"):
+        reader.read(message_of([*legs, *OURS], [0.0] * 6003))
+    assert time.thread_time() - began_s < 0.02, "rclpy's writing of the message included"
+    assert_read_as_by_rclpy(reader, message_of([*legs[:997], *OURS], [0.0] * 1000))
 
 
 def test_another_encoding_and_bytes_of_chance_are_refused_and_never_crash() -> None:

@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is not a command is refused with a reason that names the joint, the value and what would be right."""
 
+import time
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gr00t_policy.core.embodiment import load_embodiment
+from gr00t_policy.core.errors import MessageError
+from gr00t_policy.core.joint_order import JointOrder as NamesInOrder
 from gr00t_safety.checks import JointOrder, Refusal, RefusalKind, check_jump, check_range, check_stamps
 
 GR1 = load_embodiment("gr1")
@@ -50,6 +54,22 @@ def test_an_absurdly_long_joint_name_is_not_repeated_in_full():
 
 def test_a_repeated_joint_is_refused():
     assert_refused(command((*NAMES, NAMES[3])), RefusalKind.NAMES, "repeats", NAMES[3])
+
+
+def found_by_name(names, values):
+    try:
+        return NamesInOrder(GR1.joints).positions(names, values, "joint state")
+    except MessageError as error:
+        return Refusal(RefusalKind.NAMES, str(error))
+
+
+@pytest.mark.parametrize("read", [JointOrder(GR1).state, found_by_name])
+def test_names_that_are_repeated_thousands_of_times_are_refused_in_the_time_that_it_takes_to_read_them(read):
+    names = tuple(f"leg_{number % 3000}" for number in range(6000)) + GR1.joint_names
+    began_s = time.thread_time()
+    found = read(names, np.zeros(len(names)))
+    assert time.thread_time() - began_s < 0.05
+    assert_refused(found, RefusalKind.NAMES, "leg_0", "leg_1, leg_10")
 
 
 def test_names_are_checked_again_after_they_changed():
