@@ -4,6 +4,8 @@
 Values come in as named vectors in the model convention; nothing here keeps state or reads a clock.
 """
 
+import re
+from collections import Counter
 from dataclasses import dataclass
 from enum import Enum
 
@@ -14,6 +16,7 @@ from gr00t_policy.core.embodiment import Embodiment
 
 Vector = NDArray[np.float64]
 
+_NUMBER = re.compile(r"(?<![\w.'])[-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?(?![\w'=])")
 _FURTHEST_NS = 1_000_000_000  # a command is for now, not for later
 
 
@@ -43,10 +46,17 @@ class RefusalKind(Enum):
 
 @dataclass(frozen=True)
 class Refusal:
-    """A message that is not used, and why, in one sentence for people."""
+    """A message that is not used, and why, in one sentence for people. joint: that it is about, where it is about one."""
 
     kind: RefusalKind
     text: str
+    joint: str = ""
+
+    def like(self, other: "Refusal") -> bool:
+        """Whether it says the same apart from numbers; digits in the names of joints are none."""
+        if self.kind is not other.kind:
+            return False
+        return self.text == other.text or _NUMBER.sub("", self.text) == _NUMBER.sub("", other.text)
 
 
 class JointOrder:
@@ -169,7 +179,8 @@ def check_jump(
     worst = int((away - limit).argmax())
     if away[worst] <= limit[worst]:
         return None
-    return Refusal(RefusalKind.JUMP, f"{of}: '{names[worst]}' by {away[worst]:.2f} rad (at most {limit[worst]:g} rad)")
+    text = f"{of}: '{names[worst]}' by {away[worst]:.2f} rad (at most {limit[worst]:g} rad)"
+    return Refusal(RefusalKind.JUMP, text, names[worst])
 
 
 def _check_values(names: tuple[str, ...], positions: Vector, what: str) -> Refusal | None:
@@ -182,7 +193,7 @@ def _check_values(names: tuple[str, ...], positions: Vector, what: str) -> Refus
 
 
 def _repeated(names: tuple[str, ...]) -> list[str]:
-    return sorted({name for name in names if names.count(name) > 1})
+    return sorted(name for name, count in Counter(names).items() if count > 1)
 
 
 def _some(names: list[str]) -> str:

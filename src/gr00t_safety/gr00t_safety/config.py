@@ -16,7 +16,8 @@ class GateConfig(LoopSettings):
     """Settings of the command gate. On the hardware profile the ages may be tightened but not loosened.
 
     Sources of the defaults: ages from what field systems use (20 ms Franka and UR, 50 ms Unitree A1, 100 ms MoveIt
-    Servo), transition limits after Autoware's gate, the rest chosen to stop a GR-1 within 200 ms.
+    Servo), transition limits after Autoware's gate, the rest chosen to stop a GR-1 within 200 ms (another robot needs
+    what its slowest joint needs).
     """
 
     autostart: bool = setting(False, "configure and activate by itself after start")

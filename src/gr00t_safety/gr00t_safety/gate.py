@@ -80,6 +80,7 @@ class Gate:
         self._driven = False  # since activation
         self._limited = 0
         self._waiting_for = ""
+        self._far_joint = ""  # whose distance is what is waited for
 
     @property
     def state(self) -> State:
@@ -94,6 +95,12 @@ class Gate:
         """Why the gate is in its state; '' while a healthy source drives."""
         waiting = f"; {self._waiting_for}" if self._ladder.state is State.HOLD and self._waiting_for else ""
         return self._ladder.reason + waiting
+
+    @property
+    def gist(self) -> tuple[State, str, str]:
+        """State and reason but for a distance that goes on changing: what is worth telling when it is another."""
+        waiting = (self._far_joint or self._waiting_for) if self._ladder.state is State.HOLD else ""
+        return self._ladder.state, self._ladder.reason, waiting
 
     @property
     def answers_ns(self) -> int:
@@ -132,7 +139,7 @@ class Gate:
             self._check_publishers()
 
     def stop(self, reason: str = "stop was requested") -> None:
-        """Come to rest as fast as the limits allow and stay there until ``reset``."""
+        """Come to rest and stay there until ``reset``: as ``JointLimiter.brake`` does, in line where that takes 0.2 s at most."""
         self._align_to = None
         self._ladder.apply(Event.STOP, reason)
 
@@ -300,13 +307,14 @@ class Gate:
 
     def _obstacle(self, now_ns: int) -> str:
         """Why motion cannot begin yet; '' if it can."""
+        self._far_joint = ""
         if not self._source:
             return "waiting for a source to be selected"
         if not self._released:
             return "waiting for a person to select the source"
         stream = self._streams[self._source]
         if self._measured.age.steady_s(now_ns) < self.config.healthy_s:
-            fault = self._measured.fault(now_ns)
+            fault = self._measured.standing_fault(now_ns)
             return f"waiting for joint states{f': {fault}' if fault else ''}"
         if stream.age.steady_s(now_ns) < self.config.healthy_s:
             return f"waiting for commands from '{self._source}'"
@@ -318,7 +326,10 @@ class Gate:
         far = check_jump(
             names, newest, self._limiter.positions, self._max_start_rad, "the command is far from the held pose"
         )
-        return far.text if far is not None else ""
+        if far is None:
+            return ""
+        self._far_joint = far.joint
+        return far.text
 
     def _present_cause(self, now_ns: int) -> str:
         """What still stands against a reset; '' if nothing."""

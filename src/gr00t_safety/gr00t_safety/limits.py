@@ -6,6 +6,8 @@ on, the joint stops before its position limit. So no bound ever has to give way 
 in the model convention and nothing of streams, clocks or ROS.
 """
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,6 +18,9 @@ Vector = NDArray[np.float64]
 
 # The bounds used are this much tighter than promised, so that rounding (1e-16) cannot break the promise.
 _SHAVE = 1.0 - 1e-9
+# How long a stop may take for the sake of its direction, at the robot's full accelerations. The slowest of the GR-1 needs 0.15 s.
+_TOGETHER_S = 0.2
+_ROUNDING_TICKS = 1e-6
 
 
 class JointLimiter:
@@ -25,13 +30,25 @@ class JointLimiter:
     starts outside its position limits is never moved further out, and stays inside once it is in.
     """
 
-    def __init__(self, lower_rad: Vector, upper_rad: Vector, max_step_rad: Vector, max_step_change_rad: Vector) -> None:
-        """Bounds (J,): position [rad], change of position per tick [rad], change of that change per tick [rad]."""
+    def __init__(
+        self,
+        lower_rad: Vector,
+        upper_rad: Vector,
+        max_step_rad: Vector,
+        max_step_change_rad: Vector,
+        together_ticks: float = math.inf,
+    ) -> None:
+        """Bounds (J,): position [rad], change of position per tick [rad], change of that change per tick [rad].
+
+        together_ticks: joints that can stop within so many slow down together. Raises ConfigError.
+        """
         bounds = np.stack([lower_rad, upper_rad, max_step_rad, max_step_change_rad]).astype(np.float64)
         if not (np.isfinite(bounds).all() and (bounds[0] < bounds[1]).all() and (bounds[2:] > 0).all()):
             raise ConfigError("limits must be finite, lower below upper, velocity and acceleration above zero")
         self._lower, self._upper = bounds[0], bounds[1]
         self._max_step, self._max_change = bounds[2] * _SHAVE, bounds[3] * _SHAVE
+        self._together_ticks = together_ticks
+        self._braked = 0  # ticks, since something was followed
         self._positions: Vector | None = None
         self._step = np.zeros_like(self._lower)
         self._target: Vector | None = None
@@ -55,7 +72,7 @@ class JointLimiter:
         assert np.isfinite(positions).all()
         self._positions = np.array(positions, dtype=np.float64)
         self._step = np.zeros_like(self._lower)
-        self._target = None
+        self._target, self._braked = None, 0
 
     def forget(self) -> None:
         """Give up the present pose: nothing can be given to the robot before the next ``seed``."""
@@ -75,21 +92,24 @@ class JointLimiter:
         assert self._positions is not None, "seed the limiter with the measured pose first"
         target = np.minimum(np.maximum(target, self._lower), self._upper)
         before = target if self._target is None else self._target
-        self._target = target
+        self._target, self._braked = target, 0
         target_step = np.minimum(np.maximum(target - before, -self._max_step), self._max_step)
         return self._advance(target_step, target - target_step - self._positions, speed_scale, acceleration_scale)
 
     def brake(self) -> Vector:
         """The next positions (J,) on the way to a stop; then the same ones for ever.
 
-        All joints slow down in proportion, so that the robot stops on the line that it was moving along: as soon as the
-        joint that needs longest can. Were each to brake as hard as it may, those that had kept two parts apart could rest
-        while those that bring them together still move.
+        Joints slow down in proportion, so that the robot stops on the line that it was moving along: as soon as the one of
+        them that needs longest can. Were each to brake as hard as it may, those that had kept two parts apart could rest
+        while those that bring them together still move. A joint that needs longer than ``together_ticks`` brakes alone, as
+        hard as it may, and the others do not wait for it: they would move on for as long.
         """
         self._target = None
-        ticks = float((np.abs(self._step) / self._max_change).max())  # until all can be at rest
-        share = 1.0 - 1.0 / ticks if ticks > 1.0 else 0.0
-        return self._advance(share * self._step, np.zeros_like(self._step), 1.0, 1.0)
+        ticks = np.maximum(np.abs(self._step) / self._max_change, 1.0)  # (J,) until each can be at rest
+        together = ticks <= self._together_ticks - self._braked + _ROUNDING_TICKS
+        self._braked += 1
+        ticks[together] = ticks.max(where=together, initial=1.0)
+        return self._advance((1.0 - 1.0 / ticks) * self._step, np.zeros_like(self._step), 1.0, 1.0)
 
     def _advance(self, step: Vector, behind: Vector, speed_scale: float, acceleration_scale: float) -> Vector:
         """Take ``step`` and as much of ``behind`` as can be caught up without overshoot, within all bounds."""
@@ -136,6 +156,7 @@ def limiter_for(
         np.array([joint.upper_rad - position_margin_rad for joint in joints]),
         np.array([joint.max_velocity_rad_s * velocity_scale * tick_s for joint in joints]),
         np.array([joint.max_acceleration_rad_s2 * acceleration_scale * tick_s**2 for joint in joints]),
+        _TOGETHER_S / (acceleration_scale * tick_s),
     )
 
 

@@ -19,6 +19,7 @@ from gr00t_safety.staleness import AgeLimits, Freshness, StreamAge
 Vector = NDArray[np.float64]
 
 _TOLD_S = 1.0  # how long a refusal is worth telling
+_STANDS_S = 0.5  # and how long it is told rather than others that come instead
 _CLOCK_STEP_NS = 100_000_000  # stamps that go back further than reordering explains: the clock was set
 
 
@@ -31,6 +32,7 @@ class MeasuredPose:
         self.stamp_ns = 0
         self.refused: Counter[RefusalKind] = Counter()
         self._refusal: tuple[int, Refusal] | None = None  # the newest, with its time of arrival
+        self._standing: tuple[int, Refusal] | None = None  # the first of those that go on, with the newest one's time
         self._order = JointOrder(embodiment)
         self._lower = np.array([joint.lower_rad for joint in embodiment.joints])
         self._upper = np.array([joint.upper_rad for joint in embodiment.joints])
@@ -40,22 +42,26 @@ class MeasuredPose:
         """Before activation: only what is measured from now on counts."""
         self.positions = None
         self.age.forget()
-        self._refusal = None
+        self._refusal = self._standing = None
 
     def refuse(self, now_ns: int, refusal: Refusal) -> Refusal:
         """Count a message that is not used."""
         self.refused[refusal.kind] += 1
         if not refusal.kind.expected:
-            before = self._refusal
-            goes_on = before is not None and before[1].kind is refusal.kind and bool(self.fault(now_ns))
-            self._refusal = (now_ns, before[1] if before is not None and goes_on else refusal)
+            self._refusal, standing = (now_ns, refusal), self._standing
+            if standing is None or now_ns - standing[0] > 1e9 * _STANDS_S:
+                self._standing = (now_ns, refusal)
+            elif standing[1].like(refusal):
+                self._standing = (now_ns, standing[1])
         return refusal
 
     def fault(self, now_ns: int, within_s: float = _TOLD_S) -> str:
-        """Why joint states of the last ``within_s`` were refused, the first of their kind; '' if none was."""
-        if self._refusal is None or now_ns - self._refusal[0] > 1e9 * within_s:
-            return ""
-        return self._refusal[1].text
+        """Why the newest joint state that was refused in the last ``within_s`` was; '' if none was."""
+        return _text_since(self._refusal, now_ns, within_s)
+
+    def standing_fault(self, now_ns: int) -> str:
+        """The same in words that stay while joint states like it come, whatever their numbers and whatever comes between them."""
+        return _text_since(self._standing, now_ns, _TOLD_S)
 
     def why_missing(self, now_ns: int, silent_s: float) -> str:
         """One sentence for people on why no joint state was believed for ``silent_s``."""
@@ -86,6 +92,10 @@ class MeasuredPose:
         if self.positions is not None and 0 <= self.stamp_ns - stamp_ns < _CLOCK_STEP_NS:
             return Refusal(RefusalKind.OUT_OF_ORDER, "joint state is not newer than the one before it")
         return None
+
+
+def _text_since(refusal: tuple[int, Refusal] | None, now_ns: int, within_s: float) -> str:
+    return "" if refusal is None or now_ns - refusal[0] > 1e9 * within_s else refusal[1].text
 
 
 class CommandStream:

@@ -121,4 +121,4 @@ class _Reader(CdrReader):
         if self.data.startswith(_NAMES, self.at):
             self.at += len(_NAMES)
             return KEYPOINTS
-        return self.strings()
+        return self.names()

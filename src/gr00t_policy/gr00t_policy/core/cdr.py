@@ -19,6 +19,7 @@ START = len(HEADER)
 STAMP = struct.Struct("<iI")
 COUNT = struct.Struct("<I")
 _NS = 1_000_000_000
+_MOST_NAMES = 1000
 
 
 def require_little_endian(data: bytes, what: str) -> None:
@@ -86,7 +87,19 @@ class CdrReader:
         return self.unpack(COUNT, 4)[0]
 
     def stamp_ns(self) -> int:
+        """Of a clock, 0 to less than 2**31 s: no writer could write what is no such time into an answer."""
+        return self._time_ns(0)
+
+    def duration_ns(self) -> int:
+        """As a stamp, but it may be negative."""
+        return self._time_ns(-(2**31))
+
+    def _time_ns(self, least_s: int) -> int:
         seconds, rest_ns = self.unpack(STAMP, 4)
+        if seconds < least_s or rest_ns >= _NS:
+            raise ValueError(
+                f"a time of {seconds} s and {rest_ns} ns; expected at least {least_s} s, and less than {_NS} ns"
+            )
         return seconds * _NS + rest_ns
 
     def take(self, length: int) -> bytes:
@@ -100,8 +113,12 @@ class CdrReader:
     def string(self) -> str:
         return self.take(self.count()).rstrip(b"\x00").decode()
 
-    def strings(self) -> tuple[str, ...]:
-        return tuple(self.string() for _ in range(self.count()))
+    def names(self) -> tuple[str, ...]:
+        """Strings. At most 1000: in more a control loop has no time to look for its own."""
+        count = self.count()
+        if count > _MOST_NAMES:
+            raise ValueError(f"{count} names; expected at most {_MOST_NAMES}")
+        return tuple(self.string() for _ in range(count))
 
     def doubles(self, count: int) -> NDArray[np.float64]:
         """(count,), a view of the message; nothing is aligned for none."""

@@ -56,16 +56,17 @@ class CommandReader:
     """Reads messages of one sender. One owner.
 
     order_for: the joints that a message with these names must have; asked when the names change. Raises MessageError.
+    others: it may have more, which are ignored.
     """
 
-    def __init__(self, order_for: Callable[[tuple[str, ...]], JointOrder]) -> None:
-        self._order_for = order_for
+    def __init__(self, order_for: Callable[[tuple[str, ...]], JointOrder], *, others: bool = False) -> None:
+        self._order_for, self._others = order_for, others
         self._order: JointOrder | None = None
         self._names: tuple[str, ...] = ()
         self._block = b""  # frame and names of the last message
 
     def read(self, data: bytes) -> tuple[JointCommand, int]:
-        """The command for exactly the joints of ``order_for``, and the stamp of the joint state that it answers [ns].
+        """The command for the joints of ``order_for``, and the stamp of the joint state that it answers [ns].
 
         Raises MessageError for bytes that are no such message, more or fewer points than one, and as ``JointOrder`` does.
         """
@@ -76,7 +77,8 @@ class CommandReader:
             raise MessageError(f"{_WHAT}: {len(data)} bytes are no trajectory_msgs/JointTrajectory: {error}") from error
         if self._order is None:
             self._order = self._order_for(self._names)
-        self._order.exactly(self._names, _WHAT)
+        if not self._others:
+            self._order.exactly(self._names, _WHAT)
         positions = self._order.positions(self._names, values, _WHAT)
         return JointCommand(stamp_ns + reach_ns, self._order.names, positions), stamp_ns
 
@@ -86,10 +88,10 @@ class CommandReader:
         if self._block and data.startswith(self._block, reader.at):
             reader.at += len(self._block)
         else:
-            begin, _frame, self._names = reader.at, reader.string(), reader.strings()
+            begin, _frame, self._names = reader.at, reader.string(), reader.names()
             self._block, self._order = data[begin : reader.at], None
         points = reader.count()
         if points != 1:
             raise MessageError(f"{_WHAT}: expected one point, got {points}")
         positions, _velocities, _accelerations, _effort = (reader.doubles(reader.count()) for _ in range(4))
-        return stamp_ns, positions, reader.stamp_ns()
+        return stamp_ns, positions, reader.duration_ns()

@@ -4,6 +4,7 @@
 No ROS: a live node and a reader of recordings look joints up by this same code.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -64,7 +65,7 @@ class JointOrder:
     def _find(self, names: tuple[str, ...], what: str) -> NDArray[np.intp]:
         where = {name: i for i, name in enumerate(names)}
         if len(where) != len(names):
-            repeated = sorted({name for name in names if names.count(name) > 1})
+            repeated = sorted(name for name, count in Counter(names).items() if count > 1)
             raise MessageError(f"{what}: joint(s) named twice: {', '.join(repeated[:4])}")
         missing = [name for name in self.names if name not in where]
         if missing:

@@ -73,7 +73,7 @@ class JointStateReader:
         if self._block and data.startswith(self._block, reader.at):
             reader.at += len(self._block)
         else:
-            begin, _frame, self._names = reader.at, reader.string(), reader.strings()
+            begin, _frame, self._names = reader.at, reader.string(), reader.names()
             self._block = data[begin : reader.at]
         positions, _velocities, _efforts = (reader.doubles(reader.count()) for _ in range(3))
         return stamp_ns, positions

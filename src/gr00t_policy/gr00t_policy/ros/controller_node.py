@@ -10,11 +10,10 @@ from typing import Any
 from gr00t_msgs.msg import ActionChunk as ActionChunkMsg
 from gr00t_msgs.msg import ConditioningTokens as ConditioningTokensMsg
 from gr00t_msgs.msg import ControllerState, GateState
-from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import JointState
 from trajectory_msgs.msg import JointTrajectory
 
-from gr00t_policy.core.command_wire import CommandWriter
+from gr00t_policy.core.command_wire import CommandReader, CommandWriter
 from gr00t_policy.core.errors import MessageError
 from gr00t_policy.core.joint_order import JointOrder
 from gr00t_policy.core.joint_state_wire import JointStateReader
@@ -116,7 +115,7 @@ class ControllerNode(SuiteNode[ControllerConfig]):
         self._commands = self.keep_publisher(JointTrajectory, "policy/joint_trajectory", qos.COMMAND)
         self._chunks = self.keep_publisher(ActionChunkMsg, "action_chunk", qos.NEWEST)
         self._state = self.keep_publisher(ControllerState, "controller/state", qos.LATCHED)
-        self._given_order = JointOrder(policy.embodiment.policy_joints)
+        self._given = CommandReader(lambda names: JointOrder(policy.embodiment.policy_joints), others=True)
         self._made = controller
         self.keep_subscription(GateState, "command_gate/state", self._on_gate, qos.LATCHED)
         self.keep_subscription(JointTrajectory, "joint_trajectory", self._on_given, qos.COMMAND, raw=True)
@@ -227,15 +226,12 @@ class ControllerNode(SuiteNode[ControllerConfig]):
         """What the gate gives the robot; read only while someone else drives, since it comes 120 times a second."""
         if not self._controller.hand_over.waits:
             return
-        message = deserialize_message(data, JointTrajectory)
         try:
-            positions = self._given_order.positions(
-                message.joint_names, message.points[0].positions, "joint_trajectory"
-            )
-        except (MessageError, IndexError) as error:
+            command, _ = self._given.read(data)
+        except MessageError as error:
             self.get_logger().warning(f"joint_trajectory refused: {error}", throttle_duration_sec=_WARN_PERIOD_S)
         else:
-            self._controller.hand_over.given(positions, time.monotonic_ns())
+            self._controller.hand_over.given(command.positions, time.monotonic_ns())
 
     def _tell_regularly(self) -> None:
         for thread in (self._loop, self._worker):

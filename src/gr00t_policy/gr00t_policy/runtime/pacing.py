@@ -118,7 +118,7 @@ class PacedLoop:
         self._thread.start()
 
     def move(self, by_ns: int) -> None:
-        """The next slot and all after it come so much later (or earlier, as soon as that costs no slot); at most a period."""
+        """The next slot and all after it come so much later, or earlier: in each tick by what costs no slot. At most a period."""
         self.slots.move(by_ns)
 
     def stop(self, timeout_s: float = 2.0) -> None:

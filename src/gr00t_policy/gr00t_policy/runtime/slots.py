@@ -39,21 +39,27 @@ class Slots:
         return self.missed / passed if passed else 0.0
 
     def move(self, by_ns: int) -> None:
-        """The next slot and all after it come so much later (or earlier: as soon as that costs no slot)."""
+        """The next slot and all after it come so much later, or earlier: in each tick by what costs no slot."""
         self._move_ns = by_ns
 
     def over(self, began_ns: int, ended_ns: int) -> None:
         """The tick of the slot that was due ran from ``began_ns`` to ``ended_ns``."""
         self.ticks += 1
         self.due_ns += self.period_ns
-        earliest_ns = max(ended_ns, began_ns + self.period_ns // _CLOSEST)
-        if self._move_ns > 0 or self.due_ns + self._move_ns >= earliest_ns:
-            self.due_ns, self._move_ns = self.due_ns + self._move_ns, 0
+        if self._move_ns > 0:
+            self._shift(self._move_ns)
         if ended_ns > self.due_ns:
             self.late_ticks += 1
             self._skip((ended_ns - self.due_ns) // self.period_ns + 1)
         if self.due_ns - began_ns < self.period_ns // _CLOSEST:
             self._skip(1)
+        if self._move_ns < 0:  # by what is free: to wait for a tick that is short enough for all of it may be for ever
+            earliest_ns = max(ended_ns, began_ns + self.period_ns // _CLOSEST)
+            self._shift(max(self._move_ns, earliest_ns - self.due_ns))
+
+    def _shift(self, by_ns: int) -> None:
+        self.due_ns += by_ns
+        self._move_ns -= by_ns
 
     def _skip(self, slots: int) -> None:
         self.skipped += slots

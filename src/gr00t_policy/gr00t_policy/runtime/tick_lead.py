@@ -55,20 +55,21 @@ class TickLead:
     def sent(self, loop: PacedLoop, now_ns: int) -> None:
         """In a tick of ``loop``, whose command has just been published: note it, and move the loop where it should be."""
         due_ns = loop.slots.due_ns
-        self.add(now_ns - due_ns)
+        self.add(now_ns - due_ns, self.grid.lead_ns(due_ns))
         off_ns = self.grid.off_ns(due_ns, self.lead_ns)
-        if abs(off_ns) > _EXACT * self.grid.span_ns:
-            loop.move(off_ns)
+        is_off = abs(off_ns) > _EXACT * self.grid.span_ns
+        loop.move(off_ns if is_off else 0)  # always, since an earlier move may still wait
 
-    def add(self, needed_ns: int) -> None:
-        """A command was sent so long after its tick's slot. The law; ``lead_ns`` is what follows from it."""
+    def add(self, needed_ns: int, had_ns: int) -> None:
+        """A command was sent so long after its tick's slot, which lay ``had_ns`` before the gate's: not always ``lead_ns``, since
+        a loop with long ticks cannot be moved at once. The law; ``lead_ns`` is what follows from it."""
         self._seen += 1
         if not self.fixed:
             self.lead_ns = min(self.lead_ns, self._bound_ns())
         if self._seen <= self._second:  # the first ticks are slow
             return
         self._needed.add(needed_ns / 1e9)
-        is_late = needed_ns + self._hand_over_ns > self.lead_ns
+        is_late = needed_ns + self._hand_over_ns > had_ns
         self.late += is_late
         if self.fixed:
             return

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from rclpy.serialization import deserialize_message, serialize_message
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
+from gr00t_policy.core.cdr import STAMP, START
 from gr00t_policy.core.command_wire import CommandReader, CommandWriter
 from gr00t_policy.core.embodiment import load_embodiment
 from gr00t_policy.core.errors import MessageError
@@ -71,6 +72,20 @@ def test_names_in_another_turn_and_fields_that_do_not_count_change_nothing() -> 
         mixed.read(CommandWriter(ORDER).write(JointCommand(0, ORDER.names, np.zeros(J)), 0))
 
 
+def test_joints_beside_those_that_are_asked_for_are_ignored_where_that_is_wanted() -> None:
+    every = JointOrder(GR1.joints)
+    data = CommandWriter(every).write(JointCommand(9, every.names, np.arange(float(len(every.names)))), 5)
+    some = CommandReader(lambda names: JointOrder(GR1.policy_joints), others=True)
+    for _ in range(2):
+        command, answers_ns = some.read(data)
+        assert (command.joint_names, command.stamp_ns, answers_ns) == (ORDER.names, 9, 5)
+        np.testing.assert_array_equal(command.positions, [every.names.index(name) for name in ORDER.names])
+    with pytest.raises(MessageError, match="unknown joint"):
+        reader().read(data)
+    with pytest.raises(MessageError, match=f"missing joint.*{ORDER.names[0]}"):
+        some.read(serialize_message(others_command(list(ORDER.names[1:]), [0.0] * (J - 1))))
+
+
 @pytest.mark.parametrize(
     ("message", "why"),
     [
@@ -91,6 +106,20 @@ def test_what_is_no_command_for_these_joints_is_refused_each_time(message: Joint
     for _ in range(2):
         with pytest.raises(MessageError, match=why):
             used.read(serialize_message(message))
+
+
+def test_a_stamp_that_is_no_time_is_refused_and_a_point_in_the_past_is_for_the_gate_to_judge() -> None:
+    whole = CommandWriter(ORDER).write(JointCommand(9, ORDER.names, np.zeros(J)), 5)
+    reach = len(whole) - STAMP.size
+    for place, seconds, nanoseconds in [(START, 1, 2**32 - 1), (START, -1, 0), (reach, 1, 10**9)]:
+        damaged = bytearray(whole)
+        STAMP.pack_into(damaged, place, seconds, nanoseconds)
+        with pytest.raises(MessageError, match=f"joint trajectory: .* a time of {seconds} s and {nanoseconds} ns"):
+            reader().read(bytes(damaged))
+    past = bytearray(whole)
+    STAMP.pack_into(past, reach, -1, 0)
+    command, answers_ns = reader().read(bytes(past))
+    assert command.stamp_ns - answers_ns == -1_000_000_000
 
 
 def test_bytes_that_end_too_soon_and_bytes_of_chance_are_refused_and_never_crash() -> None:

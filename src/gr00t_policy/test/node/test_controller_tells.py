@@ -20,7 +20,9 @@ from sensor_msgs.msg import JointState
 from small_checkpoint import save_small_checkpoint
 from watched_node import EXECUTOR, Watched, running
 
+from gr00t_policy.core.command_wire import CommandWriter
 from gr00t_policy.core.embodiment import load_embodiment
+from gr00t_policy.core.types import JointCommand
 from gr00t_policy.model.checkpoint import load_checkpoint
 from gr00t_policy.ros.controller_node import ControllerNode
 from gr00t_policy.ros.messages import JointOrder
@@ -95,3 +97,19 @@ def test_every_state_is_told_once_it_was_found_also_one_of_a_single_tick(node):
     ] != wanted:  # holding is also told regularly, by now
         assert time.monotonic() < deadline, node.states[before:]
         time.sleep(0.01)
+
+
+def test_what_cannot_be_read_of_the_gate_while_another_drives_is_said_and_ends_nothing(node):
+    """Bytes of the gate's topic are whatever somebody sent there; what can be read counts before and after."""
+    every = JointOrder(load_embodiment("gr1").joints)
+    good = CommandWriter(every).write(JointCommand(9, every.names, np.full(len(every.names), 0.25)), 5)
+    hand_over = node._controller.hand_over
+    hand_over.gate(others_drive=True, passes=False)
+    assert hand_over.waits
+    for data in (b"\x00\x01\x00\x00 no command", good[:40], good[:-9], b""):
+        before = len(node.logged)
+        hand_over._given = None
+        node._on_given(data)
+        assert hand_over._given is None and len(node.logged) > before
+        node._on_given(good)
+        np.testing.assert_array_equal(hand_over._given[0], 0.25)

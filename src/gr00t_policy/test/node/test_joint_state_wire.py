@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The bytes of joint states against rclpy, which reads the same out of them."""
 
+import time
 from array import array
 
 import numpy as np
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from rclpy.serialization import deserialize_message, serialize_message
 from sensor_msgs.msg import JointState
 
+from gr00t_policy.core.cdr import STAMP, START
 from gr00t_policy.core.embodiment import load_embodiment
 from gr00t_policy.core.errors import MessageError
 from gr00t_policy.core.joint_order import JointOrder
@@ -103,6 +105,16 @@ def test_bytes_that_end_too_soon_are_refused_wherever_they_end() -> None:
     assert_read_as_by_rclpy(fresh, whole)
 
 
+def test_more_names_than_any_robot_has_are_refused_before_they_are_read() -> None:
+    """The thread that reads them may be the one that commands the robot."""
+    reader, legs = JointStateReader(JointOrder(JOINTS)), [f"leg {number}" for number in range(6000)]
+    began_s = time.thread_time()
+    with pytest.raises(MessageError, match="6003 names; expected at most 1000"):
+        reader.read(message_of([*legs, *OURS], [0.0] * 6003))
+    assert time.thread_time() - began_s < 0.02, "rclpy's writing of the message included"
+    assert_read_as_by_rclpy(reader, message_of([*legs[:997], *OURS], [0.0] * 1000))
+
+
 def test_another_encoding_and_bytes_of_chance_are_refused_and_never_crash() -> None:
     reader, rng = JointStateReader(JointOrder(JOINTS)), np.random.default_rng(0)
     whole = message_of(OURS, [1.0, 2.0, 3.0])
@@ -117,6 +129,15 @@ def test_another_encoding_and_bytes_of_chance_are_refused_and_never_crash() -> N
         except MessageError:
             continue
         assert positions.shape == (3,) and np.isfinite(positions).all()
+
+
+@pytest.mark.parametrize(("seconds", "nanoseconds"), [(2**31 - 1, 2**32 - 1), (5, 10**9), (-1, 0)])
+def test_a_stamp_that_is_no_time_is_refused(seconds: int, nanoseconds: int) -> None:
+    """Whoever answered it could not write the answer's stamp."""
+    damaged = bytearray(message_of(OURS, [1.0, 2.0, 3.0]))
+    STAMP.pack_into(damaged, START, seconds, nanoseconds)
+    with pytest.raises(MessageError, match=f"joint state: .* a time of {seconds} s and {nanoseconds} ns"):
+        JointStateReader(JointOrder(JOINTS)).read(bytes(damaged))
 
 
 def test_positions_stay_when_the_message_is_gone() -> None:

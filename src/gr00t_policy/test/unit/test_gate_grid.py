@@ -59,14 +59,15 @@ def test_a_gate_at_another_rate_than_the_settings_name_is_told_once_and_not_for_
 
 
 @pytest.mark.parametrize("by_ns", [-3_000_000, -6_000_000])
-def test_a_move_to_an_earlier_time_waits_for_a_tick_after_which_it_costs_no_slot(by_ns):
-    slots = Slots(8_333_333)
+def test_a_move_to_an_earlier_time_is_made_as_far_as_it_costs_no_slot_and_goes_on_in_the_next_ticks(by_ns):
+    slots, period_ns, free_ns = Slots(8_333_333), 8_333_333, 1_333_333
     slots.move(by_ns)
-    for body_ns in (7_000_000, 6_500_000):  # too long for it
+    for tick in range(1, 4):
         due_ns = slots.due_ns
-        slots.over(due_ns, due_ns + body_ns)
-        assert slots.due_ns == due_ns + 8_333_333
+        slots.over(due_ns, due_ns + 7_000_000)
+        assert slots.due_ns == tick * period_ns + max(by_ns, -tick * free_ns)
     due_ns = slots.due_ns
     slots.over(due_ns, due_ns + 1_000_000)
-    assert slots.due_ns == due_ns + 8_333_333 + by_ns
+    slots.over(slots.due_ns, slots.due_ns + 1_000_000)
+    assert slots.due_ns == 5 * period_ns + by_ns
     assert slots.missed == 0

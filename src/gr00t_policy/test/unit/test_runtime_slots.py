@@ -81,3 +81,11 @@ def test_slots_that_are_moved_are_neither_missed_nor_run_twice():
     run.tick()
     assert run.slots.due_ns == 3 * PERIOD_NS - 2 * MS
     assert run.slots.missed == 0
+
+
+def test_the_time_after_slots_that_were_left_out_is_free_for_a_move_to_an_earlier_one():
+    run = Run()
+    run.slots.move(-2 * MS)
+    run.tick(body_ns=300 * MS)
+    assert run.slots.due_ns == 37 * PERIOD_NS - 2 * MS
+    assert run.slots.missed == 37

@@ -44,6 +44,7 @@ _STATE_PERIOD_S, _WATCH_PERIOD_S, _WARN_PERIOD_S, _RECOUNT_PERIOD_S = 0.5, 0.1, 
 class GateNews:
     """How the gate stood at one moment. stamp_ns: of ROS time."""
 
+    gist: object
     report: GateReport
     stamp_ns: int
     rate_hz: float
@@ -143,7 +144,7 @@ class CommandGateNode(SuiteNode[GateConfig]):
         with self._lock:
             command = self.gate.tick(now_ns)
             answers_ns = self.gate.answers_ns
-            if (self.gate.state, self.gate.reason) != self._found:
+            if self.gate.gist != self._found:
                 self._hand_over_state(now_ns)
         if command is not None:
             self._robot.publish(self._writer.write(command, answers_ns))
@@ -206,12 +207,12 @@ class CommandGateNode(SuiteNode[GateConfig]):
 
     def _hand_over_state(self, now_ns: int) -> None:
         """Under the lock."""
-        self._found = (self.gate.state, self.gate.reason)
-        self._news.put(GateNews(self.gate.report(now_ns), self.now_ns, self._rate.rate_hz(now_ns)))
+        self._found = self.gate.gist
+        self._news.put(GateNews(self._found, self.gate.report(now_ns), self.now_ns, self._rate.rate_hz(now_ns)))
 
     def _publish_state(self, news: GateNews) -> None:
         """In the teller's thread."""
-        told, self._told = self._told, (news.report.state, news.report.reason)
+        told, self._told = self._told, news.gist
         if told != self._told:
             self._log_state(news.report)
         self._state.publish(report_to_message(news.report, news.stamp_ns, news.rate_hz))

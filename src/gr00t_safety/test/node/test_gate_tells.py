@@ -12,10 +12,12 @@ import threading
 import time
 from collections.abc import Iterator
 
+import numpy as np
 import pytest
 from gr00t_msgs.msg import GateState
 from watched_node import EXECUTOR, Watched, running, until
 
+from gr00t_policy.core.cdr import STAMP, START
 from gr00t_policy.core.command_wire import CommandWriter
 from gr00t_policy.core.embodiment import load_embodiment
 from gr00t_policy.core.joint_order import JointOrder
@@ -27,17 +29,18 @@ GR1 = load_embodiment("gr1")
 HOME = GR1.positions_by_name(GR1.home)
 ALL, POLICY = JointOrder(GR1.joints), JointOrder(GR1.policy_joints)
 TARGET = HOME[[GR1.joint_names.index(name) for name in POLICY.names]]
+ELBOW = np.array([name == "left_elbow_pitch_joint" for name in POLICY.names], float)
 LOOP, TELLER, STATE = "command_gate", "command_gate_teller", "command_gate/state"
 
 
 class WatchedGate(Watched, CommandGateNode):
     """Fed as by its callbacks."""
 
-    def feed(self, *, command: bool) -> None:
+    def feed(self, *, command: bool, away_rad: float = 0.0) -> None:
         stamp_ns = time.time_ns()
         self._on_joint_state(JointStateWriter(ALL).write(HOME, 0.0 * HOME, stamp_ns))
         if command:
-            given = JointCommand(stamp_ns + 8_333_333, POLICY.names, TARGET)
+            given = JointCommand(stamp_ns + 8_333_333, POLICY.names, TARGET + away_rad * ELBOW)
             self._on_command("policy", self.reader, CommandWriter(POLICY).write(given, stamp_ns))
         time.sleep(0.004)
 
@@ -73,6 +76,31 @@ def test_the_thread_that_ticks_commands_and_never_logs_nor_tells_a_state(gate, c
     assert LOOP not in gate.logged and TELLER in gate.logged
     assert LOOP not in {record.threadName for record in caplog.records}
     assert EXECUTOR not in gate.threads("joint_trajectory")
+
+
+def test_one_joint_state_with_a_damaged_stamp_is_refused_and_the_loop_goes_on(gate):
+    gate.feed_until(GateState.ACTIVE, command=True)
+    damaged = bytearray(JointStateWriter(ALL).write(HOME, 0.0 * HOME, time.time_ns()))
+    STAMP.pack_into(damaged, START, 2**31 - 1, 2**32 - 1)
+    ticks = gate._loop.ticks
+    gate._on_joint_state(bytes(damaged))
+    until(lambda: gate._loop.failure is not None or gate._loop.ticks > ticks + 2)
+    assert gate._loop.failure is None
+    with gate._lock:
+        report = gate.gate.report(time.monotonic_ns())
+    assert report.refused == {**report.refused, "joint_state.unreadable": 1}
+    assert "a time of 2147483647 s and 4294967295 ns" in report.joint_state_fault
+
+
+def test_a_distance_that_goes_on_changing_is_told_with_the_regular_states_and_logged_once(gate):
+    gate.feed_until(GateState.HOLD, command=False)
+    until(lambda: gate.feed(command=True, away_rad=0.7) or "far from the held pose" in _reasons(gate)[-1])
+    told, logged = len(gate.states), gate.logged.count(TELLER)
+    for tick in range(200):
+        gate.feed(command=True, away_rad=0.7 + 0.0004 * tick)
+    assert gate.states[-1] == GateState.HOLD and "'left_elbow_pitch_joint' by 0.7" in _reasons(gate)[-1]
+    assert len(gate.states) - told <= 6, "two a second"
+    assert gate.logged.count(TELLER) == logged
 
 
 def test_a_change_is_told_as_soon_as_a_tick_finds_it_and_each_once(gate):

@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is not a command is refused with a reason that names the joint, the value and what would be right."""
 
+import time
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gr00t_policy.core.embodiment import load_embodiment
+from gr00t_policy.core.errors import MessageError
+from gr00t_policy.core.joint_order import JointOrder as NamesInOrder
 from gr00t_safety.checks import JointOrder, Refusal, RefusalKind, check_jump, check_range, check_stamps
 
 GR1 = load_embodiment("gr1")
@@ -52,6 +56,22 @@ def test_a_repeated_joint_is_refused():
     assert_refused(command((*NAMES, NAMES[3])), RefusalKind.NAMES, "repeats", NAMES[3])
 
 
+def found_by_name(names, values):
+    try:
+        return NamesInOrder(GR1.joints).positions(names, values, "joint state")
+    except MessageError as error:
+        return Refusal(RefusalKind.NAMES, str(error))
+
+
+@pytest.mark.parametrize("read", [JointOrder(GR1).state, found_by_name])
+def test_names_that_are_repeated_thousands_of_times_are_refused_in_the_time_that_it_takes_to_read_them(read):
+    names = tuple(f"leg_{number % 3000}" for number in range(6000)) + GR1.joint_names
+    began_s = time.thread_time()
+    found = read(names, np.zeros(len(names)))
+    assert time.thread_time() - began_s < 0.05
+    assert_refused(found, RefusalKind.NAMES, "leg_0", "leg_1, leg_10")
+
+
 def test_names_are_checked_again_after_they_changed():
     order = JointOrder(GR1)
     assert not isinstance(order.command(NAMES, np.zeros(len(NAMES))), Refusal)
@@ -69,6 +89,24 @@ def test_a_value_that_is_not_finite_is_refused_and_its_joint_named(value):
     positions = np.zeros(len(NAMES))
     positions[5] = value
     assert_refused(command(positions=positions), RefusalKind.NOT_FINITE, NAMES[5], str(value))
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "is_like"),
+    [
+        ("'elbow' = 4.010 rad is 1.2 rad beyond", "'elbow' = -3.999 rad is 11.25 rad beyond", True),
+        ("31 names but 30 positions", "32 names but 7 positions", True),
+        ("not finite: joint_1=nan", "not finite: joint_2=nan", False),
+        ("not finite: 1=nan", "not finite: 2=nan", False),
+        ("'1' = 4.0 rad", "'2' = 4.0 rad", False),
+        ("lacks 4th_finger", "lacks 3rd_finger", False),
+        ("lacks wrist.2", "lacks wrist.3", False),
+    ],
+)
+def test_refusals_are_alike_when_they_differ_in_numbers_and_not_when_they_name_another_joint(one, other, is_like):
+    first, second = (Refusal(RefusalKind.UNREADABLE, text) for text in (one, other))
+    assert first.like(second) is second.like(first) is is_like
+    assert first.like(first) and not first.like(Refusal(RefusalKind.SIZE, one))
 
 
 def test_a_joint_state_may_hold_more_joints_than_the_suite_drives():

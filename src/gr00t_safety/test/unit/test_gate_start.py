@@ -65,6 +65,22 @@ def test_motion_does_not_begin_while_the_command_is_far_from_the_pose():
     assert "left_shoulder_yaw_joint" in gate_rig.reason and "0.40" in gate_rig.reason
 
 
+def test_how_far_the_command_is_changes_the_reason_and_not_what_there_is_to_tell():
+    gate_rig = rig()
+    gate_rig.gate.activate()
+    far, reasons, gists = gate_rig.home(), set(), set()
+    for joint in (0, 1):
+        far[0] = gate_rig.home()[0]
+        for k in range(60):
+            far[joint] = gate_rig.home()[joint] + 0.8 - 0.004 * k
+            gate_rig.run(0.02, far)
+            if "far" in gate_rig.reason:
+                reasons.add(gate_rig.reason)
+                gists.add(gate_rig.gate.gist)
+    assert gate_rig.state is State.HOLD and len(reasons) > 40
+    assert len(gists) == 2, "one for each joint"
+
+
 def test_a_fast_joint_may_be_further_ahead_of_the_held_pose_than_a_slow_one():
     """The plan of a closing hand runs ahead of a robot that the gate still holds; 0.7 rad is 0.18 s of a finger."""
     finger = GR1.policy_joint_names.index("L_pinky_proximal_joint")

@@ -125,6 +125,41 @@ def test_a_robot_whose_joint_states_are_broken_from_the_start_is_waited_for_by_t
     assert gate_rig.state is State.ACTIVE
 
 
+def run_unreadable(gate_rig: GateRig, seconds: float, *texts: str) -> set[str]:
+    """Ticks with joint states that are refused for these reasons in turn; the gate's own reasons meanwhile."""
+    said = set()
+    for tick in range(round(seconds * 120)):
+        gate_rig.gate.unreadable_state(gate_rig.now_ns, texts[tick % len(texts)])
+        gate_rig.command(gate_rig.home())
+        gate_rig.tick()
+        said.add(gate_rig.reason)
+    return said
+
+
+def test_a_fault_of_another_joint_is_named_as_soon_as_it_is_the_cause_and_the_one_before_it_is_forgotten():
+    gate_rig = started()
+    run_unreadable(gate_rig, 0.01, "joint state: not finite: joint_1=nan")
+    gate_rig.run(0.3)
+    run_unreadable(gate_rig, 0.2, "joint state: not finite: joint_2=nan")
+    assert gate_rig.state is State.DAMPED and "joint_2=nan" in gate_rig.reason and "joint_1" not in gate_rig.reason
+    refused, why = gate_rig.gate.reset(gate_rig.now_ns)
+    assert not refused and "joint_2=nan" in why
+    assert "joint_2=nan" in gate_rig.gate.report(gate_rig.now_ns).joint_state_fault
+
+
+def test_what_is_waited_for_is_the_fault_that_lasts_and_does_not_change_with_each_message():
+    gate_rig = rig()
+    gate_rig.gate.activate()
+    first = "3 bytes are no joint state: they end 5 bytes too soon"
+    assert len(run_unreadable(gate_rig, 0.2, first, first.replace("5", "12"), first.replace("3", "40"))) == 1
+    both = run_unreadable(
+        gate_rig, 2.0, "joint state: missing joint(s) joint_1", "joint state: missing joint(s) joint_2"
+    )
+    assert len(both) == 2, "the one before for half a second, then one of these two"
+    said = run_unreadable(gate_rig, 8.0, "joint state: not finite: joint_3=nan")
+    assert len(said) == 2 and "waiting for joint states: joint state: not finite: joint_3=nan" in gate_rig.reason
+
+
 def test_a_broken_joint_state_among_good_ones_is_told_for_a_second_and_holds_nothing():
     gate_rig = started()
     gate_rig.measure(with_nan(gate_rig))

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The limiter keeps its promise on every tick, and does not stand in the way of commands that need no limiting."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -107,6 +109,60 @@ def test_joints_that_move_together_brake_on_the_line_they_moved_along_as_soon_as
     travelled = limiter.positions - moving
     assert 0.0 <= ticks - (np.abs(step) / max_change).max() <= 1.0 + 1e-6
     np.testing.assert_allclose(travelled, step * (travelled @ step) / (step @ step), atol=1e-12)
+
+
+@given(seed=st.integers(0, 2**32 - 1), together_ticks=st.integers(1, 50))
+@settings(max_examples=40, deadline=None)
+def test_no_joint_brakes_longer_for_another_than_is_stated_and_those_that_need_longer_brake_alone(seed, together_ticks):
+    rng = np.random.default_rng(seed)
+    max_step, max_change = rng.uniform(0.01, 0.03, 5), rng.uniform(0.0003, 0.002, 5)
+    limiter = JointLimiter(np.full(5, -9.0), np.full(5, 9.0), max_step, max_change, together_ticks)
+    limiter.seed(np.zeros(5))
+    for _ in range(rng.integers(2, 90)):
+        before = limiter.positions
+        limiter.follow(np.full(5, 8.0))
+    step = limiter.positions - before
+    own_ticks = step / max_change
+    together = own_ticks <= together_ticks
+    path = [before, limiter.positions]
+    while not limiter.at_rest:
+        path.append(limiter.brake())
+    steps = np.diff(path, axis=0)
+    assert (np.abs(np.diff(steps, axis=0)) <= max_change).all()
+    took = np.count_nonzero(np.abs(steps) > 1e-12, axis=0)
+    expected = np.where(together, own_ticks.max(where=together, initial=0.0), own_ticks)
+    assert (np.abs(took - expected) <= 1.0 + 1e-6).all()
+    in_proportion, alone = steps[:, together] / step[together], steps[:, ~together]
+    np.testing.assert_allclose(in_proportion, in_proportion[:, :1].repeat(together.sum(), axis=1), atol=1e-9)
+    np.testing.assert_allclose(alone[1:], np.maximum(alone[:-1] - max_change[~together], 0.0), atol=1e-9)
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.5])
+def test_a_joint_that_needs_seconds_to_stop_does_not_keep_an_arm_moving(scale):
+    """A robot of one's own. Tightened accelerations make the times of all joints longer alike."""
+    gr1 = load_embodiment("gr1")
+    slow = {"waist_yaw_joint": {"max_velocity_rad_s": 0.5, "max_acceleration_rad_s2": 0.25}}
+    robot = replace(gr1, joints=tuple(replace(joint, **slow.get(joint.name, {})) for joint in gr1.joints))
+    lift, arm, wrist = (
+        robot.joint_names.index(f"{name}_joint") for name in ("waist_yaw", "left_shoulder_yaw", "left_wrist_yaw")
+    )
+    limiter, here = limiter_for(robot, 1 / RATE_HZ, acceleration_scale=scale), np.zeros(len(robot.joints))
+    here[[lift, arm, wrist]] = -1.0, -2.9, -2.9
+    limiter.seed(here)
+    target = here.copy()
+    for columns, value, seconds in ((lift, 1.0, 1.5 / scale), ([arm, wrist], 2.9, 0.5)):
+        target[columns] = value
+        for _ in range(round(seconds * RATE_HZ)):
+            limiter.follow(target)
+    path = [limiter.positions]
+    while not limiter.at_rest:
+        path.append(limiter.brake())
+    steps = np.diff(path, axis=0)
+    took_s = np.count_nonzero(steps, axis=0) / RATE_HZ
+    assert took_s[lift] > 1.5
+    assert took_s[arm] <= took_s[wrist] <= 0.15 / scale + 1.5 / RATE_HZ
+    assert abs(path[-1][arm] - path[0][arm]) < 0.18 / scale
+    np.testing.assert_allclose(steps[:10, arm] / steps[0, arm], steps[:10, wrist] / steps[0, wrist], atol=1e-9)
 
 
 def test_after_braking_the_position_never_changes_again():
