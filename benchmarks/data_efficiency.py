@@ -73,8 +73,8 @@ def _arms_of_share(config: Config, share: float) -> list[experiment.Arm]:
     ways[BASELINE] = (
         [],
         (
-            "--recipe", "diffusion_policy", "--steps", str(_baseline_steps(config)), "--threads", str(config.threads),
-            *(("--mixed-precision",) if config.bf16 else ()), *data,
+            "--recipe", "diffusion_policy", "--steps", str(_baseline_steps(config)),
+            *config.train_options("--mixed-precision"), *data,
         ),
     )  # fmt: skip
     for name, recipe in (("ours", "demonstrations"), ("ours without places", "without_places")):

@@ -5,7 +5,8 @@ Everything is done through ``gr00t``, so each number can be made again by hand f
 that has run is not run again: an experiment that was stopped goes on where it was. Scores are those of the checkpoint that is
 there now: where another one has taken its place they are made again. Code may change meanwhile; the table then says so.
 
-Every arm is one training, with one seed: intervals tell what other scenes would give, not what another training would.
+Every arm is one training, with one seed (``--seed``): intervals tell what other scenes would give, not what another training
+would.
 """
 
 import json
@@ -52,9 +53,13 @@ class Protocol:
     """Threads that train."""
     bf16: bool = True
     """Train in bfloat16 autocast, every network alike."""
+    seed: int = 0
+    """Of every training; another one, in another folder, trains all arms again."""
 
-    def train_options(self) -> Command:
-        return ("--threads", str(self.threads), *(("--bf16",) if self.bf16 else ()))
+    def train_options(self, bf16: str = "--bf16") -> Command:
+        """bf16: what the recipe calls it."""
+        seed = ("--seed", str(self.seed)) if self.seed else ()
+        return ("--threads", str(self.threads), *((bf16,) if self.bf16 else ()), *seed)
 
 
 @dataclass(frozen=True)
@@ -142,6 +147,7 @@ def written(
         against = [(row["arm"], rows[0]["arm"]) for row in rows[1:]]
     results = {
         "episodes": protocol.episodes,
+        "seed": protocol.seed,
         "tasks": list(protocol.tasks),
         "code": code_digest(),
         "revision": suite_revision(),

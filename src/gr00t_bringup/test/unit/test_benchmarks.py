@@ -115,6 +115,14 @@ def test_ours_without_places_takes_the_steps_and_the_data_of_the_others(tmp_path
     assert set(steps.values()) == {options["Diffusion Policy, 10%"].steps} == {2800}
 
 
+@pytest.mark.parametrize("name", ["data_efficiency", "multiplication", "pretraining"])
+def test_another_seed_is_that_of_every_training(name, tmp_path):
+    module = importlib.import_module(name)
+    for seed in (0, 7):
+        commands = [command for arm in module.arms(module.Config(out=tmp_path, seed=seed)) for command in arm.commands]
+        assert {options_of(command).seed for command in commands if command[0] == "train"} == {seed}
+
+
 def test_post_training_learns_the_words_of_its_task_at_lower_rates_and_nothing_else_differs(tmp_path):
     module = importlib.import_module("pretraining")
     arms = module.arms(module.Config(out=tmp_path, tasks=("push_to_zone",)))
