@@ -17,6 +17,7 @@ import tyro
 
 import experiment
 import figures
+from gr00t_policy.runtime.config import BLEND_TIME_S
 
 PERIOD_MS = 50
 _SAID = {"switch": "switched", "ensemble": "ensembled", "rtc": "in-painted (rtc)"}
@@ -60,7 +61,11 @@ def arms(config: Config) -> list[experiment.Arm]:
 
 
 def main(config: Config) -> None:
-    results = experiment.run_arms(config, arms(config))
+    made = arms(config)
+    # The robot's own way, where it is among them, is taken from all others.
+    names = [arm.name for arm in made]
+    own = next((name for name in names if name == f"blended over {BLEND_TIME_S:g} s, {PERIOD_MS} ms"), names[0])
+    results = experiment.run_arms(config, made, against=[(name, own) for name in names if name != own])
     figures.draw_lines(
         lines(config, results), "from one evaluation of the head to the next [ms]", "chunk execution",
         config.out / "chunk_execution.png",

@@ -3,14 +3,20 @@
 
     python benchmarks/data_efficiency.py --out out/benchmarks/data_efficiency
 
-Both see demonstrations alone and take the same number of optimiser steps, 2,800 at the default budget. Their batches differ:
-ours learns to find things in 800 of its steps, from 48 pictures each, and acts in 2,000, from 24 each; Diffusion Policy acts
-in all, from 24 each. That is 86,400 pictures drawn to 67,200, and 2,000 steps on actions to 2,800; the table says it for each
-arm, with the minutes. A third line adds the still scenes from which the shipped checkpoint learns to find things, which cost no
-demonstrations (102,400 pictures in as many steps). A fourth one also multiplies the demonstrations that a smaller share leaves to
-as many as there are in all.
+Both learn from the same demonstrations and take the same number of optimiser steps, 2,800 at the default budget, but not
+from the same of what is in them. "ours" also learns where the named things are, from labels that the simulator writes beside
+each picture (``goal_uv``) and that a recording of a robot does not have: 800 of its steps are that alone, from 48 pictures
+each, and in the other 2,000, of 24 pictures each, it stands beside the actions. Diffusion Policy has no use for these labels
+and acts in all its steps, from 24 pictures each. That is 86,400 pictures drawn to 67,200, and 2,000 steps on actions to 2,800;
+the table says it for each arm, with the minutes.
+
+"ours without places" is the comparison at strictly equal data: the same network without these labels (aux_weight 0), acting
+in all of the 2,800 steps, from 24 pictures each, as the baseline does. "ours with still scenes" adds the still scenes from which
+the shipped checkpoint learns to find things, which cost no demonstrations (102,400 pictures in as many steps); "multiplied" also
+multiplies the demonstrations that a smaller share leaves to as many as there are in all. ``--lines`` chooses.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,10 +25,12 @@ import tyro
 
 import experiment
 import figures
+import paired_arms
 from gr00t_bringup.train_recipe import RECIPES, scaled
 from gr00t_policy.core.errors import ConfigError
 
-LINES = ("ours with still scenes", "ours with still scenes, multiplied", "Diffusion Policy", "ours")
+BASELINE = "Diffusion Policy"
+LINES = ("ours with still scenes", "ours with still scenes, multiplied", BASELINE, "ours", "ours without places")
 
 
 @dataclass(frozen=True)
@@ -39,7 +47,7 @@ class Config(experiment.Protocol):
 
     def __post_init__(self) -> None:
         unknown = sorted(set(self.lines) - set(LINES))
-        if unknown or "Diffusion Policy" not in self.lines:
+        if unknown or BASELINE not in self.lines:
             raise ConfigError(f"lines are {', '.join(LINES)}, the baseline among them; got {', '.join(self.lines)}")
 
 
@@ -62,14 +70,15 @@ def _arms_of_share(config: Config, share: float) -> list[experiment.Arm]:
     if count < config.demonstrations and "ours with still scenes, multiplied" in config.lines:
         multiply, more = experiment.multiplied(config, folders, config.demonstrations - count)
         ways["ours with still scenes, multiplied"] = multiply, (*with_scenes, *data, *map(str, more))
-    ways["Diffusion Policy"] = (
+    ways[BASELINE] = (
         [],
         (
-            "--recipe", "diffusion_policy", "--steps", str(_baseline_steps(config)), "--threads", str(config.threads),
-            *(("--mixed-precision",) if config.bf16 else ()), *data,
+            "--recipe", "diffusion_policy", "--steps", str(_baseline_steps(config)),
+            *config.train_options("--mixed-precision"), *data,
         ),
     )  # fmt: skip
-    ways["ours"] = [], ("--recipe", "demonstrations", "--budget", str(config.budget), *config.train_options(), *data)
+    for name, recipe in (("ours", "demonstrations"), ("ours without places", "without_places")):
+        ways[name] = [], ("--recipe", recipe, "--budget", str(config.budget), *config.train_options(), *data)
     made = []
     for name, (commands, options) in ways.items():
         if name not in config.lines:
@@ -85,7 +94,8 @@ def arms(config: Config) -> list[experiment.Arm]:
 
 
 def main(config: Config) -> None:
-    results = experiment.run_arms(config, arms(config))
+    made = arms(config)
+    results = experiment.run_arms(config, made, against=against([arm.name for arm in made]))
     series: dict[str, list[tuple[float, float, float, float]]] = {}
     for row in results["rows"]:
         name, share = row["arm"].rsplit(", ", 1)
@@ -100,20 +110,49 @@ def main(config: Config) -> None:
     print(reading(results))
 
 
+def against(names: Sequence[str]) -> list[tuple[str, str]]:
+    """What is compared scene by scene: each of our lines with the baseline at the same share, and at the least share with
+    what it has at the largest.
+    """
+    shares = _shares(names)
+    pairs = []
+    for line in _ours(names):
+        pairs += [(f"{line}, {share}", f"{BASELINE}, {share}") for share in shares]
+        pairs.append((f"{line}, {shares[0]}", _whole(line, shares[-1], names)))
+        pairs.append((_whole(line, shares[-1], names), f"{BASELINE}, {shares[-1]}"))
+    return [(arm, less) for arm, less in dict.fromkeys(pairs) if arm != less and {arm, less} <= set(names)]
+
+
 def reading(results: dict[str, Any]) -> str:
-    """The two figures that the experiment is about, of each of our lines."""
-    rates = {tuple(row["arm"].rsplit(", ", 1)): row["average"] for row in results["rows"]}
-    shares = sorted({share for _, share in rates}, key=lambda share: float(share.rstrip("%")))
+    """The two figures that the experiment is about, of each of our lines, with their intervals over the same scenes."""
+    rates = {row["arm"]: row["average"] for row in results["rows"]}
+    found = {(one["arm"], one["less"]): one for one in results["differences"]}
+    shares = _shares(list(rates))
     least, most = shares[0], shares[-1]
-    lines = []
-    for name in dict.fromkeys(name for name, _ in rates if name.startswith("ours")):
-        whole = rates.get((name, most), rates.get((name.removesuffix(", multiplied"), most), 0.0))
-        ahead = 100 * (whole - rates["Diffusion Policy", most])
-        kept = 100 * rates[name, least] / whole if whole else 0.0
-        lines.append(
-            f"{name} less Diffusion Policy at {most}: {ahead:+.0f} points; at {least} of its own at {most}: {kept:.0f} %"
-        )
-    return "\n".join(lines)
+    said = []
+    for line in _ours(list(rates)):
+        whole, few = _whole(line, most, list(rates)), f"{line}, {least}"
+        ahead = paired_arms.words(found.get((whole, f"{BASELINE}, {most}")))
+        said.append(f"{whole} less {BASELINE}, {most}: {ahead}")
+        if few != whole and few in rates:
+            kept = f"{100 * rates[few] / rates[whole]:.0f} % of it" if rates[whole] else "of nothing"
+            said.append(f"{few} less {whole}: {paired_arms.words(found.get((few, whole)))}; {kept}")
+    return "\n".join(dict.fromkeys(said))
+
+
+def _shares(names: Sequence[str]) -> list[str]:
+    """As they stand in the names of arms, the least first."""
+    return sorted({name.rsplit(", ", 1)[1] for name in names}, key=lambda share: float(share.rstrip("%")))
+
+
+def _ours(names: Sequence[str]) -> list[str]:
+    return list(dict.fromkeys(name.rsplit(", ", 1)[0] for name in names if name.startswith("ours")))
+
+
+def _whole(line: str, share: str, names: Sequence[str]) -> str:
+    """The arm that a line has at the largest share: there multiplied demonstrations have no arm of their own."""
+    own = f"{line}, {share}"
+    return own if own in names else f"{line.removesuffix(', multiplied')}, {share}"
 
 
 if __name__ == "__main__":

@@ -4,9 +4,10 @@
     python benchmarks/language.py --checkpoint models/gr1_tabletop_tiny --out out/benchmarks/language
 
 The policy that was told something else is judged by that; one that was told nothing by the scene's own sentence: then only
-chance, or a habit, can succeed.
+chance, or a habit, can succeed. Averages are over the tasks; a task that knows no other sentence is left out of that column.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,12 @@ import tyro
 
 import experiment
 import figures
+import paired_arms
 from gr00t_sim.evaluation.sentences import LANGUAGES
-from gr00t_sim.interval import wilson95
 from gr00t_sim.tasks.registry import SUITES, TASKS
-from gr00t_sim.tasks.sentences import has_choice
+from gr00t_sim.tasks.sentences import all_wishes, has_choice
+
+SAID = {"own": "own sentence", "other": "another", "empty": "none"}
 
 
 @dataclass(frozen=True)
@@ -34,24 +37,64 @@ def arms(config: Config) -> list[experiment.Arm]:
     return [experiment.Arm("checkpoint", config.checkpoint)]
 
 
+def chance(task: str) -> float:
+    """Success of one who does not listen and fulfils a wish drawn at random, without a fault: scenes do not tell theirs."""
+    return 1 / len(all_wishes(TASKS[task]().slots))
+
+
 def main(config: Config) -> None:
     results = experiment.run_arms(config, arms(config), LANGUAGES)
-    entries: dict[str, dict[str, Any]] = results["rows"][0]["tasks"]
-    series = {
-        language: [
-            (float(place), entry[language]["successes"] / entry[language]["episodes"],
-             *wilson95(entry[language]["successes"], entry[language]["episodes"]))
-            for place, entry in enumerate(entries.values())
-        ]
-        for language in LANGUAGES
-    }  # fmt: skip
+    (row,) = results["rows"]
+    row["chance"] = {task: chance(task) for task in config.tasks}
+    row["averages"]["chance"] = {"average": sum(row["chance"].values()) / len(config.tasks)}
+    results["differences"] = [
+        {"arm": SAID[name], "less": SAID["own"], **found}
+        for name in LANGUAGES[1:]
+        if (found := paired_arms.difference(row, row, ("own", name))) is not None
+    ]
+    experiment.save(config, results)
     figures.draw_lines(
-        series, "task number, in the order of the table", "what is said matters", config.out / "language.png"
+        lines(row), "task number, in the order of the table", "what is said matters", config.out / "language.png"
     )
-    print("| task | own sentence | another | none |\n|---|---|---|---|")
-    for task, entry in entries.items():
-        rates = (f"{100 * entry[name]['successes'] / entry[name]['episodes']:.0f} %" for name in LANGUAGES)
-        print(f"| {task} | " + " | ".join(rates) + " |")
+    print(table(results))
+
+
+def lines(row: dict[str, Any]) -> dict[str, list[tuple[float, float, float, float]]]:
+    """Sentence -> (place of the task, rate, its 95 % interval), and chance, whose interval has no width."""
+    series = {
+        SAID[name]: [
+            (float(place), entry[name]["successes"] / entry[name]["episodes"], *entry[name]["wilson95"])
+            for place, entry in enumerate(row["tasks"].values())
+            if name in entry
+        ]
+        for name in LANGUAGES
+    }
+    rates = enumerate(row["chance"].values())
+    return {name: points for name, points in series.items() if points} | {
+        "chance": [(float(place), rate, rate, rate) for place, rate in rates]
+    }
+
+
+def table(results: dict[str, Any]) -> str:
+    """Rates of the tasks and their averages as Markdown, each with its 95 % interval; differences; what code it is of."""
+    (row,) = results["rows"]
+    shown = ["| task | " + " | ".join(SAID[name] for name in LANGUAGES) + " | chance |", "|---|---|---|---|---|"]
+    for task, entry in row["tasks"].items():
+        rates = (
+            _cell(entry[name]["successes"] / entry[name]["episodes"], entry[name]["wilson95"]) if name in entry else "-"
+            for name in LANGUAGES
+        )
+        shown.append(f"| {task} | " + " | ".join(rates) + f" | {100 * row['chance'][task]:.0f} % |")
+    averages = row["averages"]
+    rates = (_cell(*averages[name].values()) if name in averages else "-" for name in LANGUAGES)
+    shown.append("| **average** | " + " | ".join(rates) + f" | {100 * averages['chance']['average']:.0f} % |")
+    below = (paired_arms.table(results["differences"]), experiment.remark(results))
+    return "\n".join([*shown, *(line for part in below if part for line in ("", part))])
+
+
+def _cell(rate: float, interval: Sequence[float]) -> str:
+    low, high = interval
+    return f"{100 * rate:.0f} % ({100 * low:.0f} to {100 * high:.0f})"
 
 
 if __name__ == "__main__":

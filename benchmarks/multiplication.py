@@ -51,7 +51,9 @@ def arms(config: Config) -> list[experiment.Arm]:
 
 
 def main(config: Config) -> None:
-    results = experiment.run_arms(config, arms(config))
+    made = arms(config)
+    few, multiplied, many = (arm.name for arm in made)
+    results = experiment.run_arms(config, made, against=[(multiplied, few), (multiplied, many), (many, few)])
     figures.draw_bars(results, "what multiplied demonstrations are worth", config.out / "multiplication.png")
     print(experiment.table(results))
 

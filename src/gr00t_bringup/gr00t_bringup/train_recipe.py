@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """``gr00t train``: from nothing to a checkpoint. Makes the data a recipe names unless they are there, then trains."""
 
+import math
 import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from gr00t_policy.core.embodiment import load_embodiment
 from gr00t_policy.core.errors import ConfigError
-from gr00t_policy.training.config import StageConfig, TrainConfig
+from gr00t_policy.training.config import LoopConfig, StageConfig, TrainConfig
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,8 @@ RECIPES = {
             Round(_HARD, {"act": replace(_JOINT, steps=3000, learning_rate=8e-4, backbone_rate=0.3, aux_weight=2.0)}),
         ),
     ),
-    # From demonstrations alone, for comparisons at equal data: what is looked at are their own pictures.
+    # From demonstrations without still scenes: what is looked at are their own pictures, with the simulator's labels of where
+    # the named things are in them.
     "demonstrations": Recipe(
         "gr1_tabletop",
         0,
@@ -80,6 +82,19 @@ RECIPES = {
                     "look": replace(_LOOK, steps=3200, scenes_per_step=0, looks_per_step=48),
                     "joint": replace(_JOINT, scenes_per_step=0),
                 },
+            ),
+        ),
+    ),
+    # The same steps without being told where things are, which recordings of a robot do not say either: at strictly equal data
+    # with a policy that has no use for it. All steps act, and the backbone learns as fast as the head: it has found nothing
+    # before that a slower rate would keep.
+    "without_places": Recipe(
+        "gr1_tabletop",
+        0,
+        (
+            Round(
+                {"gr1_tabletop": 150},
+                {"joint": replace(_JOINT, steps=11200, scenes_per_step=0, aux_weight=0.0, backbone_rate=1.0)},
             ),
         ),
     ),
@@ -106,11 +121,13 @@ class TrainVerbConfig:
     """Which recipe, where, on what."""
 
     recipe: str = "tiny"
-    """tiny (the shipped checkpoint, hours on two cores), demonstrations (without still scenes and takeovers), smoke
-    (minutes, to try the path), or pretrain, posttrain, finetune, diffusion_policy, which have options of their own:
-    `gr00t train --recipe finetune --help`."""
+    """tiny (the shipped checkpoint, hours on two cores), demonstrations (without still scenes and takeovers), without_places
+    (the same, not told where things are), smoke (minutes, to try the path), or pretrain, posttrain, finetune, diffusion_policy,
+    which have options of their own: `gr00t train --recipe finetune --help`."""
     budget: float = 1.0
     """Share of the recipe's steps to take, in every stage."""
+    rate: float = 1.0
+    """Share of the recipe's learning rates, in every stage; they are for a network that knows nothing: less with --initial."""
     out: Path | None = None
     """Run folder; default out/train/<recipe>. An interrupted run is continued."""
     data: Path = Path("out/datasets")
@@ -130,6 +147,14 @@ class TrainVerbConfig:
     bf16: bool = False
     """Compute in bfloat16 where torch's autocast does; nearly twice as fast where the processor knows it."""
     seed: int = 0
+    accumulate: int = 1
+    """Parts in which a step is taken, one after the other: less memory, the same pictures."""
+    save_every: int = 500
+    """Steps between resume points."""
+    log_every: int = 20
+    """Steps between lines of the log, which are means over them."""
+    tensorboard: bool = False
+    """Write the log for TensorBoard too, to <out>/tensorboard."""
 
     def __post_init__(self) -> None:
         if self.recipe not in RECIPES:
@@ -140,8 +165,12 @@ class TrainVerbConfig:
             raise ConfigError(
                 "--new-words is for a checkpoint that knows some already: give --initial, or leave it out"
             )
-        if self.budget <= 0:
-            raise ConfigError(f"budget is a share of the recipe's steps and must be above 0, got {self.budget}")
+        for name, of in (("budget", "steps"), ("rate", "learning rates")):
+            if not 0 < getattr(self, name) < math.inf:
+                raise ConfigError(
+                    f"{name} is a share of the recipe's {of} and must be above 0, got {getattr(self, name)}"
+                )
+        _check_loop_options(self)
 
 
 def run(config: TrainVerbConfig) -> int:
@@ -150,7 +179,8 @@ def run(config: TrainVerbConfig) -> int:
 
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise ConfigError(
-            f"recipe '{config.recipe}' makes its data itself and runs in one process; start it without accelerate"
+            f"recipe '{config.recipe}' makes its data itself and runs in one process; start it without accelerate, or take "
+            "pretrain, posttrain, finetune or diffusion_policy, which run in several"
         )
     if config.datasets:  # refused before still scenes are made, which takes minutes
         open_alike(load_embodiment(TrainConfig.embodiment), config.datasets)
@@ -189,11 +219,15 @@ def _train(
             scenes=_scenes(config, RECIPES[config.recipe]),
             mixed_precision=config.bf16,
             new_words=config.new_words and initial is not None,
-            stages={name: scaled(stage, config.budget) for name, stage in stages.items()},
+            stages={name: scaled(stage, config.budget, config.rate) for name, stage in stages.items()},
             initial=initial,
             threads=config.threads,
             device=config.device,
             seed=config.seed,
+            accumulate=config.accumulate,
+            save_every=config.save_every,
+            log_every=config.log_every,
+            tensorboard=config.tensorboard,
         )
     )
 
@@ -219,10 +253,32 @@ def _episodes(config: TrainVerbConfig, one: Round, number: int, policy: Path | N
     return folders
 
 
-def scaled(stage: StageConfig, budget: float) -> StageConfig:
-    """The stage with a share of its steps, at least one."""
+def _check_loop_options(config: TrainVerbConfig) -> None:
+    """Raises ConfigError, before data are made, for what the loop would refuse after that."""
+    stages = {name: stage for one in RECIPES[config.recipe].rounds for name, stage in one.stages.items()}
+    LoopConfig(
+        out=Path(),
+        stages=stages,
+        accumulate=config.accumulate,
+        save_every=config.save_every,
+        log_every=config.log_every,
+        seed=config.seed,
+    )
+    for name, stage in stages.items():
+        counts = (stage.images_per_step, stage.looks_per_step, stage.scenes_per_step)
+        if any(count % config.accumulate for count in counts):
+            raise ConfigError(
+                f"accumulate is {config.accumulate}, but stage '{name}' of recipe '{config.recipe}' takes "
+                f"{', '.join(str(count) for count in counts if count)} pictures a step, which cannot be cut into so many parts"
+            )
+
+
+def scaled(stage: StageConfig, budget: float, rate: float = 1.0) -> StageConfig:
+    """The stage with a share of its steps, at least one, and of its learning rate."""
     steps = max(1, round(stage.steps * budget))
-    return replace(stage, steps=steps, warmup_steps=min(stage.warmup_steps, steps))
+    return replace(
+        stage, steps=steps, warmup_steps=min(stage.warmup_steps, steps), learning_rate=stage.learning_rate * rate
+    )
 
 
 def _scenes(config: TrainVerbConfig, recipe: Recipe) -> Path | None:

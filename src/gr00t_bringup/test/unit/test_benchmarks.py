@@ -4,7 +4,7 @@
 import importlib
 import json
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -100,6 +100,38 @@ def test_the_baseline_takes_as_many_steps_as_ours_whatever_the_budget(budget, st
     assert taken == str(steps)
 
 
+def test_ours_without_places_takes_the_steps_and_the_data_of_the_others(tmp_path):
+    module = importlib.import_module("data_efficiency")
+    config = module.Config(out=tmp_path, shares=(0.1,), lines=("ours without places", "ours", "Diffusion Policy"))
+    trains = {arm.name: arm.commands[-1] for arm in module.arms(config)}
+    options = {name: options_of(command) for name, command in trains.items()}
+    assert options["ours without places, 10%"].recipe == "without_places"
+    assert len({each.datasets for each in options.values()}) == 1
+    steps = {
+        name: sum(scaled(stage, each.budget).steps for stage in RECIPES[each.recipe].rounds[0].stages.values())
+        for name, each in options.items()
+        if name.startswith("ours")
+    }
+    assert set(steps.values()) == {options["Diffusion Policy, 10%"].steps} == {2800}
+
+
+@pytest.mark.parametrize("name", ["data_efficiency", "multiplication", "pretraining"])
+def test_another_seed_is_that_of_every_training(name, tmp_path):
+    module = importlib.import_module(name)
+    for seed in (0, 7):
+        commands = [command for arm in module.arms(module.Config(out=tmp_path, seed=seed)) for command in arm.commands]
+        assert {options_of(command).seed for command in commands if command[0] == "train"} == {seed}
+
+
+def test_post_training_learns_the_words_of_its_task_at_lower_rates_and_nothing_else_differs(tmp_path):
+    module = importlib.import_module("pretraining")
+    arms = module.arms(module.Config(out=tmp_path, tasks=("push_to_zone",)))
+    after, fresh = (options_of(arm.commands[-1]) for arm in arms)
+    assert after.new_words and after.rate == 0.3 and after.initial == tmp_path / "runs" / "before" / "checkpoint"
+    assert not fresh.new_words and fresh.rate == 1.0 and fresh.initial is None
+    assert replace(after, new_words=False, rate=1.0, initial=None, out=None) == replace(fresh, out=None)
+
+
 def write_card(run: Path, card: dict) -> None:
     (run / "checkpoint").mkdir(parents=True)
     (run / "checkpoint" / "training_card.json").write_text(json.dumps(card))
@@ -139,19 +171,3 @@ def test_a_command_that_ran_is_not_run_again_and_one_that_fails_says_so(tmp_path
     with pytest.raises(Exception, match="no-such-verb"):
         experiment.once(tmp_path, ("no-such-verb",))
     assert "no-such-verb" in (tmp_path / "log.txt").read_text()
-
-
-def test_the_reading_of_data_efficiency_is_about_the_largest_and_smallest_share():
-    module = importlib.import_module("data_efficiency")
-    rates = {"ours, 10%": 0.6, "Diffusion Policy, 10%": 0.1, "ours, 100%": 0.8, "Diffusion Policy, 100%": 0.5}
-    said = module.reading({"rows": [{"arm": arm, "average": rate} for arm, rate in rates.items()]})
-    assert "+30 points" in said and "75 %" in said
-
-
-def test_multiplied_demonstrations_are_held_against_all_of_the_same_network():
-    module = importlib.import_module("data_efficiency")
-    rates = {"ours, 10%": 0.1, "ours, multiplied, 10%": 0.4, "Diffusion Policy, 10%": 0.1}
-    rates |= {"ours, 100%": 0.5, "Diffusion Policy, 100%": 0.6}
-    said = module.reading({"rows": [{"arm": arm, "average": rate} for arm, rate in rates.items()]}).splitlines()
-    assert [line.endswith(end) for line, end in zip(said, (": 20 %", ": 80 %"), strict=True)] == [True, True]
-    assert all("-10 points" in line for line in said)

@@ -1,18 +1,73 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``gr00t train`` on datasets of the user's own says what is wrong with them before it makes anything."""
+"""``gr00t train`` says what is wrong with datasets and options before it makes anything, and gives the options to the loop."""
+
+import math
 
 import pytest
 
 from gr00t_bringup import train_recipe
-from gr00t_bringup.train_recipe import TrainVerbConfig
-from gr00t_policy.core.errors import DatasetError
+from gr00t_bringup.train_recipe import RECIPES, TrainVerbConfig
+from gr00t_policy.baseline.train import DiffusionTrainConfig
+from gr00t_policy.core.errors import ConfigError, DatasetError
+from gr00t_policy.training import train
+from gr00t_policy.training.config import TrainConfig
 
 
-@pytest.mark.parametrize("recipe", ["tiny", "demonstrations"])
+@pytest.mark.parametrize("recipe", ["tiny", "demonstrations", "without_places"])
 def test_a_dataset_that_is_not_there_is_refused_before_still_scenes_are_made(recipe, tmp_path):
     config = TrainVerbConfig(
         recipe=recipe, datasets=(tmp_path / "absent",), data=tmp_path / "data", out=tmp_path / "run"
     )
     with pytest.raises(DatasetError, match=r"absent.*info.json is missing"):
         train_recipe.run(config)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"accumulate": 5}, "accumulate is 5, but stage 'find' of recipe 'tiny' takes 48 pictures a step"),
+        ({"accumulate": 0}, "accumulate must be at least 1, got 0"),
+        ({"log_every": 0}, "save_every and log_every must be at least 1"),
+        ({"rate": 0.0}, "rate is a share of the recipe's learning rates and must be above 0, got 0.0"),
+        ({"rate": math.inf}, "rate is a share"),
+        ({"budget": math.nan}, "budget is a share of the recipe's steps"),
+    ],
+)
+def test_options_that_the_loop_would_refuse_are_refused_before_data_are_made(options, said):
+    with pytest.raises(ConfigError, match=said):
+        TrainVerbConfig(**options)
+
+
+def test_the_options_of_the_loop_reach_it_in_every_recipe(tmp_path, monkeypatch):
+    given: list[TrainConfig] = []
+    monkeypatch.setattr(train, "run", lambda config: given.append(config) or 0)
+    monkeypatch.setattr("gr00t_policy.data.fitting.open_alike", lambda *_: [])
+    monkeypatch.setattr("gr00t_sim.scenes.run", lambda config: 0)
+    for recipe in RECIPES:
+        more = {"accumulate": 2, "save_every": 7, "log_every": 3, "tensorboard": True, "rate": 0.5}
+        config = TrainVerbConfig(recipe=recipe, datasets=(tmp_path,), out=tmp_path / recipe, **more)
+        assert train_recipe.run(config) == 0
+        passed = given.pop()
+        assert (passed.accumulate, passed.save_every, passed.log_every, passed.tensorboard) == (2, 7, 3, True)
+        plain = RECIPES[recipe].rounds[0].stages
+        assert {name: stage.learning_rate for name, stage in passed.stages.items()} == {
+            name: stage.learning_rate / 2 for name, stage in plain.items()
+        }
+
+
+def test_without_places_acts_in_as_many_steps_as_the_recipe_that_is_told_them():
+    (told,), (untold,) = RECIPES["demonstrations"].rounds, RECIPES["without_places"].rounds
+    assert sum(stage.steps for stage in told.stages.values()) == sum(stage.steps for stage in untold.stages.values())
+    assert told.episodes == untold.episodes
+    for stage in untold.stages.values():
+        assert stage.aux_weight == 0 and stage.looks_per_step == stage.scenes_per_step == 0
+        assert stage.images_per_step == told.stages["joint"].images_per_step == DiffusionTrainConfig.images_per_step
+        assert stage.samples_per_image == DiffusionTrainConfig.samples_per_image
+
+
+def test_a_recipe_that_makes_its_data_says_which_ones_run_in_several_processes(tmp_path, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(ConfigError, match="runs in one process; .* pretrain, posttrain, finetune or diffusion_policy"):
+        train_recipe.run(TrainVerbConfig(recipe="tiny", out=tmp_path / "run"))
     assert not list(tmp_path.iterdir())

@@ -31,6 +31,7 @@ from gr00t_policy.training.loop import TrainingRun
 from gr00t_policy.training.processes import main_first
 from gr00t_policy.training.run_claim import claim
 from gr00t_policy.training.run_folder import cached_frames, save_result, train_with_progress
+from gr00t_policy.training.sentences import check_sentences, sentences_of
 from gr00t_policy.training.statistics import widened
 
 
@@ -130,10 +131,10 @@ def run(config: DiffusionTrainConfig) -> int:
     datasets = open_alike(robot, config.datasets)
     statistics = widened(statistics_of(datasets, robot.tag), config.min_range_rad)
     network = network_for(config, robot)
-    tokenizer = train_tokenizer(
-        sorted({sentence for dataset in datasets for sentence in dataset.tasks.values()}), network.sentence.vocab
-    )
+    sentences = sentences_of(datasets)
+    tokenizer = train_tokenizer(sentences, network.sentence.vocab)
     prompt = SentencePrompt(tokenizer, network.sentence)
+    check_sentences(sentences, prompt, network.sentence.window, network.views)
     with main_first(config.device) as is_main:
         if is_main:
             claim(config.out, config.recipe, config)

@@ -31,6 +31,7 @@ from gr00t_policy.training.n1_options import N1Options
 from gr00t_policy.training.processes import main_first
 from gr00t_policy.training.run_claim import claim
 from gr00t_policy.training.run_folder import cached_frames, save_result, train_with_progress
+from gr00t_policy.training.sentences import check_sentences, room_of, sentences_of
 from gr00t_policy.training.statistics import widened
 
 
@@ -105,6 +106,7 @@ def run(config: FinetuneConfig) -> int:
     require_same_robot(f"dataset {config.dataset}", robot, dataset)
     learnt = _learnt_from(dataset, config.hold_out)
     network = with_slot(init.config, robot.tag, config.slot)
+    check_sentences(sentences_of([dataset]), init.prompt, room_of(network), len(robot.cameras))
     statistics = widened(statistics_of([dataset], robot.tag, held_out=config.hold_out), config.min_range_rad)
     check_parts(network, robot, statistics)
     with main_first(config.device) as is_main:

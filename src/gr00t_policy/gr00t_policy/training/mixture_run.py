@@ -33,7 +33,7 @@ from gr00t_policy.training.n1_options import N1Options
 from gr00t_policy.training.processes import accelerator, main_first
 from gr00t_policy.training.run_claim import claim
 from gr00t_policy.training.run_folder import save_result, train_with_progress
-from gr00t_policy.training.sentences import Longest, check_sentences, sentences_of
+from gr00t_policy.training.sentences import Longest, check_sentences, room_of, sentences_of
 from gr00t_policy.training.statistics import widened
 
 _STATISTICS = "statistics.json"
@@ -180,7 +180,9 @@ def _check(config: MixtureRunConfig, mixture: Mixture, learner: Learner) -> Long
             f"{network.crop_fraction:g}; use crop_fraction 1, or leave it out"
         )
     views = len(next(iter(learner.robots.values())).cameras)
-    return check_sentences(sentences_of(part.dataset for part in mixture.parts), learner.prompt, network, views)
+    return check_sentences(
+        sentences_of(part.dataset for part in mixture.parts), learner.prompt, room_of(network), views
+    )
 
 
 def _batches(

@@ -23,20 +23,26 @@ def sentences_of(datasets: Iterable[LeRobotDataset]) -> list[str]:
     return sorted({sentence for dataset in datasets for sentence in dataset.tasks.values()})
 
 
-def check_sentences(sentences: Iterable[str], prompt: PromptTokenizer, config: ModelConfig, views: int) -> Longest:
+def room_of(config: ModelConfig) -> int:
+    """How many tokens of a sentence the network reads at most."""
+    return config.instruction_tokens or config.language.max_positions
+
+
+def check_sentences(sentences: Iterable[str], prompt: PromptTokenizer, room: int, views: int) -> Longest:
     """Encode each. Words that the tokenizer does not know are spelt in pieces, down to bytes, and take more room.
 
-    Raises ConfigError naming a sentence that loses its end.
+    room: tokens that the network reads of a sentence, for the words of the error. views: pictures beside it. Raises
+    ConfigError naming a sentence that loses its end.
     """
     longest, pieces, words = 0, 0, 0
     chosen = list(sentences)
     for sentence in chosen:
         tokens = len(prompt.tokenizer.encode(sentence, add_special_tokens=False).ids)
         if prompt.encode(sentence, views).truncated:
-            room = config.instruction_tokens or config.language.max_positions
             raise ConfigError(
                 f"the sentence '{sentence}' takes {tokens} tokens, the network reads {room}; shorten the sentence in the "
-                "dataset (meta/tasks.jsonl), or train a network from scratch, whose tokenizer learns the words of its data"
+                "dataset (meta/tasks.jsonl), learn its words whole where the recipe can (--new-words), or train a network from "
+                "scratch, whose tokenizer learns the words of its data"
             )
         longest, pieces, words = max(longest, tokens), pieces + tokens, words + max(len(sentence.split()), 1)
     return Longest(len(chosen), longest, pieces / max(words, 1))

@@ -25,7 +25,10 @@ from gr00t_policy.training.new_words import with_new_words
 from gr00t_policy.training.processes import main_first
 from gr00t_policy.training.run_claim import claim
 from gr00t_policy.training.run_folder import cached_frames, save_result, train_with_progress
+from gr00t_policy.training.sentences import check_sentences, room_of, sentences_of
 from gr00t_policy.training.statistics import widened
+
+_VIEWS = 1  # the one camera of the config
 
 
 def run(config: TrainConfig) -> int:
@@ -34,10 +37,11 @@ def run(config: TrainConfig) -> int:
     embodiment = load_embodiment(config.embodiment)
     datasets = open_alike(embodiment, config.datasets)
     scenes = load_grounding(config.scenes) if config.scenes is not None else None
+    # before the folder is claimed: a run that is refused for its words may come again with --new-words
+    model, statistics, tokenizer = _network(config, datasets, scenes)
     with main_first(config.device) as is_main:
         if is_main:
             claim(config.out, "train", config)
-    model, statistics, tokenizer = _network(config, datasets, scenes)
     with main_first(config.device):
         demonstrations, grounding = _batches(config, model.config, statistics, tokenizer, datasets, scenes)
     training = TrainingRun(config, model, demonstrations, grounding)
@@ -68,21 +72,24 @@ def training_card(
 def _network(
     config: TrainConfig, datasets: list[LeRobotDataset], scenes: GroundingSet | None
 ) -> tuple[Vla, Statistics, Tokenizer]:
-    """A new network, or the one of ``initial`` with its own statistics, and its own tokenizer unless new words are learnt."""
-    sentences = {sentence for dataset in datasets for sentence in dataset.tasks.values()}
-    if scenes is not None:
-        sentences |= scenes.facts.sentences
+    """A new network, or the one of ``initial`` with its own statistics, and its own tokenizer unless new words are learnt.
+
+    Raises ConfigError naming a sentence that the network cannot read whole.
+    """
+    sentences = sorted({*sentences_of(datasets), *(scenes.facts.sentences if scenes is not None else ())})
     if config.initial is not None:
         checkpoint = load_checkpoint(config.initial, config.embodiment)
         model, tokenizer = checkpoint.load_weights(), checkpoint.prompt.tokenizer
         if config.new_words:
-            tokenizer = with_new_words(model, tokenizer, sorted(sentences))
+            tokenizer = with_new_words(model, tokenizer, sentences)
+        check_sentences(sentences, prompt_tokenizer(tokenizer, model.config), room_of(model.config), _VIEWS)
         return model, checkpoint.statistics, tokenizer
     model_config = replace(
         resized(preset(config.model), config.image_size, config.patch), crop_fraction=config.crop_fraction
     )
     statistics = widened(statistics_of(datasets, load_embodiment(config.embodiment).tag), config.min_range_rad)
-    tokenizer = train_tokenizer(sorted(sentences), model_config.language.vocab)
+    tokenizer = train_tokenizer(sentences, model_config.language.vocab)
+    check_sentences(sentences, prompt_tokenizer(tokenizer, model_config), room_of(model_config), _VIEWS)
     return build_vla(model_config, config.seed), statistics, tokenizer
 
 

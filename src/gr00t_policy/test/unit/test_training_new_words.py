@@ -1,13 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""New words are learnt without forgetting the known ones."""
+"""New words are learnt without forgetting the known ones, and without them a sentence that is spelt too long is refused."""
 
+import numpy as np
 import pytest
 import torch
+from small_checkpoint import save_small_checkpoint
 
+from gr00t_policy.core.embodiment import load_embodiment
 from gr00t_policy.core.errors import ConfigError
+from gr00t_policy.data.writer import LeRobotWriter
+from gr00t_policy.model.checkpoint import load_checkpoint
 from gr00t_policy.model.config import preset
 from gr00t_policy.model.tokenizer import CompactPrompt, train_tokenizer
 from gr00t_policy.model.vla import build_vla
+from gr00t_policy.training import train
 from gr00t_policy.training.config import StageConfig, TrainConfig
 from gr00t_policy.training.new_words import with_new_words
 
@@ -52,3 +58,36 @@ def test_there_is_nothing_to_keep_without_a_network_to_start_from(tmp_path):
         TrainConfig(
             out=tmp_path, datasets=(tmp_path,), stages={"one": StageConfig(steps=1, learning_rate=1e-3)}, new_words=True
         )
+
+
+UNKNOWN = "shove the green cube over to the yellow zone without lifting it"
+
+
+def post_training(tmp_path, **changes) -> TrainConfig:
+    """One step from a network whose tokenizer knows the words of one sentence, on an episode whose words it does not know."""
+    robot = load_embodiment("gr1")
+    with LeRobotWriter(tmp_path / "zone", robot, image_sizes={"ego_view": (56, 56)}) as writer:
+        rows = np.zeros((12, len(robot.policy_joints)))
+        writer.add_episode(rows, rows, {"ego_view": np.zeros((12, 56, 56, 3), np.uint8)}, UNKNOWN)
+        writer.finish()
+    step = StageConfig(steps=1, learning_rate=1e-3, images_per_step=2, samples_per_image=1, warmup_steps=1)
+    initial = save_small_checkpoint(tmp_path / "before")
+    return TrainConfig(
+        datasets=(tmp_path / "zone",),
+        out=tmp_path / "run",
+        stages={"joint": step},
+        initial=initial,
+        threads=1,
+        **changes,
+    )
+
+
+def test_words_that_the_start_spells_out_of_its_window_are_refused_and_then_learnt_whole_in_the_same_folder(tmp_path):
+    with pytest.raises(ConfigError, match=rf"'{UNKNOWN}' takes \d+ tokens, the network reads 24; .*--new-words"):
+        train.run(post_training(tmp_path))
+    assert not (tmp_path / "run").exists(), "the next try is with another option"
+    (tmp_path / "zone").rename(tmp_path / "seen")
+    assert train.run(post_training(tmp_path, new_words=True)) == 0
+    prompt = load_checkpoint(tmp_path / "run" / "checkpoint").prompt
+    assert not prompt.encode(UNKNOWN).truncated
+    assert len(prompt.tokenizer.encode(UNKNOWN).ids) == len(UNKNOWN.split())

@@ -12,7 +12,7 @@ import torch
 
 from gr00t_policy.baseline import train as baseline
 from gr00t_policy.core.embodiment import Embodiment, load_embodiment
-from gr00t_policy.core.errors import DatasetError
+from gr00t_policy.core.errors import ConfigError, DatasetError
 from gr00t_policy.data.dataset_statistics import statistics_of
 from gr00t_policy.data.reader import LeRobotDataset
 from gr00t_policy.data.valid_rows import VALID
@@ -25,7 +25,9 @@ TURNED = replace(GR1, policy_groups=tuple(reversed(GR1.policy_groups)))
 _STEP = StageConfig(steps=1, learning_rate=1e-3, images_per_step=2, samples_per_image=1, warmup_steps=1)
 
 
-def write(root: Path, robot: Embodiment, *, fps: float = 20.0, valid: bool = True) -> Path:
+def write(
+    root: Path, robot: Embodiment, *, fps: float = 20.0, valid: bool = True, sentence: str = "put the can into the bin"
+) -> Path:
     """Joint number j stands still at j / 100 rad, whatever the order of the columns."""
     sizes = {camera.name: (56, 56) for camera in robot.cameras}
     with LeRobotWriter(root, robot, image_sizes=sizes, fps=fps) as writer:
@@ -33,7 +35,7 @@ def write(root: Path, robot: Embodiment, *, fps: float = 20.0, valid: bool = Tru
         rows = np.tile([place[joint.name] for joint in robot.policy_joints], (12, 1))
         pictures = {name: np.zeros((12, 56, 56, 3), np.uint8) for name in sizes}
         extra = {} if valid else {VALID: np.zeros((12, 1), np.float32)}
-        writer.add_episode(rows, rows, pictures, "put the can into the bin", extra=extra)
+        writer.add_episode(rows, rows, pictures, sentence, extra=extra)
         writer.finish()
     return root
 
@@ -86,6 +88,15 @@ def test_a_dataset_that_does_not_belong_to_the_others_is_refused(learn, case, go
 def test_episodes_without_a_valid_row_are_refused(learn, tmp_path):
     with pytest.raises(DatasetError, match="none of their rows is valid"):
         learn((write(tmp_path / "bad", GR1, valid=False),), tmp_path / "out")
+
+
+@pytest.mark.parametrize("learn", [learn_flow, learn_noise])
+def test_a_sentence_that_would_lose_its_end_is_refused_before_the_run_folder_is_made(learn, tmp_path):
+    long = "put the can into the bin " * 5  # 30 words, of which the networks read 24
+    folder = write(tmp_path / "long", GR1, sentence=long.strip())
+    with pytest.raises(ConfigError, match=r"'put the can .* takes 30 tokens, the network reads 24; shorten"):
+        learn((folder,), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("learn", [learn_flow, learn_noise])
