@@ -17,7 +17,7 @@ _KEY = "tick_lead"
 class LeadFigures:
     """Of one node; milliseconds, NaN where there is no lead. how: 'measured', 'fixed' or 'none', with the reason.
 
-    late: commands that surely missed their slot of the gate, since the node was activated.
+    late: commands that may have missed their slot of the gate, since the node was activated.
     """
 
     how: str
@@ -63,5 +63,5 @@ def _text(lead: LeadFigures) -> str:
         return lead.how
     return (
         f"{lead.newest_ms:.2f} ms before the gate's tick, {lead.how} ({lead.shortest_ms:.2f} to {lead.longest_ms:.2f}); "
-        f"{lead.late} commands too late for it"
+        f"{lead.late} commands perhaps too late for it"
     )

@@ -61,7 +61,11 @@ class GateRate:
         self._off = self._off + 1 if is_off else 0
         if self._off != _TIMES:
             return ""
+        said = f"the command gate ticks at {rate_hz:.1f} Hz and gate_rate_hz is {self._expected_hz:g}"
+        other = "no tick is in time for another rate: set gate_rate_hz to the gate's tick_rate_hz"
+        if rate_hz > self._expected_hz:
+            return f"{said}; {other}"
         return (
-            f"the command gate ticks at {rate_hz:.1f} Hz and gate_rate_hz is {self._expected_hz:g}: no tick is in time "
-            "for another; set gate_rate_hz to the gate's tick_rate_hz"
+            f"{said}; if it leaves out slots (slots_skipped of 'command_gate: loop' in /diagnostics), its machine is too busy; "
+            f"else {other}"
         )

@@ -45,7 +45,7 @@ class TickLead:
         self.grid, self.fixed, self._in_time, self._hand_over_ns = grid, asked_s > 0.0, in_time, hand_over_ns
         self._longest_ns = round(_LONGEST * grid.span_ns)
         self.lead_ns = round(1e9 * asked_s) if self.fixed else min(first_ns, self._longest_ns)
-        self.late = 0  # commands that surely missed their slot of the gate
+        self.late = 0  # commands that may have missed their slot of the gate: many need a shorter hand-over
         self.input_ns: int | None = None  # longest lead that leaves ticks their input; None: any does, or none
         self._waits = True  # for its input
         self._second = max(round(1e9 / grid.period_ns), 2)  # in ticks

@@ -58,6 +58,17 @@ def test_a_gate_at_another_rate_than_the_settings_name_is_told_once_and_not_for_
     assert "99.9 Hz" in said[9] and "gate_rate_hz is 120" in said[9]
 
 
+@pytest.mark.parametrize(("rate_hz", "skips"), [(109.0, True), (60.0, True), (131.0, False), (240.0, False)])
+def test_a_gate_that_ticks_less_often_may_leave_out_slots_and_one_that_ticks_more_often_has_another_rate(
+    rate_hz, skips
+):
+    """The rate is one over the mean time between ticks: slots that are left out lower it."""
+    rate = GateRate(120.0)
+    (said,) = filter(None, (rate.told(rate_hz) for _ in range(20)))
+    assert "set gate_rate_hz to the gate's tick_rate_hz" in said
+    assert ("slots_skipped" in said) is skips
+
+
 @pytest.mark.parametrize("by_ns", [-3_000_000, -6_000_000])
 def test_a_move_to_an_earlier_time_is_made_as_far_as_it_costs_no_slot_and_goes_on_in_the_next_ticks(by_ns):
     slots, period_ns, free_ns = Slots(8_333_333), 8_333_333, 1_333_333

@@ -98,6 +98,76 @@ def test_parallel_hands_that_are_pulled_through_each_other_stop_before_they_touc
     assert stood < 12  # it glides along the other hand instead of sticking
 
 
+def hands_together(solver: InverseKinematics) -> None:
+    """Brings the hands of a robot as near as the rows let them."""
+    rest = {side: solver.wrist(side) for side in SIDES}
+    middle = (rest["left"].position + rest["right"].position) / 2 + [0.12, 0.0, 0.1]
+    for tick in range(360):
+        goals = {side: WristTarget(Pose(middle, rest[side].rotation)) for side in SIDES}
+        solver.step(goals if tick < 300 else {})
+
+
+def closing(solver: InverseKinematics, by_m: float) -> np.ndarray:
+    """A step (J,) that brings the nearest two parts about so much nearer."""
+    solver.model.update_with_jacobians(solver.positions)
+    near = solver.collision.nearest(solver.collision.gaps(), 1, 0.25)
+    return -by_m * near.gradients[0] / (near.gradients[0] @ near.gradients[0])
+
+
+@pytest.mark.parametrize(
+    ("step_m", "brake_m", "of_step", "of_brake"),
+    [
+        (0.009, 0.004, 1.0, 0.0),
+        (0.014, 0.003, 0.5, 0.5),
+        (0.022, 0.003, 0.25, 0.75),
+        (0.040, 0.004, 0.0, 1.0),
+        (0.040, 0.015, 0.0, 0.5),
+        (0.060, 0.030, 0.0, 0.0),
+    ],
+    ids=["free", "half way to braking", "most of the way", "braking", "half of braking", "none"],
+)
+def test_a_step_into_a_gap_is_shortened_towards_braking_and_only_then_beyond_it(step_m, brake_m, of_step, of_brake):
+    solver = made()
+    hands_together(solver)
+    here, (step, brake) = solver.positions, (closing(solver, by_m) for by_m in (step_m, brake_m))
+    before = solver.collision.gaps().gaps
+    assert ROW_GAP_M - 1e-3 < before.min() < ROW_GAP_M + 2e-3
+    solver.vetoed = 0
+    taken, after = solver._checked(step, brake, before)
+    np.testing.assert_array_equal(taken, of_step * step + of_brake * brake)
+    np.testing.assert_array_equal(after, here + taken)
+    assert solver.vetoed == (of_step < 1.0)
+    solver.positions, solver.step_taken, solver._standing = after, taken, None
+    solver.prepare()
+    fresh = made()
+    fresh.reset(after)
+    fresh.prepare()
+    np.testing.assert_array_equal(solver._standing.gaps, fresh._standing.gaps)
+    np.testing.assert_array_equal(solver._standing.jacobians, fresh._standing.jacobians)
+    assert solver._standing.gaps.min() >= VETO_GAP_M - 1e-6
+
+
+class CarelessSolver(InverseKinematics):
+    """Wants the nearest two parts to meet, as fast as joints may."""
+
+    def _solve(self, hessian, gradient, low, high, near, rows=0):
+        return -1e3 * near.gradients[near.gaps.argmin()]
+
+
+def test_whatever_the_solver_wants_no_step_leads_nearer_than_the_veto_lets_it() -> None:
+    solver = CarelessSolver(GR1, DT_S, use_waist=False)
+    solver.reset(np.array([GR1.home.get(name, 0.0) for name in solver.names]))
+    judge = JointJudge(GR1, solver.names, DT_S, [solver.positions])
+    side = {side: WristTarget(solver.wrist(side)) for side in SIDES}
+    for _ in range(240):
+        solver.step(side)
+        judge.path.append(solver.positions)
+        solver.model.update(solver.positions)
+        assert solver.collision.gaps().gaps.min() > VETO_GAP_M - 1e-6
+    assert solver.vetoed > 0
+    assert {**judge.violations(), "acceleration": 0} == dict.fromkeys(judge.violations(), 0)
+
+
 def test_without_targets_nothing_moves_and_a_moving_arm_brakes_within_its_acceleration_limit() -> None:
     solver = made()
     side = "left"
