@@ -4,13 +4,12 @@
 import json
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from released_folder import SPECIALS, edit_json, write_tokenizer
+from released_folder import SPECIALS, as_smollm2, edit_json, write_tokenizer
 
 from gr00t_policy.core.errors import CheckpointError, MessageError
 from gr00t_policy.model.config import preset
@@ -106,17 +105,6 @@ SENTENCES = (
     "pick up the cup", "ask the assistant for 12345 cups", "Perform the default behavior.", "", "don't  stop\n<box>", "schön",
     "unlocked_waist: move the can to (0.25, -1.5)",
 )  # fmt: skip
-
-
-def as_smollm2(vocabulary: dict[str, int], merges: list[str], folder: Path) -> Path:
-    """tokenizer.json as SmolLM2 has it: digits apart, none of Eagle-2's tokens, "assistant" an ordinary word."""
-    folder.mkdir()
-    special = [{"id": i, "content": text, "special": True, "normalized": False} for i, text in enumerate(SPECIALS)]
-    model: dict[str, Any] = {"type": "BPE", "vocab": vocabulary, "merges": merges}
-    digits = {"type": "Sequence", "pretokenizers": [{"type": "Digits", "individual_digits": True}]}
-    data = {"version": "1.0", "added_tokens": special, "pre_tokenizer": digits, "model": model}
-    (folder / "tokenizer.json").write_text(json.dumps(data))
-    return folder
 
 
 def test_the_files_of_smollm2_give_the_same_ids_as_those_of_eagle2(tmp_path: Path) -> None:
