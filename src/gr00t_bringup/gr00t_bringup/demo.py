@@ -7,7 +7,7 @@ import shutil
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
@@ -19,6 +19,9 @@ from gr00t_bringup.status import StackStatus, live_display
 from gr00t_policy.core.errors import ConfigError
 from gr00t_policy.data.bag import BagWriter
 from gr00t_sim.looks import looks_named
+
+if TYPE_CHECKING:
+    from gr00t_bringup.ros.stack import StackOptions
 
 _DISPLAY_PERIOD_S = 0.25
 _HEARD_S = 5.0
@@ -50,6 +53,8 @@ class DemoConfig:
     """write the summary here too"""
     checkpoint: Path | None = None
     """checkpoint folder; default: the one shipped in models/"""
+    tokenizer: Path | None = None
+    """folder of the tokenizer, for a released checkpoint that has none"""
     params_file: Annotated[tuple[Path, ...], tyro.conf.UseAppendAction] = ()
     """further ROS parameter files, later ones win; may be given several times"""
     namespace: str = ""
@@ -123,16 +128,9 @@ def _drive(
 
     Returns when it was said [ns, system clock], what, the last status, and the memory of each process.
     """
-    from gr00t_bringup.ros.stack import StackOptions, running_stack
+    from gr00t_bringup.ros.stack import running_stack
 
-    options = StackOptions(
-        namespace=config.namespace,
-        checkpoint=config.checkpoint or shipped_checkpoint(),
-        parameter_files=config.params_file,
-        overrides={"sim": _scene(config, task)},
-        log_level=config.log_level,
-    )
-    with running_stack(options, config.out / "logs", BagWriter(bag)) as stack:
+    with running_stack(stack_options(config, task), config.out / "logs", BagWriter(bag)) as stack:
         stack.wait_active()
         if config.viewer:
             stack.open_viewer()
@@ -152,6 +150,20 @@ def _drive(
                 if time.monotonic() - solved_s > config.settle_s:
                     break
         return began_ns, sentence, status, memory_of(stack.processes.pids)
+
+
+def stack_options(config: DemoConfig, task: str) -> "StackOptions":
+    """The nodes of a demo and their parameters."""
+    from gr00t_bringup.ros.stack import StackOptions
+
+    return StackOptions(
+        namespace=config.namespace,
+        checkpoint=config.checkpoint or shipped_checkpoint(),
+        tokenizer=config.tokenizer,
+        parameter_files=config.params_file,
+        overrides={"sim": _scene(config, task)},
+        log_level=config.log_level,
+    )
 
 
 def _scene(config: DemoConfig, task: str) -> dict[str, Any]:

@@ -72,6 +72,8 @@ class TeleopConfig:
     """who drives; stored with each episode"""
     checkpoint: Path | None = None
     """a policy that drives first, and that you take over from and hand back to; default: none, you drive"""
+    tokenizer: Path | None = None
+    """folder of the tokenizer, for a released checkpoint that has none"""
     clutch_takes_over: bool = False
     """closing the clutch takes over from the policy, as the key t does: for a person who wears a headset alone"""
     headless: bool = False
@@ -134,6 +136,7 @@ def stack_options(
     return StackOptions(
         namespace=config.namespace,
         checkpoint=config.checkpoint,
+        tokenizer=config.tokenizer,
         parameter_files=config.params_file,
         overrides={
             "sim": {"task": config.task, "seed": config.seed, "looks": config.looks},

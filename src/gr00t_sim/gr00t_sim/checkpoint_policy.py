@@ -15,11 +15,14 @@ from gr00t_policy.runtime.policy import Gr00tPolicy
 ROBOT = "gr1"
 
 
-def read_checkpoint(folder: Path) -> Checkpoint | DiffusionCheckpoint:
-    """Everything but the weights. Raises CheckpointError when the folder holds no usable GR-1 checkpoint."""
+def read_checkpoint(folder: Path, tokenizer: Path | None = None) -> Checkpoint | DiffusionCheckpoint:
+    """Everything but the weights. tokenizer: folder of that of a released checkpoint that has none.
+
+    Raises CheckpointError when the folder holds no usable GR-1 checkpoint.
+    """
     if is_diffusion_policy(folder):
         return load_diffusion_checkpoint(folder, ROBOT)
-    return load_checkpoint(folder, ROBOT)
+    return load_checkpoint(folder, ROBOT, tokenizer=tokenizer)
 
 
 def own_noise_scale(checkpoint: Checkpoint | DiffusionCheckpoint) -> float:
@@ -36,14 +39,15 @@ def load_policy(
     steps: int = 0,
     *,
     staggered: bool = False,
+    tokenizer: Path | None = None,
 ) -> Gr00tPolicy:
     """engine: of all of a GR00T network, of a baseline's head. precision: a baseline has float32 alone.
 
     noise_scale: None = ``own_noise_scale``. steps: Euler steps of a GR00T network, 0 = the checkpoint's. staggered: a GR00T
-    network's chunks may also be in flight, see ``runtime/staggering.py``. Raises CheckpointError when the folder holds no usable
-    GR-1 checkpoint, ConfigError for other steps.
+    network's chunks may also be in flight, see ``runtime/staggering.py``. tokenizer: as in ``read_checkpoint``. Raises
+    CheckpointError when the folder holds no usable GR-1 checkpoint, ConfigError for other steps.
     """
-    checkpoint = read_checkpoint(folder)
+    checkpoint = read_checkpoint(folder, tokenizer)
     scale = own_noise_scale(checkpoint) if noise_scale is None else noise_scale
     if isinstance(checkpoint, DiffusionCheckpoint):
         from gr00t_policy.baseline.backend import DiffusionBackend

@@ -6,7 +6,7 @@ import shutil
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
@@ -29,6 +29,9 @@ from gr00t_bringup.status import live_display
 from gr00t_bringup.tracing.leads import LeadFigures, leads_to_text, read_leads
 from gr00t_policy.core.errors import ConfigError
 from gr00t_policy.data.bag import BagWriter
+
+if TYPE_CHECKING:
+    from gr00t_bringup.ros.stack import StackOptions
 
 _DISPLAY_PERIOD_S = 0.5
 
@@ -55,6 +58,8 @@ class LoopConfig:
     """write the figures here"""
     checkpoint: Path | None = None
     """checkpoint folder; default: the one shipped in models/"""
+    tokenizer: Path | None = None
+    """folder of the tokenizer, for a released checkpoint that has none"""
     params_file: Annotated[tuple[Path, ...], tyro.conf.UseAppendAction] = ()
     """further ROS parameter files, later ones win; may be given several times"""
     keep_bag: bool = False
@@ -110,15 +115,10 @@ def run(config: LoopConfig) -> int:
 
 
 def _observe(config: LoopConfig, wish: str) -> Observed:
-    from gr00t_bringup.ros.stack import StackOptions, running_stack
+    from gr00t_bringup.ros.stack import running_stack
 
-    options = StackOptions(
-        checkpoint=config.checkpoint or shipped_checkpoint(),
-        parameter_files=config.params_file,
-        overrides={"sim": {"task": config.task, "seed": config.seed}},
-    )
     observed = Observed()
-    with running_stack(options, config.out / "logs", BagWriter(config.out / "bag")) as stack:
+    with running_stack(stack_options(config), config.out / "logs", BagWriter(config.out / "bag")) as stack:
         stack.wait_active()
         scenes = SceneSequence(stack, config.task, wish, config.seed, config.episode_s)
         observed.scenes = scenes.results
@@ -147,6 +147,18 @@ def _observe(config: LoopConfig, wish: str) -> Observed:
         observed.stolen_cores = round((now.stolen_s - times.stolen_s) / elapsed_s, 3)
         _look_around(stack, observed, before, elapsed_s)
     return observed
+
+
+def stack_options(config: LoopConfig) -> "StackOptions":
+    """The nodes that are measured and their parameters."""
+    from gr00t_bringup.ros.stack import StackOptions
+
+    return StackOptions(
+        checkpoint=config.checkpoint or shipped_checkpoint(),
+        tokenizer=config.tokenizer,
+        parameter_files=config.params_file,
+        overrides={"sim": {"task": config.task, "seed": config.seed}},
+    )
 
 
 def _look_around(stack: Any, observed: Observed, before: dict[int, tuple[str, float]], elapsed_s: float) -> None:

@@ -8,7 +8,7 @@ import json
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
@@ -25,6 +25,9 @@ from gr00t_bringup.processes import ProcessDiedError
 from gr00t_bringup.status import live_display
 from gr00t_policy.core.errors import ConfigError
 from gr00t_policy.data.durable import append_json_line, drop_torn_line
+
+if TYPE_CHECKING:
+    from gr00t_bringup.ros.stack import StackOptions
 
 _POLL_S = 0.5
 _SAMPLES = "samples.jsonl"
@@ -60,6 +63,8 @@ class SoakConfig:
     """draw everything over time here (PNG)"""
     checkpoint: Path | None = None
     """checkpoint folder; default: the one shipped in models/"""
+    tokenizer: Path | None = None
+    """folder of the tokenizer, for a released checkpoint that has none"""
     params_file: Annotated[tuple[Path, ...], tyro.conf.UseAppendAction] = ()
     """further ROS parameter files, later ones win; may be given several times"""
 
@@ -129,15 +134,22 @@ def _read_samples(file: Path) -> list[Sample]:
         raise ConfigError(f"{file} is not a file of samples: {error}") from None
 
 
-def _watch(config: SoakConfig, wish: str, seen: _Seen) -> None:
-    from gr00t_bringup.ros.stack import StackOptions, running_stack
+def stack_options(config: SoakConfig) -> "StackOptions":
+    """The nodes that are watched and their parameters."""
+    from gr00t_bringup.ros.stack import StackOptions
 
-    options = StackOptions(
+    return StackOptions(
         checkpoint=config.checkpoint or shipped_checkpoint(),
+        tokenizer=config.tokenizer,
         parameter_files=config.params_file,
         overrides={"sim": {"task": config.task, "seed": config.seed}},
     )
-    with running_stack(options, config.out / "logs") as stack:
+
+
+def _watch(config: SoakConfig, wish: str, seen: _Seen) -> None:
+    from gr00t_bringup.ros.stack import running_stack
+
+    with running_stack(stack_options(config), config.out / "logs") as stack:
         stack.wait_active()
         scenes = SceneSequence(stack, config.task, wish, config.seed, config.episode_s)
         seen.scenes = scenes.results

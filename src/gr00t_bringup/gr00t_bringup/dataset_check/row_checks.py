@@ -180,7 +180,7 @@ def _sentence(dataset: LeRobotDataset, entry: EpisodeEntry, columns: Columns) ->
         )
     if len(texts) > 1:
         yield DataFinding(
-            "warning", "sentence", f"{len(texts)} different sentences, the first is taken for all rows",
+            "warning", "sentence", f"{len(texts)} different sentences, each row has its own; chunks reach over the change",
             "cut the episode where the task changes", entry.index, name, {"sentences": len(texts)},
         )  # fmt: skip
     elif texts and texts[0] not in entry.tasks:

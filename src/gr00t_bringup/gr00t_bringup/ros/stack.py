@@ -22,16 +22,18 @@ from gr00t_policy.ros.transport import init_ros
 
 @dataclass(frozen=True)
 class StackOptions:
-    """How to start the nodes. overrides: node name -> parameters that win over every file.
+    """How to start the nodes.
 
-    nodes: which; none: those of the back end. watched: topics whose newest message is kept when there is no bag, by
-    their relative names; none: all. terminals: node name -> file descriptor that is its standard input.
+    tokenizer: folder of that of a released checkpoint that has none. overrides: node name -> parameters that win over
+    every file. nodes: which; none: those of the back end. watched: topics whose newest message is kept when there is no
+    bag, by their relative names; none: all. terminals: node name -> file descriptor that is its standard input.
     """
 
     robot: str = "gr1"
     backend: str = "mujoco"
     namespace: str = ""
     checkpoint: Path | None = None
+    tokenizer: Path | None = None
     parameter_files: tuple[Path, ...] = ()
     overrides: dict[str, dict[str, object]] = field(default_factory=dict)
     use_sim_time: bool = False
@@ -97,9 +99,19 @@ def running_stack(options: StackOptions, log_folder: Path, bag: BagWriter | None
         yield RunningStack(options, processes, client, recorder)
 
 
-def _start(options: StackOptions, processes: ProcessGroup, node: NodeSpec) -> None:
+def command_of(options: StackOptions, node: NodeSpec) -> list[str]:
+    """The command line that starts one node. Raises ConfigError for a robot without parameter files."""
     files = [*parameter_files(options.robot, options.backend, node.name), *options.parameter_files]
-    decided = overrides(node, autostart=True, use_sim_time=options.use_sim_time, checkpoint=options.checkpoint)
+    decided = overrides(
+        node,
+        autostart=True,
+        use_sim_time=options.use_sim_time,
+        checkpoint=options.checkpoint,
+        tokenizer="" if options.tokenizer is None else str(options.tokenizer),
+    )
     decided |= options.overrides.get(node.name, {})
-    command = node_command(node, files, decided, options.namespace, log_level=options.log_level)
-    processes.start(node.name, command, terminal=options.terminals.get(node.name))
+    return node_command(node, files, decided, options.namespace, log_level=options.log_level)
+
+
+def _start(options: StackOptions, processes: ProcessGroup, node: NodeSpec) -> None:
+    processes.start(node.name, command_of(options, node), terminal=options.terminals.get(node.name))

@@ -212,6 +212,18 @@ def test_a_task_without_text_and_statistics_of_other_data_are_errors(dataset):
     assert _bad(_check(dataset)) == [("error", "sentence", 1, "annotation.human.coarse_action")]
 
 
+def test_a_sentence_that_changes_within_an_episode_is_told(dataset):
+    tasks = Layout(dataset).tasks
+    tasks.write_text(tasks.read_text() + json.dumps({"task_index": 9, "task": "put it back"}) + "\n")
+    _change(
+        dataset, LeRobotDataset(dataset).language_column, lambda values: np.where(np.arange(len(values)) < 5, values, 9)
+    )
+    check = _check(dataset)
+    assert check.ok
+    said = {each.found for each in check.findings if each.name == "sentence"}
+    assert said == {"2 different sentences, each row has its own; chunks reach over the change"}
+
+
 def test_rows_of_another_episode_are_an_error(dataset):
     _change(dataset, "episode_index", lambda values: values * 0)
     assert _bad(_check(dataset)) == [("error", "index", 1, "episode_index")]

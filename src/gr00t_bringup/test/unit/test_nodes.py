@@ -3,12 +3,15 @@
 
 import ast
 import py_compile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_type_hints
 
 import pytest
 import yaml
 
+from gr00t_bringup import demo, teleop
+from gr00t_bringup.bench import loop, soak
 from gr00t_bringup.nodes import (
     BACKENDS,
     DECIDED_AT_START,
@@ -26,6 +29,8 @@ from gr00t_bringup.nodes import (
     share_folder,
     shipped_checkpoint,
 )
+from gr00t_bringup.ros.stack import StackOptions, command_of
+from gr00t_bringup.teleop import TeleopConfig
 from gr00t_policy.core.errors import ConfigError
 from gr00t_policy.runtime.settings import settings_fields
 
@@ -145,6 +150,30 @@ def test_a_tokenizer_is_given_only_to_the_nodes_that_load_a_checkpoint_and_only_
 
     assert told("") == {}
     assert told("/t") == {"planner": "/t", "controller": "/t"}
+
+
+def _of_teleop(folder: Path) -> StackOptions:
+    given = TeleopConfig(checkpoint=folder, tokenizer=Path("words"))
+    return teleop.stack_options(given, teleop.device_parameters("webxr", ()))
+
+
+@pytest.mark.parametrize(
+    "options_of",
+    [
+        lambda folder: demo.stack_options(demo.DemoConfig(checkpoint=folder, tokenizer=Path("words")), "choose_bin"),
+        lambda folder: loop.stack_options(loop.LoopConfig(checkpoint=folder, tokenizer=Path("words"))),
+        lambda folder: soak.stack_options(soak.SoakConfig(checkpoint=folder, tokenizer=Path("words"))),
+        _of_teleop,
+    ],
+    ids=["demo", "bench loop", "bench soak", "teleop"],
+)
+def test_a_tokenizer_that_is_named_to_a_verb_reaches_planner_and_controller_alone(options_of, tmp_path):
+    """Its page promised the option of verbs that had none, so that a folder as released did not start."""
+    options = options_of(tmp_path)
+    words = {node.name: command_of(options, node) for node in options.started}
+    told = {name for name, command in words.items() if 'tokenizer:="words"' in command}
+    assert told == {"planner", "controller"}
+    assert not any(word.startswith("tokenizer:=") for word in command_of(replace(options, tokenizer=None), NODES[0]))
 
 
 def test_a_checkpoint_is_given_only_to_the_nodes_that_load_one():

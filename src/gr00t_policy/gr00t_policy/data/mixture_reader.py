@@ -129,7 +129,7 @@ class MixtureReader:
                     tag=part.tag,
                     episode=visit.episode,
                     frame=frame,
-                    task=episode.task,
+                    task=episode.sentences[frame],
                     state=episode.states[frame].copy(),
                     actions=actions,
                     valid=np.logical_and.accumulate(valid[inside]),

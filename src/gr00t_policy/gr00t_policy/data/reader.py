@@ -35,10 +35,12 @@ _NUMBERS = ("float", "int", "uint", "bool")
 
 @dataclass(frozen=True)
 class Episode:
-    """One episode without images. states, actions: (N, D) of the selected groups [rad]; extras: column -> (N, ...)."""
+    """One episode without images. states, actions: (N, D) of the selected groups [rad]; extras: column -> (N, ...).
+
+    sentences: N, what is asked for in each row; in most episodes one and the same."""
 
     index: int
-    task: str
+    sentences: tuple[str, ...]
     states: NDArray[np.float32]
     actions: NDArray[np.float32]
     timestamps_s: NDArray[np.float64]
@@ -46,6 +48,11 @@ class Episode:
 
     def __len__(self) -> int:
         return len(self.states)
+
+    @property
+    def task(self) -> str:
+        """The different sentences in order, " / " between them: for people. What a row asks for is in ``sentences``."""
+        return " / ".join(dict.fromkeys(self.sentences))
 
 
 class LeRobotDataset:
@@ -103,7 +110,7 @@ class LeRobotDataset:
         }
 
     def episode(self, index: int) -> Episode:
-        """States, actions, task and extra columns of one episode. Raises DatasetError naming the file."""
+        """States, actions, sentences and extra columns of one episode. Raises DatasetError naming the file."""
         entry, path = self._entry(index), self.layout.data(index)
         sentences = [self.language_column] if self.language_column else []
         table = self._table(path, [STATE, ACTION, "timestamp", *sentences, *self.extra_columns])
@@ -118,7 +125,7 @@ class LeRobotDataset:
         }
         return Episode(
             index=index,
-            task=self._task(path, table),
+            sentences=self._sentences(path, table),
             states=self._side(path, table, STATE, self.state_groups),
             actions=self._side(path, table, ACTION, self.action_groups),
             timestamps_s=np.asarray(self._rows(path, table, "timestamp", None), np.float64),
@@ -290,14 +297,15 @@ class LeRobotDataset:
             raise DatasetError(f"{self.layout.modality} has no language '{language_key}'; it has: {', '.join(columns)}")
         return columns[language_key]
 
-    def _task(self, path: Path, table: pa.Table) -> str:
-        """The sentence of an episode's first row."""
+    def _sentences(self, path: Path, table: pa.Table) -> tuple[str, ...]:
+        """That of every row."""
         if not self.language_column:
-            return self._default_task or ""
-        task_index = table[self.language_column][0].as_py()
-        if not isinstance(task_index, int) or task_index not in self.tasks:
-            raise DatasetError(f"{path}: task {shown(task_index)} is not in {self.layout.tasks}")
-        return self.tasks[task_index]
+            return (self._default_task or "",) * table.num_rows
+        rows = table[self.language_column].to_pylist()
+        for row, task_index in enumerate(rows):
+            if not isinstance(task_index, int) or task_index not in self.tasks:
+                raise DatasetError(f"{path}: task {shown(task_index)} is not in {self.layout.tasks}, row {row}")
+        return tuple(self.tasks[task_index] for task_index in rows)
 
     def _side(self, path: Path, table: pa.Table, column: str, groups: dict[str, slice]) -> NDArray[np.float32]:
         rows = self._rows(path, table, column, self._width(column))

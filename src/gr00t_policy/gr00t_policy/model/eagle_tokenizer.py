@@ -40,6 +40,7 @@ _QWEN_SPLIT = (
 )
 SLOW_FILES = ("vocab.json", "merges.txt")
 FAST_FILE = "tokenizer.json"
+CONFIG_FILE = "tokenizer_config.json"  # beside the slow files, where added tokens have their ids
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,13 @@ def has_tokenizer_files(folder: Path) -> bool:
     return any((folder / name).is_file() for name in (*SLOW_FILES, FAST_FILE))
 
 
+def tokenizer_files(folder: Path) -> tuple[Path, ...]:
+    """The files that ``load_eagle_tokenizer`` reads of a folder which it accepts."""
+    if all((folder / name).is_file() for name in SLOW_FILES):
+        return tuple(folder / name for name in (*SLOW_FILES, CONFIG_FILE) if (folder / name).is_file())
+    return (folder / FAST_FILE,)
+
+
 def published_tokens(config: ModelConfig) -> PublishedTokens:
     """Of the release that a network of the published form belongs to."""
     return EAGLE_2_5 if config.prompt_template == "eagle2_5" else EAGLE_2
@@ -101,7 +109,7 @@ def load_eagle_tokenizer(folder: Path, published: PublishedTokens = EAGLE_2) -> 
         missing = ", ".join(name for name in SLOW_FILES if not (folder / name).is_file())
         raise CheckpointError(
             f"no tokenizer in {folder}: {missing} is missing (the eagle2_hg_model folder of the public GR00T "
-            f"{published.release} code has {', '.join(SLOW_FILES)} and tokenizer_config.json), and so is {FAST_FILE} (of "
+            f"{published.release} code has {', '.join(SLOW_FILES)} and {CONFIG_FILE}), and so is {FAST_FILE} (of "
             f"{published.language_model})"
         )
     _check(parts, folder, published)
@@ -148,7 +156,7 @@ def _slow_parts(folder: Path) -> _Parts:
     except (OSError, UnicodeDecodeError) as error:
         raise CheckpointError(f"{folder / 'merges.txt'} cannot be read: {error}") from error
     lines = [line for line in text.split("\n") if line.strip() and not line.startswith("#version")]
-    path = folder / "tokenizer_config.json"
+    path = folder / CONFIG_FILE
     entries = read_json_object(path).get("added_tokens_decoder", {}) if path.is_file() else {}
     if not isinstance(entries, Mapping):
         raise CheckpointError(f"{path}: added_tokens_decoder must be an object, got {type(entries).__name__}")

@@ -21,6 +21,23 @@ _LARGEST = 2**31 - 1
 # What stands in the metadata beside the configuration, and says nothing about the function that is computed.
 _TALK = {"format", "description", "source", "torch", "transformers", "diffusers", "seed"}
 
+# What transformers writes into every configuration, and into those of SigLIP, Llama and Qwen3, that has no part in what a
+# tower of this form computes in evaluation.
+_OF_TRANSFORMERS = (
+    "_attn_implementation", "_name_or_path", "add_cross_attention", "architectures", "attention_dropout",
+    "attn_implementation", "auto_map", "bad_words_ids", "begin_suppress_tokens", "bos_token_id", "chunk_size_feed_forward",
+    "cross_attention_hidden_size", "decoder_start_token_id", "diversity_penalty", "do_sample", "drop_path_rate", "dtype",
+    "early_stopping", "encoder_no_repeat_ngram_size", "eos_token_id", "exponential_decay_length_penalty", "finetuning_task",
+    "forced_bos_token_id", "forced_eos_token_id", "id2label", "initializer_range", "is_decoder", "is_encoder_decoder",
+    "label2id", "layer_types", "length_penalty", "max_length", "max_window_layers", "min_length", "model_type",
+    "no_repeat_ngram_size", "num_beam_groups", "num_beams", "num_return_sequences", "output_attentions",
+    "output_hidden_states", "output_scores", "pad_token_id", "prefix", "pretraining_tp", "problem_type", "pruned_heads",
+    "remove_invalid_values", "repetition_penalty", "return_dict", "return_dict_in_generate", "sep_token_id",
+    "sliding_window", "suppress_tokens", "task_specific_params", "temperature", "tf_legacy_loss", "tie_encoder_decoder",
+    "tie_word_embeddings", "tokenizer_class", "top_k", "top_p", "torch_dtype", "torchscript", "transformers.js_config",
+    "transformers_version", "typical_p", "use_bfloat16", "use_cache", "vision_use_head",
+)  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Declared:
@@ -58,13 +75,18 @@ def declared(metadata: Mapping[str, str]) -> Declared:
         )
     head = _head(head_data) if head_data is not None else None
     backbone = None
+    vision_eps = VISION_EPS
     if vision is not None and language is not None:
         read = _backbone_of_n1_5 if qwen is not None else _backbone
         backbone = read(top, vision, language, head)
+        vision_eps = vision.number("layer_norm_eps", VISION_EPS)
+        for tower in (vision, language):
+            tower.pass_over(*_OF_TRANSFORMERS)
+            top.leave(tower)
     return Declared(
         head,
         backbone,
-        vision_eps=vision.number("layer_norm_eps", VISION_EPS) if vision is not None else VISION_EPS,
+        vision_eps=vision_eps,
         positions=head_data is None or head_data.value("add_pos_embed", True),
         projector=qwen is not None or top.value("projector_dim", 0) != IDENTITY,
         unused=tuple(top.unread() + (head_data.unread() if head_data is not None else [])),
@@ -193,6 +215,7 @@ def _towers(top: "_Fields", vision: "_Fields", language: "_Fields", usual: Model
     language.must_be("rope_scaling", None)
     rope = language.mapping("rope_parameters") or _Fields({}, "rope_parameters")  # where transformers 5 writes it
     rope.must_be("rope_type", "default")
+    language.leave(rope)
     layers = language.integer("num_hidden_layers", usual.language.layers)
     heads = language.integer("num_attention_heads", usual.language.heads)
     head_dim, shared = usual.language.head_dim, usual.language.kv_heads
@@ -239,7 +262,7 @@ class _Fields:
 
     def __init__(self, data: Mapping[str, Any], where: str) -> None:
         self._data, self._where = data, where
-        self._unread = set(data)
+        self._unread = {key for key, value in data.items() if value is not None}
         self._parts: list[_Fields] = []
 
     def value(self, key: str, default: Any) -> Any:

@@ -57,7 +57,10 @@ KNOWN = {
 
 
 class Fields:
-    """A mapping whose fields are taken one by one. Names are dotted from the top of the file."""
+    """A mapping whose fields are taken one by one. Names are dotted from the top of the file.
+
+    A field that is null counts as one that is not written, unless the method says what null means there.
+    """
 
     def __init__(
         self, data: Any, where: str, prefix: str = "", parent: "Fields | None" = None, release: str = "N1"
@@ -78,9 +81,15 @@ class Fields:
 
     def part(self, name: str, *, required: bool = False) -> "Fields":
         """The mapping under ``name``; empty when absent unless ``required``."""
-        if required and name not in self._data:
-            raise ConfigError(f"{self._where} has no '{self._prefix}{name}'; it is needed to know the network's sizes")
-        return Fields(self._data.get(name, {}), self._where, f"{self._prefix}{name}.", self)
+        value = self._data.get(name)
+        if value is None:
+            if required:
+                raise ConfigError(
+                    f"{self._where} has no '{self._prefix}{name}'; it is needed to know the network's sizes"
+                )
+            self._used.add(self._prefix + name)
+            value = {}
+        return Fields(value, self._where, f"{self._prefix}{name}.", self)
 
     def integer(self, name: str, published: int | None, low: int = 1, high: int = 10_000_000) -> int:
         """A size. published: used, and reported, where it is absent; None = it must be there."""
@@ -99,15 +108,18 @@ class Fields:
 
     def same(self, dotted: str, expected: int, of: str) -> None:
         """Where ``dotted`` is written it must be ``expected``, which is ``of``."""
-        found, value = self._find(dotted)
-        if found and (type(value) is not int or value != expected):
+        _, value = self._find(dotted)
+        if value is not None and (type(value) is not int or value != expected):
             raise ConfigError(f"{self._where}: {dotted} is {_short(value)}, which contradicts {of}, {expected}")
 
     def fixed(self, dotted: str, expected: Any, why: str) -> None:
-        """Where ``dotted`` is written it must be ``expected``; absence is reported."""
+        """Where ``dotted`` is written it must be ``expected``; absence is reported.
+
+        Null is a value where ``expected`` is null, and where it is true: the public code takes null for false there.
+        """
         found, value = self._find(dotted)
-        if not found:
-            self._assumed.append(f"{dotted} {expected!r}: not in {self._where}")
+        if not found or (value is None and expected is not None and expected is not True):
+            self._assumed.append(f"{dotted} {expected!r}: {_lack(found)} in {self._where}")
         elif not _equal(value, expected):
             raise ConfigError(f"{self._where}: {dotted} is {_short(value)}, expected {expected!r}; {why}")
 
@@ -124,12 +136,13 @@ class Fields:
     def _number(self, name: str, published: float | None, kinds: tuple[type, ...], low: float, high: float) -> float:
         dotted = self._prefix + name
         self._used.add(dotted)
-        if name not in self._data:
+        value = self._data.get(name)
+        if value is None:
             if published is None:
                 raise ConfigError(f"{self._where} does not say {dotted}; nothing else tells it, so add it")
-            self._assumed.append(f"{dotted} {published}: not in {self._where}, as published for {self._release}")
+            lack = _lack(name in self._data)
+            self._assumed.append(f"{dotted} {published}: {lack} in {self._where}, as published for {self._release}")
             return published
-        value = self._data[name]
         if type(value) not in kinds or not low <= value <= high:
             kind = " or ".join(item.__name__ for item in kinds)
             raise ConfigError(f"{self._where}: {dotted} must be {kind} in {low:g}..{high:g}, got {_short(value)}")
@@ -139,11 +152,18 @@ class Fields:
         """(is it written, its value)."""
         self._used.add(dotted)
         value: Any = self._data
-        for key in dotted.split("."):
+        keys = dotted.split(".")
+        for depth, key in enumerate(keys):
             if not isinstance(value, Mapping) or key not in value:
+                if value is None:
+                    self._used.add(".".join(keys[:depth]))  # a part that is null is no unknown field
                 return False, None
             value = value[key]
         return True, value
+
+
+def _lack(written: bool) -> str:
+    return "null" if written else "not"
 
 
 def _equal(value: Any, expected: Any) -> bool:

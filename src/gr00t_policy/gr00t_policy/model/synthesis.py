@@ -20,10 +20,10 @@ from gr00t_policy.data.durable import write_json
 from gr00t_policy.data.statistics import KeyStatistics, Statistics, VideoModality, save_metadata
 from gr00t_policy.model.checkpoint_files import CONFIG, METADATA
 from gr00t_policy.model.config import ModelConfig, preset
-from gr00t_policy.model.eagle_tokenizer import SLOW_FILES
+from gr00t_policy.model.eagle_tokenizer import tokenizer_files
 from gr00t_policy.model.release import write_eagle, write_release
 from gr00t_policy.model.release_forms import form_of, idle_shapes
-from gr00t_policy.model.released_checkpoint import EAGLE_FOLDER
+from gr00t_policy.model.released_checkpoint import EAGLE_FOLDER, released_prompt
 from gr00t_policy.model.vla import Vla
 from gr00t_policy.model.weight_files import INDEX, WEIGHTS, StoredTensor
 from gr00t_policy.model.weights import DTYPES, published_shapes
@@ -45,8 +45,9 @@ def synthesise_release(
 ) -> int:
     """Write the folder and return the bytes of its weights. The weights depend on ``seed`` and names, not on ``shards``.
 
-    By its statistics the robot stays near its home pose, whatever the weights say. tokenizer: folder whose Eagle-2 files
-    are copied in. Raises CheckpointError when ``folder`` has files in it, ConfigError on other arguments that cannot be.
+    By its statistics the robot stays near its home pose, whatever the weights say. tokenizer: folder whose files are copied
+    in, of any kind that a release can be loaded with. Nothing is written on an error: CheckpointError when ``folder`` has
+    files in it or ``tokenizer`` does not fit the network, ConfigError on other arguments that cannot be.
     """
     if dtype not in STORED:
         raise ConfigError(f"dtype '{dtype}' is unknown; choose one of: {', '.join(STORED)}")
@@ -57,13 +58,17 @@ def synthesise_release(
         shapes = published_shapes(Vla(config)) | idle_shapes(config)
     if not 1 <= shards <= len(shapes):
         raise ConfigError(f"shards must lie in 1..{len(shapes)}, got {shards}")
+    copied: tuple[Path, ...] = ()
+    if tokenizer is not None:
+        released_prompt(folder, tokenizer, config)
+        copied = tokenizer_files(tokenizer)
     folder.mkdir(parents=True, exist_ok=True)
     published = preset(form_of(config).preset)
     if (config.vision, config.language) != (published.vision, published.language):
         write_json(folder / EAGLE_FOLDER / CONFIG, write_eagle(config))
-    for name in (*SLOW_FILES, "tokenizer_config.json") if tokenizer else ():
+    for file in copied:
         (folder / EAGLE_FOLDER).mkdir(exist_ok=True)
-        shutil.copyfile(Path(tokenizer or "") / name, folder / EAGLE_FOLDER / name)
+        shutil.copyfile(file, folder / EAGLE_FOLDER / file.name)
     save_metadata(folder / METADATA, home_statistics(robot))
     total = _write_weights(
         folder, {key: StoredTensor(STORED[dtype], shape) for key, shape in shapes.items()}, seed, shards

@@ -89,15 +89,22 @@ class EaglePrompt:
     def encode(self, instruction: str, views: int = 1) -> Prompt:
         """Prompt with the instruction as it is, in N1 verbatim, cut where the language model's positions end.
 
+        Encoded in one piece, as the public code does: white space at the start of an instruction becomes one token with the
+        line end before it.
+
         Raises MessageError when the instruction contains the image placeholder, which would displace the images.
         """
         if IMAGE_CONTEXT in instruction:
             raise MessageError(f"the instruction contains the reserved marker {IMAGE_CONTEXT}; say it without")
-        before = self._ids(_SYSTEM + "".join(self._view(k, views) for k in range(1, views + 1)))
-        text, after = self._ids(self._text(instruction)), self._ids(_SUFFIX)
-        room = self.config.language.max_positions - len(before) - len(after)
-        ids = np.array(before + text[:room] + after, dtype=np.int64)
-        return Prompt(ids, np.ones_like(ids), truncated=len(text) > room)
+        images = "".join(self._view(k, views) for k in range(1, views + 1))
+        whole = self._ids(_SYSTEM + images + self._text(instruction) + _SUFFIX)
+        positions = self.config.language.max_positions
+        truncated = len(whole) > positions
+        if truncated:
+            after = self._ids(_SUFFIX)  # begins with a special token, so its ids are the same by itself
+            whole = whole[: positions - len(after)] + after
+        ids = np.array(whole, dtype=np.int64)
+        return Prompt(ids, np.ones_like(ids), truncated=truncated)
 
     def _text(self, instruction: str) -> str:
         return instruction

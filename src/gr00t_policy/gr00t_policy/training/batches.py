@@ -164,7 +164,7 @@ class DemonstrationBatches:
 
     def _looks(self, chosen: NDArray[np.int64], rngs: Streams) -> Batch:
         images = np.stack([self._pictures_of(cache, chosen, rngs) for cache in self._caches], axis=1)
-        ids, mask = self._prompts([self._episodes[e].task for e, _ in chosen])
+        ids, mask = self._prompts([self._episodes[e].sentences[f] for e, f in chosen])
         target = np.stack([self._goal_uv(e)[f] for e, f in chosen]) * 2 - 1
         return {
             "pixel_values": to_network(images),

@@ -135,7 +135,7 @@ def _chunk(
     policy: Policy, episode: Episode, frame: int, images: dict[str, NDArray[np.uint8]], period_s: float
 ) -> NDArray[np.floating]:
     stamp_ns = round(frame * period_s * _NS)
-    observation = Observation(images, episode.states[frame], episode.task, stamp_ns, stamp_ns)
+    observation = Observation(images, episode.states[frame], episode.sentences[frame], stamp_ns, stamp_ns)
     policy.accept(policy.encode(observation, sequence=frame))
     return policy.act(episode.states[frame], stamp_ns).positions
 

@@ -27,6 +27,17 @@ def write_tokenizer(folder: Path) -> Path:
     return folder
 
 
+def as_smollm2(vocabulary: dict[str, int], merges: list[str], folder: Path) -> Path:
+    """tokenizer.json as SmolLM2 has it: digits apart, none of Eagle-2's tokens, "assistant" an ordinary word."""
+    folder.mkdir()
+    special = [{"id": i, "content": text, "special": True, "normalized": False} for i, text in enumerate(SPECIALS)]
+    model: dict[str, Any] = {"type": "BPE", "vocab": vocabulary, "merges": merges}
+    digits = {"type": "Sequence", "pretokenizers": [{"type": "Digits", "individual_digits": True}]}
+    data = {"version": "1.0", "added_tokens": special, "pre_tokenizer": digits, "model": model}
+    (folder / "tokenizer.json").write_text(json.dumps(data))
+    return folder
+
+
 def write_release_folder(folder: Path, *, seed: int = 0, dtype: str = "float32", shards: int = 1) -> Path:
     """For the GR-1, with its tokenizer in ``eagle2_hg_model``."""
     synthesise_release(folder, preset("n1_tiny_release"), load_embodiment("gr1"), seed=seed, dtype=dtype, shards=shards)

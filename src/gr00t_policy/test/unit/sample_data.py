@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from gr00t_policy.core.embodiment import Camera, Embodiment, Joint
@@ -65,6 +67,16 @@ def add_sample(writer: LeRobotWriter, seed: int, length: int = 12, task: str = "
     goal = np.arange(length * 6, dtype=np.float32).reshape(length, 2, 3) + seed
     images = {"head": moving_square(length, seed)}
     return writer.add_episode(states, actions, images, task, {"goal": goal}, {"seed": seed})
+
+
+def change_sentence(root: Path, index: int, row: int, task_index: int) -> None:
+    """From ``row`` on, episode ``index`` of a finished dataset is about another of its tasks."""
+    path = root / "data" / "chunk-000" / f"episode_{index:06d}.parquet"
+    table, column = pq.read_table(path), small_robot().language_key
+    numbers = table[column].to_numpy().copy()
+    numbers[row:] = task_index
+    place = table.schema.get_field_index(column)
+    pq.write_table(table.set_column(place, column, pa.array(numbers)), path)
 
 
 def write_sample(root: Path, seeds: list[int], tasks: list[str] | None = None) -> Path:

@@ -12,7 +12,15 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from sample_data import add_sample, episode_arrays, moving_square, small_robot, square_column, write_sample
+from sample_data import (
+    add_sample,
+    change_sentence,
+    episode_arrays,
+    moving_square,
+    small_robot,
+    square_column,
+    write_sample,
+)
 
 from gr00t_policy.core.errors import DatasetError
 from gr00t_policy.data.dataset import LeRobotDataset, LeRobotWriter, merge_datasets
@@ -61,6 +69,20 @@ def test_without_sentences_a_dataset_is_refused_or_read_with_the_one_given_and_w
     for groups, key in ((None, None), (["waist"], "annotation.human.coarse_action")):
         unsaid = LeRobotDataset(root, groups, key, default_task="stay")
         assert {unsaid.episode(index).task for index in range(2)} == {"stay"}
+
+
+def test_each_row_has_its_own_sentence_where_the_annotation_changes_within_an_episode(tmp_path):
+    """All rows had that of the first."""
+    root = write_sample(tmp_path / "set", [0, 1], [CAN, BALL])
+    change_sentence(root, 0, 7, 1)
+    dataset = LeRobotDataset(root)
+    dataset.validate()
+    assert dataset.episode(0).sentences == (CAN,) * 7 + (BALL,) * 5
+    assert dataset.episode(1).sentences == (BALL,) * 13
+    assert dataset.episode(0).task == f"{CAN} / {BALL}"
+    change_sentence(root, 0, 9, 5)
+    with pytest.raises(DatasetError, match="episode_000000.parquet: task 5 is not in .*tasks.jsonl, row 9"):
+        dataset.episode(0)
 
 
 def test_frames_come_back_in_their_order_and_nearly_as_they_were(dataset):

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from sample_data import HEIGHT, WIDTH, add_sample, small_robot, square_column
+from sample_data import HEIGHT, WIDTH, add_sample, change_sentence, small_robot, square_column
 
 from gr00t_policy.core.embodiment import embodiment_to_dict
 from gr00t_policy.core.errors import ConfigError, DatasetError
@@ -134,6 +134,14 @@ def test_a_sample_is_what_the_dataset_holds_at_its_frame(mixture):
         film = part.dataset.frames(sample.episode, "head", [sample.frame])[0]
         assert np.array_equal(sample.images["head"], film)
         assert square_column(film) == square_column(sample.images["head"])
+
+
+def test_a_sample_has_the_sentence_of_its_row(tmp_path):
+    mixture = write_mixture(tmp_path)
+    change_sentence(tmp_path / "a", 0, 11, 1)
+    visit = Visit(part=0, episode=0, frames=(0, 10, 11, 29), block=0, places=(0, 1, 2, 3))
+    samples = MixtureReader(mixture, horizon=8).read(visit)
+    assert [sample.task for sample in samples] == ["a0", "a0", "a1", "a1"]
 
 
 def test_beyond_the_end_an_action_is_repeated_and_a_difference_is_zero(tmp_path):

@@ -4,11 +4,12 @@
 import json
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from released_folder import SPECIALS, edit_json, write_tokenizer
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from released_folder import SPECIALS, as_smollm2, edit_json, write_tokenizer
 
 from gr00t_policy.core.errors import CheckpointError, MessageError
 from gr00t_policy.model.config import preset
@@ -54,6 +55,28 @@ def test_the_default_sentence_and_an_empty_one_have_the_published_ids() -> None:
     assert empty == PREFIX + EAGLE_IMAGE + SUFFIX and len(empty) == 87
 
 
+SYSTEM = "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n<|im_start|>user\n"
+IMAGE_TEXT = f"<img>{'<IMG_CONTEXT>' * 64}</img>\n"
+SUFFIX_TEXT = "<|im_end|>\n<|im_start|>assistant\n"
+
+
+@given(text=st.text(alphabet=st.sampled_from(" \n\t\r\u3000ab'1.<>é"), max_size=12))
+@example("  pick")
+@example(" assistant")
+@settings(max_examples=100, deadline=None)
+def test_a_prompt_has_the_ids_of_the_whole_text_whatever_white_space_the_sentence_has(text: str) -> None:
+    """It was encoded in three pieces; the public code encodes one text, in which a line end and spaces are one token."""
+    whole = eagle().tokenizer.encode(SYSTEM + IMAGE_TEXT + text + SUFFIX_TEXT, add_special_tokens=False).ids
+    assert eagle().encode(text).input_ids.tolist() == whole
+
+
+def test_spaces_before_a_sentence_join_the_line_end_before_it() -> None:
+    ids = eagle().encode("  pick").input_ids.tolist()
+    assert ids == PREFIX + EAGLE_IMAGE[:-1] + [3805, 4491] + SUFFIX
+    ids = eagle().encode("\n\npick").input_ids.tolist()
+    assert ids == PREFIX + EAGLE_IMAGE[:-1] + [1116, 198, 18188] + SUFFIX
+
+
 def test_added_tokens_have_the_published_ids() -> None:
     for number, (text, _) in ADDED.items():
         assert eagle().tokenizer.token_to_id(text) == number
@@ -68,6 +91,9 @@ def test_a_sentence_longer_than_the_positions_is_cut_and_keeps_its_end_marker() 
     prompt = eagle().encode("red " * 9000)
     assert len(prompt.input_ids) == 8192 and prompt.truncated
     assert prompt.input_ids[-5:].tolist() == SUFFIX
+    fits = eagle().encode("red " * 8000)
+    assert len(fits.input_ids) < 8192 and not fits.truncated
+    assert np.array_equal(prompt.input_ids[:8000], fits.input_ids[:8000]) and len(set(prompt.input_ids[8000:-5])) == 1
 
 
 def test_a_sentence_with_the_image_placeholder_is_refused() -> None:
@@ -79,17 +105,6 @@ SENTENCES = (
     "pick up the cup", "ask the assistant for 12345 cups", "Perform the default behavior.", "", "don't  stop\n<box>", "schön",
     "unlocked_waist: move the can to (0.25, -1.5)",
 )  # fmt: skip
-
-
-def as_smollm2(vocabulary: dict[str, int], merges: list[str], folder: Path) -> Path:
-    """tokenizer.json as SmolLM2 has it: digits apart, none of Eagle-2's tokens, "assistant" an ordinary word."""
-    folder.mkdir()
-    special = [{"id": i, "content": text, "special": True, "normalized": False} for i, text in enumerate(SPECIALS)]
-    model: dict[str, Any] = {"type": "BPE", "vocab": vocabulary, "merges": merges}
-    digits = {"type": "Sequence", "pretokenizers": [{"type": "Digits", "individual_digits": True}]}
-    data = {"version": "1.0", "added_tokens": special, "pre_tokenizer": digits, "model": model}
-    (folder / "tokenizer.json").write_text(json.dumps(data))
-    return folder
 
 
 def test_the_files_of_smollm2_give_the_same_ids_as_those_of_eagle2(tmp_path: Path) -> None:

@@ -89,6 +89,19 @@ def test_a_written_configuration_is_read_back_as_it_was(name: str) -> None:
     assert config_from_dict(json.loads(json.dumps(config_to_dict(config)))) == config
 
 
+def test_null_is_the_published_value_of_a_size_and_no_projection_of_project_to_dim() -> None:
+    data = changed("action_head_cfg.num_inference_timesteps", None)
+    config, report = read_release(changed("action_head_cfg.backbone_embedding_dim", None, data), None)
+    assert config == N1_5 and not config.projected
+    assert any(
+        "num_inference_timesteps 4: null in config.json, as published for N1.5" in said for said in report.assumed
+    )
+    with pytest.raises(ConfigError, match="does not say .*cross_attention_dim"):
+        read_release(changed(f"{DIT}.cross_attention_dim", None), None)
+    with pytest.raises(ConfigError, match="use_vlln is None, expected True"):
+        read_release(changed("action_head_cfg.use_vlln", None), None)
+
+
 @pytest.mark.parametrize(
     ("dotted", "value", "attribute"),
     [

@@ -241,6 +241,30 @@ def test_a_field_that_nothing_uses_is_reported() -> None:
     assert given.unused == ("metadata.weather", "action_head_cfg.mood", "diffusion_model_cfg.taste")
 
 
+@pytest.mark.parametrize("language", ["llm_config", "text_config"])
+def test_a_field_of_a_tower_that_nothing_uses_is_reported_too(language: str) -> None:
+    """A misspelt size was silently that of the published model."""
+    given = declared(
+        {
+            "vision_config": json.dumps({"patch_siz": 7, "layer_norm_eps": 1e-6, "model_type": "siglip_vision_model"}),
+            language: json.dumps({"rope_base": 5.0, "use_cache": True, "rope_parameters": {"rope_typ": "linear"}}),
+        }
+    )
+    assert given.unused == ("vision_config.patch_siz", f"{language}.rope_base", "rope_parameters.rope_typ")
+
+
+def test_of_what_the_public_code_writes_into_a_configuration_everything_is_read_or_known_to_say_nothing() -> None:
+    from transformers import LlamaConfig, Qwen3Config, SiglipVisionConfig
+
+    for name in ("n1_action_head_small", "n1_backbone_small"):
+        if (PUBLIC / f"{name}.safetensors").is_file():
+            assert read_golden(PUBLIC / f"{name}.safetensors").declared.unused == ()
+    vision = SiglipVisionConfig().to_json_string(use_diff=False)
+    for key, config in (("llm_config", LlamaConfig(vocab_size=49164)), ("text_config", Qwen3Config(vocab_size=151680))):
+        given = declared({"vision_config": vision, key: config.to_json_string(use_diff=False)})
+        assert given.unused == ()
+
+
 _VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=5), inner, max_size=2),

@@ -113,6 +113,52 @@ def test_what_is_filled_in_is_reported_with_its_value() -> None:
 
 
 @pytest.mark.parametrize(
+    ("dotted", "told"),
+    [
+        (
+            "action_head_cfg.num_inference_timesteps",
+            "num_inference_timesteps 4: null in config.json, as published for N1",
+        ),
+        ("action_head_cfg.action_dim", "action_dim 32: null in config.json"),
+        ("action_head_cfg.noise_s", "noise_s 0.999: null in config.json"),
+        ("backbone_cfg.select_layer", "select_layer 12: null in config.json"),
+        ("backbone_cfg.remove_llm", "remove_llm False: null in config.json"),
+        (f"{DIT}.norm_eps", "norm_eps 1e-05: null in config.json"),
+        ("model_type", "model_type 'gr00t_n1': null in config.json"),
+        ("backbone_cfg", "select_layer 12: not in config.json"),
+        ("action_head_cfg.max_action_dim", None),  # said once more in action_dim
+        ("backbone_cfg.projector_dim", None),
+        ("backbone_cfg.processor_cfg", None),
+        (f"{DIT}.cross_attention_dim", None),  # null is the value there
+        (f"{DIT}.positional_embeddings", None),
+    ],
+)
+def test_a_field_that_is_null_counts_as_one_that_is_not_written_and_is_told(dotted: str, told: str | None) -> None:
+    """Each was refused, though nobody knows that no released field is null."""
+    config, report = read_release(changed(dotted, None), None)
+    assert config == without_slots("n1_2b") and report.unknown == {}
+    said = [sentence for sentence in report.assumed if dotted in sentence]
+    assert said == [] if told is None else any(told in sentence for sentence in said)
+
+
+def test_in_eagles_configuration_null_counts_as_not_written_too() -> None:
+    told = {
+        "llm_config.rope_theta": "130000",
+        "vision_config.hidden_act": "gelu",
+        "llm_config.num_key_value_heads": "32",
+    }
+    for dotted, value in told.items():
+        eagle = changed(dotted, None, write_eagle(preset("n1_2b")))
+        config, report = read_release(write_release(preset("n1_2b")), eagle)
+        assert config == without_slots("n1_2b")
+        assert any(dotted in said and value in said and "null in" in said for said in report.assumed), dotted
+    with pytest.raises(ConfigError, match="does not say llm_config.hidden_size"):
+        read_release(
+            write_release(preset("n1_2b")), changed("llm_config.hidden_size", None, write_eagle(preset("n1_2b")))
+        )
+
+
+@pytest.mark.parametrize(
     ("dotted", "value", "says"),
     [
         ("model_type", "Gr00tN1d6", "only GR00T N1"),
@@ -133,7 +179,11 @@ def test_what_is_filled_in_is_reported_with_its_value() -> None:
         ("backbone_cfg.processor_cfg.model_spec.num_image_token", 256, "num_image_token is 256"),
         ("action_head_cfg", ..., "has no 'action_head_cfg'"),
         ("action_head_cfg.hidden_size", "big", "hidden_size must be int"),
-        ("backbone_cfg", None, "'backbone_cfg' must be an object"),
+        ("backbone_cfg", [1], "'backbone_cfg' must be an object"),
+        ("action_head_cfg", None, "has no 'action_head_cfg'"),
+        (f"{DIT}.attention_head_dim", None, "does not say .*attention_head_dim"),
+        (f"{DIT}.interleave_self_attention", None, "interleave_self_attention is None, expected True"),
+        ("action_head_cfg.add_pos_embed", None, "add_pos_embed is None, expected True"),
     ],
 )
 def test_values_that_contradict_or_are_not_supported_have_one_clear_error(dotted: str, value: Any, says: str) -> None:

@@ -131,6 +131,24 @@ def test_every_action_sample_starts_at_its_state_and_stops_before_a_disturbance(
     assert low == 0.0
 
 
+def test_a_picture_is_asked_the_sentence_of_its_row(make_batches):
+    """It was asked that of the episode's first row."""
+    asked: list[int] = []
+
+    class Listener(Prompts):
+        def __call__(self, sentences):
+            asked.extend(map(int, sentences))
+            return super().__call__(sentences)
+
+    episodes, *others, prompts = make_batches.args
+    numbered = [replace(one, sentences=tuple(str(row) for row in range(len(one)))) for one in episodes]
+    options = make_batches.keywords | {"max_image_age_frames": 0}  # the state is of the picture's row
+    batches = DemonstrationBatches(numbered, *others, Listener(prompts.tokenizer), **options)
+    batch = batches.draw(streams(0, places=range(32)), 1)
+    rows = np.round(np.arcsin(batch["state"][:, 0, 0]) / 0.01).astype(int)
+    assert asked == rows.tolist() and len(set(asked)) > 4
+
+
 def test_an_offset_moves_state_and_actions_alike(make_batches):
     offset_rad = np.zeros(29)
     offset_rad[0] = 0.2

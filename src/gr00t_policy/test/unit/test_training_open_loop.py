@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sample_data import add_sample, small_robot, write_sample
+from sample_data import add_sample, change_sentence, small_robot, write_sample
 
 from gr00t_policy.core.embodiment import Embodiment
 from gr00t_policy.core.errors import ConfigError, DatasetError
@@ -105,6 +105,20 @@ def test_the_policy_sees_the_recorded_moment(dataset):
     np.testing.assert_array_equal(policy.seen.images["head"], dataset.frames(1, "head", [frame])[0])
     np.testing.assert_array_equal(policy.seen.state, dataset.episode(1).states[frame])
     assert policy.seen.instruction == "pick up the red can"
+
+
+def test_the_policy_is_told_the_sentence_of_the_moment(tmp_path):
+    root = write_sample(tmp_path / "data", [0, 1], ["take the can", "take the ball"])
+    change_sentence(root, 0, 6, 1)
+    dataset, told = open_recording(small_robot(), root), {}
+
+    class Listener(Oracle):
+        def encode(self, observation: Observation, sequence: int = 0, instruction_id: int = 0):
+            told[sequence] = observation.instruction
+            return super().encode(observation, sequence, instruction_id)
+
+    trace_episode(Listener(small_robot(), HORIZON, dataset.episode(0).actions), dataset, 0, stride=3)
+    assert told == {0: "take the can", 3: "take the can", 6: "take the ball", 9: "take the ball"}
 
 
 def test_rows_that_are_not_to_be_imitated_are_left_out(tmp_path):

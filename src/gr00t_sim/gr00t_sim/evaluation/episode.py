@@ -31,7 +31,8 @@ class EpisodeKey:
 
 @dataclass(frozen=True)
 class EpisodeSettings:
-    """How every episode is run; times in seconds, looks by name, the rest as in ``load_policy``."""
+    """How every episode is run; times in seconds, looks by name, tokenizer "" = the checkpoint's, the rest as in
+    ``load_policy``."""
 
     max_s: float
     blend_time_s: float
@@ -44,6 +45,7 @@ class EpisodeSettings:
     chunk_mode: str = "blend"
     interpolation: str = "linear"
     staggered: bool = False
+    tokenizer: str = ""
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,7 @@ class EpisodeRunner:
             settings.noise_scale,
             settings.steps,
             staggered=settings.staggered,
+            tokenizer=Path(settings.tokenizer) if settings.tokenizer else None,
         )
         self._sim: TabletopSim | None = None
         self._task = ""

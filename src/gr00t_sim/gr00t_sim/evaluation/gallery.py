@@ -84,6 +84,8 @@ def play_commands(checkpoint: Path, settings: EpisodeSettings, result: EpisodeRe
     live = ["./gr00t", "demo", "--task", key.task, "--seed", str(key.seed), "--say", result.heard]
     if settings.looks != usual.looks:
         live += ["--looks", settings.looks]
+    if settings.tokenizer:
+        live += ["--tokenizer", settings.tokenizer]
     return shlex.join(same), shlex.join([*live, "--checkpoint", str(checkpoint)])
 
 

@@ -84,7 +84,7 @@ class Identity:
 
 def identity_of(checkpoint: Path, settings: EpisodeSettings) -> Identity:
     """Reads and checks the checkpoint; settings that leave the noise to it are filled in. Raises CheckpointError, ConfigError."""
-    read = read_checkpoint(checkpoint)
+    read = read_checkpoint(checkpoint, Path(settings.tokenizer) if settings.tokenizer else None)
     if settings.chunk_mode == "rtc" and isinstance(read, DiffusionCheckpoint):
         raise ConfigError("--chunk-mode rtc paints into a flow, which a Diffusion Policy does not have; choose another")
     if settings.staggered and isinstance(read, DiffusionCheckpoint):

@@ -2,6 +2,7 @@
 """Which episodes are run and how: the options that every way of evaluating shares."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from gr00t_policy.core.errors import ConfigError
 from gr00t_policy.model.config import EULER_STEPS
@@ -50,6 +51,8 @@ class EpisodeOptions:
     """Precision of the OpenVINO engine; a Diffusion Policy has float32 alone."""
     steps: int = 0
     """Euler steps of the head: 1, 2, 4, 8 or 16; 0: the checkpoint's."""
+    tokenizer: Path | None = None
+    """Folder of the tokenizer, for a released checkpoint that has none."""
     looks: str = "none"
     """How pictures vary from scene to scene: none, mild or strong; docs/tasks.md shows them."""
     workers: int = 2
@@ -99,6 +102,7 @@ class EpisodeOptions:
             self.chunk_mode,
             self.interpolation,
             self.staggered,
+            "" if self.tokenizer is None else str(self.tokenizer),
         )
 
     def keys(self) -> list[EpisodeKey]:

@@ -61,7 +61,7 @@ def _episode(dataset: LeRobotDataset, entry: EpisodeEntry) -> RecordedEpisode:
     episode = dataset.episode(entry.index)
     valid = episode.extras.get(VALID, np.ones(len(episode)))
     return RecordedEpisode(
-        entry.index, seed, episode.task, episode.states, episode.actions, valid.reshape(len(episode)) > 0
+        entry.index, seed, episode.sentences[0], episode.states, episode.actions, valid.reshape(len(episode)) > 0
     )
 
 

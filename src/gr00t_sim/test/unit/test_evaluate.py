@@ -3,16 +3,19 @@
 
 import numpy as np
 import pytest
+from released_folder import write_tokenizer
 from small_checkpoint import save_small_checkpoint
 from small_diffusion import save_random_diffusion_policy
 
 from gr00t_policy.core.embodiment import load_embodiment
-from gr00t_policy.core.errors import ConfigError
+from gr00t_policy.core.errors import CheckpointError, ConfigError
+from gr00t_policy.model.config import preset
+from gr00t_policy.model.synthesis import synthesise_release
 from gr00t_policy.runtime.config import ControllerConfig
 from gr00t_policy.runtime.policy import HoldPolicy, ReplayPolicy
 from gr00t_sim.checkpoint_policy import load_policy
 from gr00t_sim.demonstration import Demonstrator, Variety
-from gr00t_sim.evaluate import EvalConfig
+from gr00t_sim.evaluate import EvalConfig, run
 from gr00t_sim.evaluation.identity import identity_of
 from gr00t_sim.evaluation.sentences import other_sentence
 from gr00t_sim.rollout import PolicyDriver, rollout
@@ -150,6 +153,21 @@ def test_staggered_a_chunk_is_of_the_joint_state_of_three_ticks_before_its_perio
     stamps_s, times_s = np.array(seen).T * [[1e-9], [1.0]]
     np.testing.assert_allclose(stamps_s, times_s - times_s[0], atol=0.0021)  # a physics step
     assert len(seen) == 1 + 5 * 4 + 3  # the last period begins chunks, too
+
+
+def test_a_release_is_evaluated_with_the_tokenizer_that_is_named(tmp_path):
+    """There was no option for it, so that a folder as released could not be evaluated."""
+    folder = tmp_path / "release"
+    synthesise_release(folder, preset("n1_tiny_release"), load_embodiment("gr1"))
+    how = {"task": "choose_bin", "episodes": 1, "language": ("own",), "max_s": 0.1, "workers": 1, "engine": "torch"}
+    files = {"out": tmp_path / "results", "film": tmp_path / "film", "gallery": 1}
+    with pytest.raises(CheckpointError, match="has no tokenizer.*option --tokenizer"):
+        run(EvalConfig(checkpoint=folder, **how, **files))
+    tokens = write_tokenizer(tmp_path / "tokens")
+    assert run(EvalConfig(checkpoint=folder, tokenizer=tokens, **how, **files)) == 0
+    assert f"<span>--tokenizer</span> <span>{tokens}</span>" in (tmp_path / "results" / "gallery.html").read_text()
+    with pytest.raises(CheckpointError, match="no tokenizer folder .*nowhere"):
+        identity_of(folder, EvalConfig(tokenizer=tmp_path / "nowhere").settings)
 
 
 def test_staggering_is_refused_where_it_cannot_be(tmp_path):

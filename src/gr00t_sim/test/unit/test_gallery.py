@@ -39,7 +39,12 @@ def test_every_failure_is_chosen_up_to_the_limit_and_the_rest_is_counted():
 
 @pytest.mark.parametrize(
     "settings",
-    [SETTINGS, EpisodeSettings(3.5, 0.25, 1.0, "torch", "fp32"), replace(SETTINGS, staggered=True)],
+    [
+        SETTINGS,
+        EpisodeSettings(3.5, 0.25, 1.0, "torch", "fp32"),
+        replace(SETTINGS, staggered=True),
+        replace(SETTINGS, tokenizer="/my tokens"),
+    ],
 )
 def test_the_command_beside_a_strip_asks_for_exactly_that_episode(settings):
     result = made_result(10007, success=False, language="other")
@@ -48,6 +53,8 @@ def test_the_command_beside_a_strip_asks_for_exactly_that_episode(settings):
     assert config.keys() == [EpisodeKey("choose_bin", "other", 10007)]
     assert config.settings == settings and config.checkpoint == Path("models/my tiny")
     assert live[live.index("--say") + 1] == result.heard
+    assert ("--tokenizer" in live) == bool(settings.tokenizer)
+    assert not settings.tokenizer or live[live.index("--tokenizer") + 1] == settings.tokenizer
 
 
 def test_a_network_that_no_node_can_run_is_not_offered_live(tmp_path):
