@@ -200,11 +200,14 @@ def _train(
 
 def _episodes(config: TrainVerbConfig, one: Round, number: int, policy: Path | None) -> list[Path]:
     from gr00t_sim import generate
+    from gr00t_sim.checkpoint_policy import read_checkpoint
     from gr00t_sim.tasks.registry import tasks_named
 
+    # Takeovers begin in one policy's own mistakes, so another policy's are not taken for them.
+    driven_by = "" if policy is None else read_checkpoint(policy).hash
     folders = []
     for task, episodes in ((task, count) for name, count in one.episodes.items() for task in tasks_named(name)):
-        name = f"{task}_{episodes}" if number == 0 else f"{task}_round_{number + 1}"
+        name = f"{task}_{episodes}" if policy is None else f"{task}_round_{number + 1}_{driven_by[:12]}"
         folders.append(config.data / name)
         generate.run(
             generate.GenerateConfig(
