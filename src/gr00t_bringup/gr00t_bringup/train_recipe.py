@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gr00t_policy.core.embodiment import load_embodiment
 from gr00t_policy.core.errors import ConfigError
-from gr00t_policy.training.config import StageConfig, TrainConfig
+from gr00t_policy.training.config import StageConfig, TrainConfig, check_checkpoints
 
 
 @dataclass(frozen=True)
@@ -129,9 +129,14 @@ class TrainVerbConfig:
     """cpu or cuda."""
     bf16: bool = False
     """Compute in bfloat16 where torch's autocast does; nearly twice as fast where the processor knows it."""
+    checkpoint_every: int = 0
+    """Steps between checkpoints to evaluate while it trains, <out>/checkpoint-<step>; 0: the last step's alone."""
+    keep: int = 5
+    """How many of those stay; the oldest are removed."""
     seed: int = 0
 
     def __post_init__(self) -> None:
+        check_checkpoints(self.checkpoint_every, self.keep)
         if self.recipe not in RECIPES:
             raise ConfigError(
                 f"unknown recipe '{self.recipe}'; known: {', '.join(RECIPES)}, pretrain, posttrain, finetune, diffusion_policy"
@@ -194,6 +199,8 @@ def _train(
             threads=config.threads,
             device=config.device,
             seed=config.seed,
+            checkpoint_every=config.checkpoint_every,
+            keep=config.keep,
         )
     )
 

@@ -55,6 +55,15 @@ def restore(folder: Path) -> None:
             (aside if aside.is_dir() else old).rename(folder)
 
 
+def discard(folder: Path) -> None:
+    """Delete a folder; a kill leaves it whole, or under a hidden name with what earlier kills left. Raises OSError."""
+    for left in folder.parent.glob(".*.removed"):
+        remove(left)
+    gone = folder.with_name(f".{folder.name}.removed")
+    folder.rename(gone)
+    remove(gone)
+
+
 def flush_all(folder: Path) -> None:
     """Have the system write all files in a folder, and the lists of their names, to the disk."""
     for path in folder.rglob("*"):

@@ -92,8 +92,8 @@ def test_episodes_without_a_valid_row_are_refused(learn, tmp_path):
 def test_groups_that_are_stored_in_another_order_are_read_by_name(learn, good, tmp_path, monkeypatch):
     seen = []
     module = train if learn is learn_flow else baseline
-    monkeypatch.setattr(module, "train_with_progress", seen.append)
-    monkeypatch.setattr(module, "save_result", lambda training, robot, statistics, *rest: seen.append(statistics))
+    monkeypatch.setattr(module, "train_with_progress", lambda training, saving: seen.append(training))
+    monkeypatch.setattr(module, "save_result", lambda training, saving: seen.append(saving.statistics))
     learn((good, write(tmp_path / "turned", TURNED)), tmp_path / "out")
     expected = np.arange(len(GR1.policy_joints)) / 100
     for side in (seen[1].state, seen[1].action):
