@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gr00t_policy.core.embodiment import load_embodiment
 from gr00t_policy.core.errors import ConfigError
-from gr00t_policy.training.config import LoopConfig, StageConfig, TrainConfig
+from gr00t_policy.training.config import LoopConfig, StageConfig, TrainConfig, check_checkpoints
 
 
 @dataclass(frozen=True)
@@ -146,6 +146,10 @@ class TrainVerbConfig:
     """cpu or cuda."""
     bf16: bool = False
     """Compute in bfloat16 where torch's autocast does; nearly twice as fast where the processor knows it."""
+    checkpoint_every: int = 0
+    """Steps between checkpoints to evaluate while it trains, <out>/checkpoint-<step>; 0: the last step's alone."""
+    keep: int = 5
+    """How many of those stay; the oldest are removed."""
     seed: int = 0
     accumulate: int = 1
     """Parts in which a step is taken, one after the other: less memory, the same pictures."""
@@ -157,6 +161,7 @@ class TrainVerbConfig:
     """Write the log for TensorBoard too, to <out>/tensorboard."""
 
     def __post_init__(self) -> None:
+        check_checkpoints(self.checkpoint_every, self.keep)
         if self.recipe not in RECIPES:
             raise ConfigError(
                 f"unknown recipe '{self.recipe}'; known: {', '.join(RECIPES)}, pretrain, posttrain, finetune, diffusion_policy"
@@ -228,17 +233,22 @@ def _train(
             save_every=config.save_every,
             log_every=config.log_every,
             tensorboard=config.tensorboard,
+            checkpoint_every=config.checkpoint_every,
+            keep=config.keep,
         )
     )
 
 
 def _episodes(config: TrainVerbConfig, one: Round, number: int, policy: Path | None) -> list[Path]:
     from gr00t_sim import generate
+    from gr00t_sim.checkpoint_policy import read_checkpoint
     from gr00t_sim.tasks.registry import tasks_named
 
+    # Takeovers begin in one policy's own mistakes, so another policy's are not taken for them.
+    driven_by = "" if policy is None else read_checkpoint(policy).hash
     folders = []
     for task, episodes in ((task, count) for name, count in one.episodes.items() for task in tasks_named(name)):
-        name = f"{task}_{episodes}" if number == 0 else f"{task}_round_{number + 1}"
+        name = f"{task}_{episodes}" if policy is None else f"{task}_round_{number + 1}_{driven_by[:12]}"
         folders.append(config.data / name)
         generate.run(
             generate.GenerateConfig(

@@ -1,21 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
 """Demonstrations of the scripted expert as a LeRobot dataset: ``gr00t sim generate``. One process a core, resumable."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from gr00t_policy.core.errors import ConfigError, DatasetError
+from gr00t_policy.core.errors import CheckpointError, ConfigError, DatasetError
+from gr00t_policy.data.convert_scene import SEED, SIM_TASK
 from gr00t_policy.data.durable import write_json
+from gr00t_policy.data.json_file import read_json, shown
 from gr00t_policy.data.reader import LeRobotDataset
-from gr00t_sim.checkpoint_policy import load_policy
+from gr00t_sim.checkpoint_policy import load_policy, read_checkpoint
 from gr00t_sim.demonstration import PERIOD_S, Demonstrator, Variety
+from gr00t_sim.evaluation.options import EVALUATION_SEEDS
 from gr00t_sim.jobs.runner import local_runner
 from gr00t_sim.looks import looks_named
 from gr00t_sim.production.outcome import SeedOutcome, kept_episode
 from gr00t_sim.production.produce import Order, produce
+from gr00t_sim.production.store import MADE_WITH
 from gr00t_sim.rollout import PolicyDriver
 from gr00t_sim.simulation import TabletopSim
 from gr00t_sim.tasks.registry import make_task
@@ -32,14 +35,16 @@ class GenerateConfig:
     episodes: int = 200
     """Successful demonstrations to keep."""
     seed: int = 0
-    """Seed of the first episode; episode i uses seed + i. Evaluation uses seeds from 10000 up."""
+    """Seed of the first scene; the next ones follow, those where the expert fails are left out. Seeds 10000 to 10099 are
+    for evaluation and refused."""
     looks: str = "none"
     """How pictures vary from episode to episode: none, mild or strong; docs/tasks.md shows them."""
     picture_hz: float = 10.0
     """Pictures drawn per second: 10 as the planner looks (the row between repeats the picture), or 20: one for every row."""
     out: Path | None = None
     """Dataset folder (LeRobot v2), default out/datasets/<task>, followed by _<looks> if they vary. An unfinished one is
-    continued; a finished one is left alone."""
+    continued; a finished one is left alone, and refused when it was made with something else or has another number of
+    episodes."""
     workers: int = 2
     """Processes; one a core."""
     policy: Path | None = None
@@ -57,6 +62,13 @@ class GenerateConfig:
             )
         if self.episodes < 1 or self.workers < 1:
             raise ConfigError(f"episodes and workers must be at least 1, got {self.episodes} and {self.workers}")
+        kept_free = EVALUATION_SEEDS
+        if self.seed < kept_free.stop and self.seed + self.episodes > kept_free.start:
+            raise ConfigError(
+                f"seeds {self.seed} to {self.seed + self.episodes - 1} include some of {kept_free.start} to "
+                f"{kept_free.stop - 1}, which are for evaluation: a policy must not have seen those scenes; use --seed "
+                f"below {kept_free.start}, or {kept_free.stop} and more"
+            )
 
     @property
     def folder(self) -> Path:
@@ -73,29 +85,46 @@ class GenerateConfig:
         return {"looks": self.looks, "picture_hz": self.picture_hz}
 
     @property
+    def driven_by(self) -> str:
+        """Hash of the policy's checkpoint, '' without one. Raises CheckpointError."""
+        return "" if self.policy is None else read_checkpoint(self.policy).hash
+
+    @property
+    def most_tries(self) -> int:
+        """Scenes to try at most: where the evaluation's begin, no more."""
+        most = _MOST_TRIES_PER_EPISODE * self.episodes
+        before_evaluation = EVALUATION_SEEDS.start - self.seed
+        return min(most, before_evaluation) if before_evaluation > 0 else most
+
+    @property
     def maker(self) -> "Maker":
-        return Maker(self.task, self.looks, self.variety, self.policy, tuple(self.scene.items()))
+        return Maker(self.task, self.looks, self.variety, self.policy, self.driven_by, tuple(self.scene.items()))
 
 
 def run(config: GenerateConfig) -> int:
-    """Generate, merge, report. Returns the exit code."""
-    out = config.folder
+    """Generate, merge, report. Returns the exit code.
+
+    Raises DatasetError when the folder holds something else, another process is at it, too few scenes are solved or the
+    disk is full; CheckpointError when ``policy`` is none.
+    """
+    out, maker = config.folder, config.maker
+    made_with = {"task": config.task, "policy": maker.driven_by}
+    made_with |= {key: str(value) for key, value in config.scene.items()}
     if (out / "meta" / "info.json").is_file():
-        _require_same(out, LeRobotDataset(out).episodes[0].info, config)
+        _require_same(out, {**made_with, "first_seed": config.seed, "episodes": config.episodes})
         print(f"{out} exists and is complete; remove it to generate again")
         return 0
-    driven_by = "" if config.policy is None else str(config.policy.resolve())
     order = Order(
         title=f"demonstrating {config.task}",
         out=out,
         first_seed=config.seed,
         wanted=config.episodes,
-        most_tries=_MOST_TRIES_PER_EPISODE * config.episodes,
-        made_with={"task": config.task, "policy": driven_by} | {key: str(value) for key, value in config.scene.items()},
+        most_tries=config.most_tries,
+        made_with=made_with,
         if_too_few="look at what the task's expert does: `gr00t sim play`",
     )
     workers = min(config.workers, config.episodes)
-    work, summary = produce(order, partial(demonstrate, config.maker), local_runner(workers))
+    work, summary = produce(order, partial(demonstrate, maker), local_runner(workers))
     summary = {"task": config.task, **config.scene} | summary
     print(f"{out}: {summary['episodes']} episodes, {summary['frames']} frames in {work.seconds:.1f} s; {work}")
     if config.json is not None:
@@ -103,15 +132,47 @@ def run(config: GenerateConfig) -> int:
     return 0
 
 
-def _require_same(folder: Path, there: Mapping[str, Any], config: GenerateConfig) -> None:
-    """there: what the folder's episodes have in common; what it does not say is as it was before one could choose."""
-    wanted = {"task": config.task, **config.scene}
-    usual = {"task": config.task, "looks": "none", "picture_hz": 10.0}
-    for name, value in wanted.items():
-        if (found := there.get(name, usual[name])) != value:
-            raise DatasetError(
-                f"{folder} holds demonstrations with {name} '{found}', not '{value}'; remove it or use another --out"
-            )
+def _require_same(folder: Path, asked: dict[str, Any]) -> None:
+    """Raises DatasetError naming all in which a finished dataset differs from what is asked for now.
+
+    Datasets made before they said what they were made with are compared as far as their episodes tell, and the rest is said.
+    """
+    dataset = LeRobotDataset(folder)
+    note = folder / "meta" / MADE_WITH
+    there = read_json(note, DatasetError, "remove the dataset") if note.is_file() else _told_by_episodes(dataset, asked)
+    if not isinstance(there, dict):
+        raise DatasetError(f"{note} does not say what the dataset was made with: {shown(there)}; remove the dataset")
+    there = {**there, "episodes": len(dataset.episodes)}
+    differing = [name for name in asked if name in there and there[name] != asked[name]]
+    if differing:
+        listed = "; ".join(
+            f"{name}: {_named(there[name])} there, {_named(asked[name])} asked for" for name in differing
+        )
+        raise DatasetError(
+            f"{folder} holds finished demonstrations made with something else ({listed}); they are neither extended nor "
+            "replaced: remove the folder or use another --out"
+        )
+    if unknown := [name for name in asked if name not in there]:
+        print(
+            f"{folder} is from before datasets said their {' and '.join(unknown)}: not compared with what is asked for"
+        )
+
+
+def _told_by_episodes(dataset: LeRobotDataset, asked: dict[str, Any]) -> dict[str, Any]:
+    """What an older dataset was made with; looks and pictures that it does not say are as before one could choose."""
+    if not dataset.episodes:
+        return {}
+    info = dataset.episodes[0].info
+    told = {"looks": str(info.get("looks", "none")), "picture_hz": str(info.get("picture_hz", 10.0))}
+    if SIM_TASK in info:
+        told["task"] = info[SIM_TASK]
+    if info.get(SEED, asked["first_seed"]) < asked["first_seed"]:  # one that is later may come after failures
+        told["first_seed"] = info[SEED]
+    return told
+
+
+def _named(value: Any) -> str:
+    return f"'{value[:12]}'" if isinstance(value, str) else str(value)
 
 
 @dataclass(frozen=True)
@@ -122,6 +183,7 @@ class Maker:
     looks: str
     variety: Variety
     policy: Path | None
+    driven_by: str
     scene: tuple[tuple[str, Any], ...]
 
 
@@ -132,10 +194,22 @@ def demonstrate(maker: Maker, seed: int) -> SeedOutcome:
     """In a worker process: the expert's demonstration of one seed; simulator and policy are made for the first one."""
     if maker not in _made:
         sim = TabletopSim(maker.task, looks=maker.looks)
-        driver = None if maker.policy is None else PolicyDriver(sim, load_policy(maker.policy))
-        _made[maker] = (Demonstrator(sim, maker.variety), driver)
+        _made[maker] = (Demonstrator(sim, maker.variety), _driver(maker, sim))
     demonstrator, driver = _made[maker]
     made, sim = demonstrator.run(seed, driver), demonstrator.sim
     if not made.success:
         return SeedOutcome(seed, "not solved", sim.task_state().detail)
     return kept_episode(made, maker.task, sim.embodiment, dict(maker.scene))
+
+
+def _driver(maker: Maker, sim: TabletopSim) -> PolicyDriver | None:
+    """Raises CheckpointError when the folder holds another policy than when the work began: one dataset, one policy."""
+    if maker.policy is None:
+        return None
+    policy = load_policy(maker.policy)
+    if policy.checkpoint.hash != maker.driven_by:
+        raise CheckpointError(
+            f"checkpoint {maker.policy} was replaced while it drove: {maker.driven_by[:12]} before, "
+            f"{policy.checkpoint.hash[:12]} now; put the first one back, or remove the unfinished dataset and begin again"
+        )
+    return PolicyDriver(sim, policy)

@@ -16,7 +16,8 @@ def test_a_recipe_makes_its_data_trains_corrects_itself_and_leaves_a_checkpoint(
     card = json.loads((tmp_path / "run" / "checkpoint" / "training_card.json").read_text())
     assert list(card["stages"]) == ["look", "act"]
     assert card["peak_memory_gb"]["process"] < 6, "what the suite allows itself"
-    corrections = LeRobotDataset(tmp_path / "data" / "choose_bin_round_2")
+    driven_by = load_checkpoint(tmp_path / "run" / "round_1" / "checkpoint").hash
+    corrections = LeRobotDataset(tmp_path / "data" / f"choose_bin_round_2_{driven_by[:12]}")
     episode = corrections.episode(0)
     assert 0 < episode.extras["valid"].sum() < len(episode), "the policy's own part is there and not to be imitated"
     # Everything is there: nothing is made again, no step is taken again.

@@ -7,6 +7,7 @@ steps, as ours are, where the paper's 1e-4 is for hundreds of thousands.
 """
 
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -29,8 +30,8 @@ from gr00t_policy.training.batches import DemonstrationBatches, Prompts
 from gr00t_policy.training.config import LoopConfig, StageConfig
 from gr00t_policy.training.loop import TrainingRun
 from gr00t_policy.training.processes import main_first
-from gr00t_policy.training.run_claim import claim
-from gr00t_policy.training.run_folder import cached_frames, save_result, train_with_progress
+from gr00t_policy.training.run_claim import claimed
+from gr00t_policy.training.run_folder import Saving, cached_frames, save_result, train_with_progress
 from gr00t_policy.training.sentences import check_sentences, sentences_of
 from gr00t_policy.training.statistics import widened
 
@@ -88,6 +89,10 @@ class DiffusionTrainConfig:
     """Compute in bfloat16 where torch's autocast does; weights stay float32."""
     tensorboard: bool = False
     """Write the log for TensorBoard too, to <out>/tensorboard."""
+    checkpoint_every: int = 0
+    """Steps between checkpoints to evaluate while it trains, <out>/checkpoint-<step>; 0: the last step's alone."""
+    keep: int = 5
+    """How many of those stay; the oldest are removed."""
 
     def __post_init__(self) -> None:
         if not self.datasets:
@@ -121,6 +126,8 @@ class DiffusionTrainConfig:
             save_every=self.save_every,
             log_every=self.log_every,
             tensorboard=self.tensorboard,
+            checkpoint_every=self.checkpoint_every,
+            keep=self.keep,
         )
 
 
@@ -135,15 +142,15 @@ def run(config: DiffusionTrainConfig) -> int:
     tokenizer = train_tokenizer(sentences, network.sentence.vocab)
     prompt = SentencePrompt(tokenizer, network.sentence)
     check_sentences(sentences, prompt, network.sentence.window, network.views)
-    with main_first(config.device) as is_main:
-        if is_main:
-            claim(config.out, config.recipe, config)
-        batches = _batches(config, network, robot, statistics, prompt, datasets)
-    model = build_diffusion_policy(network, config.seed)
-    training = TrainingRun(config.loop(), model, batches, objective=NoiseObjective)
-    train_with_progress(training)
-    card = training_card(config, training, datasets)
-    save_result(training, robot, statistics, tokenizer, card, save_diffusion_checkpoint)
+    with claimed(config.out, config.recipe, config, config.device):
+        with main_first(config.device):
+            batches = _batches(config, network, robot, statistics, prompt, datasets)
+        model = build_diffusion_policy(network, config.seed)
+        training = TrainingRun(config.loop(), model, batches, objective=NoiseObjective)
+        card = partial(training_card, config, datasets=datasets)
+        saving = Saving(robot, statistics, tokenizer, card, save_diffusion_checkpoint)
+        train_with_progress(training, saving)
+        save_result(training, saving)
     return 0
 
 

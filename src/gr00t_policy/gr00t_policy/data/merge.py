@@ -3,7 +3,7 @@
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +19,14 @@ from gr00t_policy.data.reader import LeRobotDataset
 from gr00t_policy.data.writer import require_same_format
 
 
-def merge_datasets(shards: Sequence[str | Path], out: str | Path) -> LeRobotDataset:
+def merge_datasets(
+    shards: Sequence[str | Path], out: str | Path, notes: Mapping[str, Any] | None = None
+) -> LeRobotDataset:
     """Join ``shards`` in the given order into the new folder ``out`` and return it. The shards stay as they are.
 
     Videos are hard-linked where the file system can, so they take no second space; delete the shards afterwards.
-    ``out`` appears only when all is done. Raises DatasetError when the shards differ in robot, rate or columns.
+    ``out`` appears only when all is done. notes: further files in ``meta``, name -> what they hold as JSON. Raises
+    DatasetError when the shards differ in robot, rate or columns; OSError when the disk is full, and leaves nothing then.
     """
     out = Path(out)
     if out.exists():
@@ -38,9 +41,15 @@ def merge_datasets(shards: Sequence[str | Path], out: str | Path) -> LeRobotData
             raise DatasetError(f"{dataset.layout.modality} differs from {first.layout.modality}; convert one of them")
     partial = out.with_name(f".{out.name}.part")
     shutil.rmtree(partial, ignore_errors=True)
-    _join(datasets, Layout(partial))
-    flush(partial / "meta")
-    os.replace(partial, out)
+    try:
+        _join(datasets, Layout(partial))
+        for name, value in (notes or {}).items():
+            write_json(partial / "meta" / name, value)
+        flush(partial / "meta")
+        os.replace(partial, out)
+    except OSError:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
     return LeRobotDataset(out)
 
 

@@ -8,7 +8,6 @@ metadata.json. What kind of network it is stands in config.json under ``model_ty
 """
 
 import re
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,8 @@ from tokenizers import Tokenizer
 
 from gr00t_policy.core.embodiment import Embodiment, embodiment_from_dict, embodiment_to_dict
 from gr00t_policy.core.errors import CheckpointError, ConfigError, EmbodimentError
-from gr00t_policy.data.durable import flush, write_json
+from gr00t_policy.data.durable import write_json
+from gr00t_policy.data.durable_folder import begin_aside, put_in_place, remove, restore
 from gr00t_policy.data.statistics import Statistics, load_metadata, save_metadata
 from gr00t_policy.model.checkpoint_files import CONFIG, METADATA, file_digest, total_digest
 from gr00t_policy.model.json_file import read_json
@@ -57,6 +57,7 @@ class FolderContent:
 
 def model_type(folder: Path) -> str:
     """What config.json calls its kind of network; '' where it says nothing or cannot be read."""
+    restore(folder)
     try:
         data = read_json(folder / CONFIG) if (folder / CONFIG).is_file() else {}
     except CheckpointError:
@@ -72,17 +73,16 @@ def write_folder(
     card: dict[str, Any],
     write_weights: Callable[[Path], None],
 ) -> str:
-    """Write a checkpoint beside ``folder`` and put it in its place when it is whole. Returns its hash.
+    """Write a checkpoint beside ``folder`` and put it in its place when it is whole and on the disk. Returns its hash.
 
     robots: the one it is saved for, then others, each under a name and a tag of its own. Raises CheckpointError when they
     have not, and when there is no room; then what was in ``folder`` stays.
     """
     first, *others = [robot for robot, _ in robots]
     _check_names([first, *others])
-    aside = folder.with_name(f".{folder.name}.part")
-    shutil.rmtree(aside, ignore_errors=True)
+    aside: Path | None = None
     try:
-        aside.mkdir(parents=True)
+        aside = begin_aside(folder)
         write_json(aside / CONFIG, config)
         write_json(aside / EMBODIMENT, embodiment_to_dict(first))
         for robot in others:
@@ -95,13 +95,13 @@ def write_folder(
         hashed = (*HASHED, *(_other_file(robot.name) for robot in others))
         digests = {name: file_digest(aside / name) for name in hashed}
         write_json(aside / MANIFEST, {"sha256": digests})
-        flush(aside / WEIGHTS)
+        put_in_place(folder)
     except (OSError, SafetensorError) as error:
-        shutil.rmtree(aside, ignore_errors=True)
+        if aside is not None:
+            remove(aside)
         raise CheckpointError(
             f"checkpoint {folder} could not be written ({error}); what was there stays: make room and save again"
         ) from error
-    _replace_folder(folder, aside)
     return total_digest(digests)
 
 
@@ -139,7 +139,8 @@ def read_folder(
 
 
 def require_folder(folder: Path) -> None:
-    """Raises CheckpointError unless it is there."""
+    """Raises CheckpointError unless it is there. One whose replacement was cut off is put in its place first."""
+    restore(folder)
     if not folder.is_dir():
         raise CheckpointError(f"no checkpoint folder {folder}; give the folder that holds {WEIGHTS} and {CONFIG}")
 
@@ -191,14 +192,3 @@ def _parse(path: Path, build: Callable[[Any], Config]) -> Config:
         return build(read_json(path))
     except (ConfigError, EmbodimentError) as error:
         raise CheckpointError(f"{path}: {error}") from error
-
-
-def _replace_folder(folder: Path, aside: Path) -> None:
-    """Put ``aside`` in the place of ``folder``; what was there is deleted only after it has moved out of the way."""
-    old = folder.with_name(f".{folder.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
-    if folder.exists():
-        folder.rename(old)
-    aside.rename(folder)
-    flush(folder.parent)
-    shutil.rmtree(old, ignore_errors=True)

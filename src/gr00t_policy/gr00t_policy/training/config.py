@@ -7,6 +7,15 @@ from pathlib import Path
 from gr00t_policy.core.errors import ConfigError
 
 
+def check_checkpoints(checkpoint_every: int, keep: int) -> None:
+    """Raises ConfigError."""
+    if checkpoint_every < 0 or keep < 1:
+        raise ConfigError(
+            f"checkpoint_every must be 0 (none before the last step) or more, and keep at least 1, got {checkpoint_every} "
+            f"and {keep}"
+        )
+
+
 @dataclass(frozen=True)
 class StageConfig:
     """One stage of a run: what is minimised, for how long, how fast."""
@@ -73,10 +82,15 @@ class LoopConfig:
     """Steps between lines of the log, which are means over them."""
     tensorboard: bool = False
     """Write the log for TensorBoard too, to <out>/tensorboard."""
+    checkpoint_every: int = 0
+    """Steps between checkpoints to evaluate, <out>/checkpoint-<step>; 0: the last step's alone, <out>/checkpoint."""
+    keep: int = 5
+    """How many of those stay; the oldest are removed."""
 
     def __post_init__(self) -> None:
         if not self.stages:
             raise ConfigError("training needs at least one stage")
+        check_checkpoints(self.checkpoint_every, self.keep)
         if self.accumulate < 1:
             raise ConfigError(f"accumulate must be at least 1, got {self.accumulate}")
         if min(self.save_every, self.log_every) < 1 or self.seed < 0:

@@ -5,6 +5,7 @@ Defaults are those of the public fine-tuning script of GR00T N1: the language mo
 """
 
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -29,8 +30,8 @@ from gr00t_policy.training.embodiment_slots import with_slot
 from gr00t_policy.training.loop import TrainingRun
 from gr00t_policy.training.n1_options import N1Options
 from gr00t_policy.training.processes import main_first
-from gr00t_policy.training.run_claim import claim
-from gr00t_policy.training.run_folder import cached_frames, save_result, train_with_progress
+from gr00t_policy.training.run_claim import claimed
+from gr00t_policy.training.run_folder import Saving, cached_frames, save_result, train_with_progress
 from gr00t_policy.training.sentences import check_sentences, room_of, sentences_of
 from gr00t_policy.training.statistics import widened
 
@@ -109,16 +110,16 @@ def run(config: FinetuneConfig) -> int:
     check_sentences(sentences_of([dataset]), init.prompt, room_of(network), len(robot.cameras))
     statistics = widened(statistics_of([dataset], robot.tag, held_out=config.hold_out), config.min_range_rad)
     check_parts(network, robot, statistics)
-    with main_first(config.device) as is_main:
-        if is_main:
-            claim(config.out, config.recipe, config)
-        batches = _batches(config, init, network, robot, statistics, dataset, learnt)
-    model = init.load_weights()
-    model.config = network
-    training = TrainingRun(config.loop(), model, *batches)
-    train_with_progress(training)
-    card = training_card(config, init, training, dataset, learnt)
-    checkpoint = save_result(training, robot, statistics, init.prompt.tokenizer, card)
+    with claimed(config.out, config.recipe, config, config.device):
+        with main_first(config.device):
+            batches = _batches(config, init, network, robot, statistics, dataset, learnt)
+        model = init.load_weights()
+        model.config = network
+        training = TrainingRun(config.loop(), model, *batches)
+        card = partial(training_card, config, init, dataset=dataset, learnt=learnt)
+        saving = Saving(robot, statistics, init.prompt.tokenizer, card)
+        train_with_progress(training, saving)
+        checkpoint = save_result(training, saving)
     if training.is_main:
         held_out = f" --episodes {' '.join(map(str, config.hold_out))}" if config.hold_out else ""
         print(f"see what it does: gr00t eval --open-loop {config.dataset} --checkpoint {checkpoint}{held_out}")

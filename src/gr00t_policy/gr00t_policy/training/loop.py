@@ -113,8 +113,11 @@ class TrainingRun(Generic[Network]):
         """How many train together."""
         return int(self._processes.num_processes)
 
-    def run(self, report: Report) -> None:
-        """All remaining steps; in the main process ``report`` gets every line of the log."""
+    def run(self, report: Report, checkpoint: Callable[[], object] = lambda: None) -> None:
+        """All remaining steps; in the main process ``report`` gets every line of the log.
+
+        checkpoint: called in all processes every ``checkpoint_every`` steps but at the last one.
+        """
         log = RunLog(self.config.out, self.step, tensorboard=self.config.tensorboard) if self.is_main else None
         started, before = time.monotonic(), self.seconds
         recent: list[dict[str, float]] = []
@@ -136,6 +139,8 @@ class TrainingRun(Generic[Network]):
                     log.add(line)
                     report(line)
                 recent = []
+            if self.config.checkpoint_every and self.step % self.config.checkpoint_every == 0 and not last:
+                checkpoint()  # before the resume point, from which a run that is killed in it comes here again
             if self.step % self.config.save_every == 0 or last:
                 self._save()
 

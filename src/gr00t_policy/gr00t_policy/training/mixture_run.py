@@ -3,6 +3,7 @@
 
 import json
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
@@ -31,8 +32,8 @@ from gr00t_policy.training.loop import TrainingRun
 from gr00t_policy.training.mixture_batches import MixtureBatches, Reading, RobotInBatch
 from gr00t_policy.training.n1_options import N1Options
 from gr00t_policy.training.processes import accelerator, main_first
-from gr00t_policy.training.run_claim import claim
-from gr00t_policy.training.run_folder import save_result, train_with_progress
+from gr00t_policy.training.run_claim import claimed
+from gr00t_policy.training.run_folder import Saving, save_result, train_with_progress
 from gr00t_policy.training.sentences import Longest, check_sentences, room_of, sentences_of
 from gr00t_policy.training.statistics import widened
 
@@ -105,28 +106,30 @@ def mixture_run(
     about: what the training card says beside the run's own facts.
     """
     longest = _check(config, mixture, learner)
+    first, *others = ((robot, learner.statistics[tag]) for tag, robot in learner.robots.items())
+
+    def card(training: TrainingRun) -> dict[str, Any]:
+        return training_card(config, recipe, mixture, learner, training) | {"frozen": list(frozen), **about}
+
+    saving = Saving(*first, learner.tokenizer, card, partial(save_checkpoint, others=others))
     processes = accelerator(config.device)
     batches = _batches(config, mixture, learner, processes.process_index, processes.num_processes)
     try:
         training = TrainingRun(config.loop(recipe, frozen), learner.model, batches)
         if training.is_main:
             _say(mixture, learner, longest)
-        train_with_progress(training)
+        train_with_progress(training, saving)
     finally:
         batches.close()
-    card = training_card(config, recipe, mixture, learner, training) | {"frozen": list(frozen), **about}
-    first, *others = ((robot, learner.statistics[tag]) for tag, robot in learner.robots.items())
-    save_result(training, *first, learner.tokenizer, card, partial(save_checkpoint, others=others))
+    save_result(training, saving)
     return 0
 
 
-def begun(config: MixtureRunConfig, recipe: str) -> None:
-    """Before anything is read: threads, and the folder is this run's. Raises ConfigError when it is another's."""
+def begun(config: MixtureRunConfig, recipe: str) -> AbstractContextManager[None]:
+    """Before anything is read: threads, and inside the folder is this run's. Raises ConfigError when it is another's."""
     torch.set_num_threads(config.threads)
     config.loop(recipe, ())  # raises before anything is read
-    with main_first(config.device) as is_main:
-        if is_main:
-            claim(config.out, recipe, config)
+    return claimed(config.out, recipe, config, config.device)
 
 
 def statistics_by_tag(config: MixtureRunConfig, mixture: Mixture) -> dict[str, Statistics]:

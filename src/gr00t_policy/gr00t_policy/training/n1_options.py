@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gr00t_policy.core.errors import ConfigError
-from gr00t_policy.training.config import LoopConfig, StageConfig
+from gr00t_policy.training.config import LoopConfig, StageConfig, check_checkpoints
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,12 +58,17 @@ class N1Options:
     """Each process keeps a part of weights, gradients and moments instead of a copy (FSDP), under accelerate launch."""
     tensorboard: bool = False
     """Write the log for TensorBoard too, to <out>/tensorboard."""
+    checkpoint_every: int = 0
+    """Steps between checkpoints to evaluate while it trains, <out>/checkpoint-<step>; 0: the last step's alone."""
+    keep: int = 5
+    """How many of those stay; the oldest are removed."""
 
     def __post_init__(self) -> None:
         if self.steps < 1 or self.batch < 1 or self.samples_per_image < 1 or self.lr <= 0:
             raise ConfigError(f"steps, batch, samples_per_image and lr must be above 0: {self}")
         if min(self.save_every, self.log_every, self.accumulate) < 1 or self.seed < 0:
             raise ConfigError(f"save_every, log_every and accumulate must be at least 1 and seed not negative: {self}")
+        check_checkpoints(self.checkpoint_every, self.keep)
         if not 0 <= self.warmup_ratio < 1:
             raise ConfigError(f"warmup_ratio must lie in [0, 1), got {self.warmup_ratio}")
         if min(self.state_noise_rad, self.min_range_rad, self.jitter) < 0:
@@ -98,4 +103,6 @@ class N1Options:
             save_every=self.save_every,
             log_every=self.log_every,
             tensorboard=self.tensorboard,
+            checkpoint_every=self.checkpoint_every,
+            keep=self.keep,
         )

@@ -51,20 +51,20 @@ def run(config: PosttrainConfig) -> int:
     init = load_checkpoint(config.init)
     mixture = open_mixture(_one_robot(config, config.embodiment or init.embodiment.name))
     robots = robots_of(mixture)
-    begun(config, config.recipe)
-    (tag,) = robots
-    statistics = _kept(config, init, robots[tag].name) if config.statistics == "kept" else None
-    model = init.load_weights()
-    model.config = with_slot(init.config, tag, config.slot)
-    learner = Learner(
-        model,
-        init.prompt.tokenizer,
-        init.prompt,
-        robots,
-        statistics_by_tag(config, mixture) if statistics is None else {tag: statistics},
-    )
-    about = {"init": {"name": config.init.name, "hash": init.hash}, "statistics": config.statistics}
-    return mixture_run(config, config.recipe, mixture, learner, config.frozen, about)
+    with begun(config, config.recipe):
+        (tag,) = robots
+        statistics = _kept(config, init, robots[tag].name) if config.statistics == "kept" else None
+        model = init.load_weights()
+        model.config = with_slot(init.config, tag, config.slot)
+        learner = Learner(
+            model,
+            init.prompt.tokenizer,
+            init.prompt,
+            robots,
+            statistics_by_tag(config, mixture) if statistics is None else {tag: statistics},
+        )
+        about = {"init": {"name": config.init.name, "hash": init.hash}, "statistics": config.statistics}
+        return mixture_run(config, config.recipe, mixture, learner, config.frozen, about)
 
 
 def _one_robot(config: PosttrainConfig, robot: str) -> MixtureConfig:

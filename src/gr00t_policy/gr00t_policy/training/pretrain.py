@@ -54,14 +54,14 @@ def run(config: PretrainConfig) -> int:
     """Train, or continue an interrupted run of the same folder; leaves ``<out>/checkpoint``. Returns the exit code."""
     mixture = open_mixture(load_mixture_config(config.mixture))
     robots = robots_of(mixture)
-    begun(config, config.recipe)
-    model, tokenizer = _network(config, mixture, list(robots.values()))
-    learner = Learner(
-        model, tokenizer, prompt_tokenizer(tokenizer, model.config), robots, statistics_by_tag(config, mixture)
-    )
-    frozen = config.frozen if config.frozen is not None else ("language",) if config.init else ()
-    about = {"init": config.init.name if config.init else None, "preset": None if config.init else config.model}
-    return mixture_run(config, config.recipe, mixture, learner, frozen, about)
+    with begun(config, config.recipe):
+        model, tokenizer = _network(config, mixture, list(robots.values()))
+        learner = Learner(
+            model, tokenizer, prompt_tokenizer(tokenizer, model.config), robots, statistics_by_tag(config, mixture)
+        )
+        frozen = config.frozen if config.frozen is not None else ("language",) if config.init else ()
+        about = {"init": config.init.name if config.init else None, "preset": None if config.init else config.model}
+        return mixture_run(config, config.recipe, mixture, learner, frozen, about)
 
 
 def _network(config: PretrainConfig, mixture: Mixture, robots: list[Embodiment]) -> tuple[Vla, Tokenizer]:

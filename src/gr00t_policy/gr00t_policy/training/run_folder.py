@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every run leaves in its folder, and the progress it shows: decoded pictures, log, checkpoint, loss curve."""
+"""What every run leaves in its folder, and the progress it shows: decoded pictures, log, checkpoints, loss curve."""
 
+import re
 import resource
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from tokenizers import Tokenizer
 
 from gr00t_policy.core.embodiment import Embodiment
+from gr00t_policy.core.errors import CheckpointError
+from gr00t_policy.data.durable_folder import discard
 from gr00t_policy.data.frame_cache import FrameCache, build_frame_cache
 from gr00t_policy.data.reader import LeRobotDataset
 from gr00t_policy.data.statistics import Statistics
@@ -20,6 +24,21 @@ from gr00t_policy.training.curve import draw_curve
 from gr00t_policy.training.loop import TrainingRun
 
 CHECKPOINT = "checkpoint"
+_OF_STEP = re.compile(rf"{CHECKPOINT}-(\d+)")
+
+
+@dataclass(frozen=True)
+class Saving:
+    """What goes into a run's checkpoints beside the network.
+
+    card: of the training as far as it is. save: writes all; called as ``save_checkpoint`` is.
+    """
+
+    embodiment: Embodiment
+    statistics: Statistics
+    tokenizer: Tokenizer
+    card: Callable[[TrainingRun], dict[str, Any]]
+    save: Callable[..., str] = save_checkpoint
 
 
 def cached_frames(
@@ -38,38 +57,43 @@ def cached_frames(
         )
 
 
-def train_with_progress(training: TrainingRun) -> None:
+def train_with_progress(training: TrainingRun, saving: Saving) -> None:
     """All remaining steps, in the main process under a progress bar that shows the losses."""
     if not training.is_main:
-        return training.run(lambda line: None)
+        return training.run(lambda line: None, lambda: save_step(training, saving))
     with _progress() as bar:
         row = bar.add_task("training", total=training.total_steps, completed=training.step)
-        training.run(lambda line: bar.update(row, completed=line["step"], description=_words(line)))
+        training.run(
+            lambda line: bar.update(row, completed=line["step"], description=_words(line)),
+            lambda: save_step(training, saving),
+        )
 
 
-def save_result(
-    training: TrainingRun,
-    embodiment: Embodiment,
-    statistics: Statistics,
-    tokenizer: Tokenizer,
-    card: dict[str, Any],
-    save: Callable[..., str] = save_checkpoint,
-) -> Path:
+def save_step(training: TrainingRun, saving: Saving) -> None:
+    """Write ``<out>/checkpoint-<step>`` in the main process and remove the oldest beyond ``keep``; all must call it.
+
+    Those of later steps, left by a run that went further, do not count. Raises CheckpointError when the disk is full.
+    """
+    out, step = training.config.out, training.step
+    if _write(training, saving, out / f"{CHECKPOINT}-{step}") is None:
+        return
+    found = {int(match[1]): path for path in out.iterdir() if (match := _OF_STEP.fullmatch(path.name))}
+    for old in sorted(number for number in found if number <= step)[: -training.config.keep]:
+        try:
+            discard(found[old])
+        except OSError as error:
+            raise CheckpointError(f"{found[old]} cannot be removed ({error}); remove it and start again") from error
+
+
+def save_result(training: TrainingRun, saving: Saving) -> Path:
     """Write ``<out>/checkpoint`` and ``<out>/loss.png`` in the main process; returns the checkpoint's folder.
 
-    save: writes the network; called as ``save_checkpoint`` is. All processes must call it: a sharded network is gathered
-    from all.
+    All processes must call it: a sharded network is gathered from all.
     """
     out = training.config.out
-    if not (training.is_main or training.sharded):
+    card = _write(training, saving, out / CHECKPOINT)
+    if card is None:
         return out / CHECKPOINT
-    model = training.result()
-    if not training.is_main:
-        return out / CHECKPOINT
-    card = {**card, "processes": training.processes, "sharded": training.sharded}
-    card["waited_for_data"] = round(training.waited_share, 4)
-    card["peak_memory_gb"] = peak_memory_gb()
-    save(out / CHECKPOINT, model, embodiment, statistics, tokenizer, card)
     draw_curve(out / "log.jsonl", out / "loss.png")
     minutes = training.seconds / 60
     print(
@@ -77,6 +101,20 @@ def save_result(
         f"for data; {words_of_memory(card['peak_memory_gb'])}; curve in {out / 'loss.png'}"
     )
     return out / CHECKPOINT
+
+
+def _write(training: TrainingRun, saving: Saving, folder: Path) -> dict[str, Any] | None:
+    """The checkpoint of the weights as they are; its card in the main process, None in others."""
+    if not (training.is_main or training.sharded):
+        return None
+    model = training.result()
+    if not training.is_main:
+        return None
+    card = {**saving.card(training), "processes": training.processes, "sharded": training.sharded}
+    card["waited_for_data"] = round(training.waited_share, 4)
+    card["peak_memory_gb"] = peak_memory_gb()
+    saving.save(folder, model, saving.embodiment, saving.statistics, saving.tokenizer, card)
+    return card
 
 
 def peak_memory_gb() -> dict[str, float]:

@@ -2,6 +2,7 @@
 """From datasets to a checkpoint: statistics, caches, network, loop, training card, loss curve."""
 
 from dataclasses import asdict, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -23,8 +24,8 @@ from gr00t_policy.training.config import TrainConfig
 from gr00t_policy.training.loop import TrainingRun
 from gr00t_policy.training.new_words import with_new_words
 from gr00t_policy.training.processes import main_first
-from gr00t_policy.training.run_claim import claim
-from gr00t_policy.training.run_folder import cached_frames, save_result, train_with_progress
+from gr00t_policy.training.run_claim import claimed
+from gr00t_policy.training.run_folder import Saving, cached_frames, save_result, train_with_progress
 from gr00t_policy.training.sentences import check_sentences, room_of, sentences_of
 from gr00t_policy.training.statistics import widened
 
@@ -39,14 +40,14 @@ def run(config: TrainConfig) -> int:
     scenes = load_grounding(config.scenes) if config.scenes is not None else None
     # before the folder is claimed: a run that is refused for its words may come again with --new-words
     model, statistics, tokenizer = _network(config, datasets, scenes)
-    with main_first(config.device) as is_main:
-        if is_main:
-            claim(config.out, "train", config)
-    with main_first(config.device):
-        demonstrations, grounding = _batches(config, model.config, statistics, tokenizer, datasets, scenes)
-    training = TrainingRun(config, model, demonstrations, grounding)
-    train_with_progress(training)
-    save_result(training, embodiment, statistics, tokenizer, training_card(config, training, datasets, scenes))
+    with claimed(config.out, "train", config, config.device):
+        with main_first(config.device):
+            demonstrations, grounding = _batches(config, model.config, statistics, tokenizer, datasets, scenes)
+        training = TrainingRun(config, model, demonstrations, grounding)
+        card = partial(training_card, config, datasets=datasets, scenes=scenes)
+        saving = Saving(embodiment, statistics, tokenizer, card)
+        train_with_progress(training, saving)
+        save_result(training, saving)
     return 0
 
 

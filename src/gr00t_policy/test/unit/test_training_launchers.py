@@ -49,6 +49,7 @@ def test_two_machines_with_a_sharded_network_learn_what_one_process_learns(alone
     train = (
         "train", "--recipe", "finetune", "--dataset", str(alone.dataset), "--init", str(alone.init), "--out",
         str(tmp_path / "two"), "--steps", str(STEPS), "--batch", "2", "--lr", "1e-3", "--threads", "1", "--log-every", "1",
+        "--checkpoint-every", "2",
     )  # fmt: skip
     port = str(free_port())
     machines = [
@@ -70,6 +71,7 @@ def test_two_machines_with_a_sharded_network_learn_what_one_process_learns(alone
     assert [machine.returncode for machine in machines] == [0, 0], "\n".join(one[-3000:] for one in said)
     card = load_checkpoint(tmp_path / "two" / "checkpoint").card
     assert (card["processes"], card["sharded"]) == (2, True)
+    assert load_checkpoint(tmp_path / "two" / "checkpoint-2").load_weights(), "gathered from both on the way"
     assert_same_curve(alone.out, tmp_path / "two", STEPS)
     ended = weights(alone.out / "checkpoint"), weights(tmp_path / "two" / "checkpoint")
     assert apart(*ended, weights(alone.init)) < 5e-3

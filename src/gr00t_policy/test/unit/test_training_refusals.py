@@ -103,8 +103,8 @@ def test_a_sentence_that_would_lose_its_end_is_refused_before_the_run_folder_is_
 def test_groups_that_are_stored_in_another_order_are_read_by_name(learn, good, tmp_path, monkeypatch):
     seen = []
     module = train if learn is learn_flow else baseline
-    monkeypatch.setattr(module, "train_with_progress", seen.append)
-    monkeypatch.setattr(module, "save_result", lambda training, robot, statistics, *rest: seen.append(statistics))
+    monkeypatch.setattr(module, "train_with_progress", lambda training, saving: seen.append(training))
+    monkeypatch.setattr(module, "save_result", lambda training, saving: seen.append(saving.statistics))
     learn((good, write(tmp_path / "turned", TURNED)), tmp_path / "out")
     expected = np.arange(len(GR1.policy_joints)) / 100
     for side in (seen[1].state, seen[1].action):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gr00t_policy.core.embodiment import Embodiment
+from gr00t_policy.core.errors import DatasetError
 from gr00t_policy.data.writer import LOCK, LeRobotWriter
 from gr00t_sim.recording import Demonstration, add_to
 
@@ -35,13 +36,22 @@ class SeedOutcome:
 def kept_episode(
     made: Demonstration, task: str, embodiment: Embodiment, scene: Mapping[str, Any], source: int | None = None
 ) -> SeedOutcome:
-    """A successful demonstration of a task, written as a dataset of one episode; ``scene`` is kept beside its seed."""
-    with tempfile.TemporaryDirectory(prefix="gr00t-episode-") as folder:
-        with LeRobotWriter(folder, embodiment) as writer:
-            info = {**scene, **({} if source is None else {"source_episode": source})}
-            add_to(writer, made, task, info)
-            writer.finish()
-        root = Path(folder)
-        paths = sorted(path for path in root.rglob("*") if path.is_file() and path.name != LOCK)
-        files = {path.relative_to(root).as_posix(): path.read_bytes() for path in paths}
+    """A successful demonstration of a task, written as a dataset of one episode; ``scene`` is kept beside its seed.
+
+    Raises DatasetError when the temporary folder cannot be written.
+    """
+    try:
+        with tempfile.TemporaryDirectory(prefix="gr00t-episode-") as folder:
+            with LeRobotWriter(folder, embodiment) as writer:
+                info = {**scene, **({} if source is None else {"source_episode": source})}
+                add_to(writer, made, task, info)
+                writer.finish()
+            root = Path(folder)
+            paths = sorted(path for path in root.rglob("*") if path.is_file() and path.name != LOCK)
+            files = {path.relative_to(root).as_posix(): path.read_bytes() for path in paths}
+    except OSError as error:
+        raise DatasetError(
+            f"the episode of seed {made.seed} cannot be written in {tempfile.gettempdir()} ({error}); make room there, or "
+            "name another folder in TMPDIR; finished episodes are kept and the same command goes on"
+        ) from error
     return SeedOutcome(made.seed, source=source, files=files)

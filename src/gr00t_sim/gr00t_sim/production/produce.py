@@ -22,7 +22,8 @@ from gr00t_sim.production.store import SeedStore, open_store
 class Order:
     """What is wanted: the first ``wanted`` seeds from ``first_seed`` up that give an episode, of at most ``most_tries``.
 
-    made_with: all that an outcome depends on beside its seed; an unfinished order goes on only with the same.
+    made_with: all that an outcome depends on beside its seed; an unfinished order goes on only with the same. The dataset
+    keeps it in meta/made_with.json, with first_seed and the number of episodes.
     if_too_few: what to do when most_tries were not enough.
     """
 
@@ -40,7 +41,8 @@ def produce(order: Order, work: Callable[[int], SeedOutcome], run: Runner) -> tu
 
     ``work`` must depend on its seed alone.
 
-    Raises DatasetError when ``out`` exists or too few seeds gave an episode; what was made is then kept for the next run.
+    Raises DatasetError when ``out`` exists, too few seeds gave an episode or the disk is full; what was made is then kept
+    for the next run.
     """
     if order.out.exists():
         raise DatasetError(f"{order.out} exists already; remove it or choose another --out")
@@ -58,7 +60,8 @@ def produce(order: Order, work: Callable[[int], SeedOutcome], run: Runner) -> tu
                 f"only {len(kept)} of {order.wanted} episodes after {len(seeds)} scenes ({reasons}); "
                 f"{order.if_too_few}; what was made is kept in {folder}"
             )
-        dataset = store.merged(kept, order.out)
+        made_with = {**order.made_with, "first_seed": order.first_seed, "episodes": order.wanted}
+        dataset = store.merged(kept, order.out, made_with)
         new = [outcome for seed, outcome in store.outcomes.items() if seed not in before and outcome.tried]
     shutil.rmtree(folder)
     made = sum(seed not in before for seed in kept)

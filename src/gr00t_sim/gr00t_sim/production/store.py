@@ -9,9 +9,10 @@ not_kept.jsonl            the seeds without an episode, and why
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from gr00t_policy.core.errors import DatasetError
 from gr00t_policy.data.durable import append_json_line, drop_torn_line, flush, lock, write_json
@@ -21,7 +22,9 @@ from gr00t_policy.data.reader import LeRobotDataset
 from gr00t_policy.data.writer import LOCK
 from gr00t_sim.production.outcome import SeedOutcome
 
-_MADE_WITH, _KEPT, _NOT_KEPT, _PART = "made_with.json", "kept", "not_kept.jsonl", ".part"
+# Also the name, under meta/, by which a finished dataset says it.
+MADE_WITH = "made_with.json"
+_KEPT, _NOT_KEPT, _PART = "kept", "not_kept.jsonl", ".part"
 
 
 class SeedStore:
@@ -43,21 +46,29 @@ class SeedStore:
                 self.outcomes.setdefault(outcome.seed, outcome)
 
     def add(self, outcome: SeedOutcome) -> None:
-        """Keep an outcome; it survives a kill from then on. A seed that is there already stays as it is."""
+        """Keep an outcome; it survives a kill from then on. A seed that is there already stays as it is.
+
+        Raises DatasetError when it cannot be written.
+        """
         if outcome.seed in self.outcomes:
             return
-        if outcome.kept:
-            self._write(outcome)
-        else:
-            line = {"seed": outcome.seed, "reason": outcome.reason, "detail": outcome.detail}
-            append_json_line(self.folder / _NOT_KEPT, {**line, "tried": outcome.tried, "source": outcome.source})
+        with _writing(self.folder):
+            if outcome.kept:
+                self._write(outcome)
+            else:
+                line = {"seed": outcome.seed, "reason": outcome.reason, "detail": outcome.detail}
+                append_json_line(self.folder / _NOT_KEPT, {**line, "tried": outcome.tried, "source": outcome.source})
         self.outcomes[outcome.seed] = SeedOutcome(
             outcome.seed, outcome.reason, outcome.detail, outcome.tried, outcome.source
         )
 
-    def merged(self, seeds: list[int], out: Path) -> LeRobotDataset:
-        """The episodes of these seeds, in this order, as the new dataset ``out``. Raises DatasetError when it exists."""
-        return merge_datasets([self._episode(seed) for seed in seeds], out)
+    def merged(self, seeds: list[int], out: Path, made_with: Mapping[str, Any]) -> LeRobotDataset:
+        """The episodes of these seeds, in this order, as the new dataset ``out``, which says what it was made with.
+
+        Raises DatasetError when it exists, or cannot be written.
+        """
+        with _writing(self.folder):
+            return merge_datasets([self._episode(seed) for seed in seeds], out, {MADE_WITH: made_with})
 
     def _episode(self, seed: int) -> Path:
         return self.folder / _KEPT / f"{seed:09d}"
@@ -80,24 +91,41 @@ def open_store(folder: Path, made_with: dict[str, str]) -> Iterator[SeedStore]:
     """The outcomes in a folder, to go on with; new where there are none.
 
     made_with: what the outcomes depend on beside the seed. Raises DatasetError when those that are there were made with
-    something else, or when another process is at it.
+    something else, when another process is at it, or when the folder cannot be written.
     """
     refusal = DatasetError(f"{folder} is being written by another process; wait for it or use another --out")
-    with lock(folder / LOCK, refusal):
-        note = folder / _MADE_WITH
-        if note.is_file():
-            before = read_json(note, DatasetError, "remove the folder and begin again")
-            if before != made_with:
-                names = sorted(set(before) | set(made_with))
-                changed = "; ".join(
-                    f"{name}: {before.get(name)} there, {made_with.get(name)} here"
-                    for name in names
-                    if before.get(name) != made_with.get(name)
-                )
-                raise DatasetError(
-                    f"{folder} holds unfinished episodes made with something else ({changed}); "
-                    "remove it or use another --out"
-                )
-        else:
-            write_json(note, made_with)
-        yield SeedStore(folder)
+    with _writing(folder):
+        held = lock(folder / LOCK, refusal)
+    with held:
+        with _writing(folder):
+            _note(folder, made_with)
+            store = SeedStore(folder)
+        yield store
+
+
+def _note(folder: Path, made_with: dict[str, str]) -> None:
+    note = folder / MADE_WITH
+    if not note.is_file():
+        return write_json(note, made_with)
+    before = read_json(note, DatasetError, "remove the folder and begin again")
+    if before != made_with:
+        names = sorted(set(before) | set(made_with))
+        changed = "; ".join(
+            f"{name}: {before.get(name)} there, {made_with.get(name)} here"
+            for name in names
+            if before.get(name) != made_with.get(name)
+        )
+        raise DatasetError(
+            f"{folder} holds unfinished episodes made with something else ({changed}); remove it or use another --out"
+        )
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    """What the system refuses becomes one error of ours: a disk that is full, or may not be written."""
+    try:
+        yield
+    except OSError as error:
+        raise DatasetError(
+            f"{folder} cannot be written ({error}); finished episodes are kept there: make room, and the same command goes on"
+        ) from error

@@ -200,5 +200,5 @@ def test_demonstrations_of_other_looks_are_not_added_to_those_that_are_there(tmp
     assert GenerateConfig(looks="mild").folder != GenerateConfig().folder
     assert generate(mild) == 0
     assert generate(mild) == 0, "it is there"
-    with pytest.raises(DatasetError, match="'mild', not 'strong'"):
+    with pytest.raises(DatasetError, match="looks: 'mild' there, 'strong' asked for"):
         generate(strong)

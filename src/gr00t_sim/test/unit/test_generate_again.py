@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A finished dataset is used again only for what it was made with: task, looks, pictures, policy, first seed and number."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from gr00t_policy.core.errors import CheckpointError, ConfigError, DatasetError
+from gr00t_policy.data.reader import LeRobotDataset
+from gr00t_policy.model.checkpoint import load_checkpoint, save_checkpoint
+from gr00t_sim import generate
+from gr00t_sim.generate import GenerateConfig, demonstrate, run
+from gr00t_sim.production.store import open_store
+
+SHIPPED = Path(__file__).parents[4] / "models" / "gr1_tabletop_tiny"
+NOTE = Path("meta") / "made_with.json"
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> GenerateConfig:
+    """One demonstration of a short task, made once for all tests here."""
+    out = tmp_path_factory.mktemp("finished") / "set"
+    config = GenerateConfig(task="lift_box", episodes=1, seed=40, picture_hz=5.0, workers=1, out=out)
+    assert run(config) == 0
+    return config
+
+
+@pytest.fixture
+def older(finished, tmp_path) -> GenerateConfig:
+    """As datasets were before they said what they were made with."""
+    config = replace(finished, out=tmp_path / "older")
+    shutil.copytree(finished.folder, config.folder)
+    (config.folder / NOTE).unlink()
+    return config
+
+
+def other_policy(folder: Path) -> Path:
+    """The shipped network with one weight moved: another hash."""
+    shipped = load_checkpoint(SHIPPED)
+    model = shipped.load_weights()
+    next(model.head.parameters()).data += 1
+    save_checkpoint(folder, model, shipped.embodiment, shipped.statistics, shipped.prompt.tokenizer, {})
+    return folder
+
+
+def test_the_same_command_again_finds_its_dataset_which_says_what_it_was_made_with(finished, capsys):
+    before = (finished.folder / "meta" / "info.json").stat().st_mtime_ns
+    assert run(finished) == 0
+    assert "is complete" in capsys.readouterr().out
+    assert (finished.folder / "meta" / "info.json").stat().st_mtime_ns == before
+    assert json.loads((finished.folder / NOTE).read_text()) == {
+        "task": "lift_box", "policy": "", "looks": "none", "picture_hz": "5.0", "first_seed": 40, "episodes": 1,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"episodes": 5}, "episodes: 1 there, 5 asked for"),
+        ({"seed": 41}, "first_seed: 40 there, 41 asked for"),
+        ({"task": "stack"}, "task: 'lift_box' there, 'stack' asked for"),
+        ({"looks": "mild", "picture_hz": 10.0}, r"looks: 'none' there, 'mild' asked for; picture_hz: '5.0' there"),
+        ({"policy": SHIPPED}, f"policy: '' there, '{load_checkpoint(SHIPPED).hash[:12]}' asked for"),
+    ],
+)
+def test_another_dataset_than_the_one_that_is_there_is_refused_by_name(finished, changes, named):
+    with pytest.raises(DatasetError, match=f"{named}.*remove the folder or use another --out"):
+        run(replace(finished, **changes))
+    assert len(LeRobotDataset(finished.folder).episodes) == 1
+
+
+def test_a_note_that_is_none_is_refused_by_the_name_of_its_file(finished, tmp_path):
+    config = replace(finished, out=tmp_path / "set")
+    shutil.copytree(finished.folder, config.folder)
+    (config.folder / NOTE).write_text("[1]")
+    with pytest.raises(DatasetError, match=r"made_with.json does not say.*\[1\]"):
+        run(config)
+
+
+def test_an_older_dataset_is_compared_as_far_as_its_episodes_tell_and_the_rest_is_said(older, capsys):
+    assert run(older) == 0
+    assert "not compared" in capsys.readouterr().out
+    for changes, named in (
+        ({"episodes": 2}, "episodes: 1 there, 2 asked for"),
+        ({"task": "stack"}, "task: 'lift_box' there"),
+        ({"looks": "mild"}, "looks: 'none' there"),
+        ({"seed": 41}, "first_seed: 40 there, 41 asked for"),
+    ):
+        with pytest.raises(DatasetError, match=named):
+            run(replace(older, **changes))
+    assert run(replace(older, seed=39)) == 0, "the expert may have failed at 39"
+
+
+def test_takeovers_of_one_policy_are_not_gone_on_with_by_another(tmp_path, monkeypatch):
+    """Also where the second stands in the first one's folder."""
+    policy = tmp_path / "policy"
+    shutil.copytree(SHIPPED, policy)
+    config = GenerateConfig(task="lift_box", episodes=2, workers=1, policy=policy, out=tmp_path / "set")
+    cut_off = DatasetError("cut off")
+
+    def cut(order, work, runner):
+        with open_store(order.out.with_name(f".{order.out.name}.shards"), order.made_with):
+            raise cut_off
+
+    monkeypatch.setattr(generate, "produce", cut)
+    with pytest.raises(DatasetError, match="cut off"):
+        run(config)
+    monkeypatch.undo()
+    first, maker = load_checkpoint(policy).hash, config.maker
+    shutil.rmtree(policy)
+    second = load_checkpoint(other_policy(policy)).hash
+    assert first != second
+    with pytest.raises(DatasetError, match=f"policy: {first} there, {second} here"):
+        run(config)
+    with pytest.raises(CheckpointError, match=f"was replaced while it drove: {first[:12]} before, {second[:12]} now"):
+        demonstrate(maker, 0)
+
+
+@pytest.mark.parametrize(("seed", "episodes"), [(10000, 1), (10099, 1), (9990, 11), (9000, 5000), (10050, 200)])
+def test_seeds_of_the_evaluation_are_refused(seed, episodes):
+    with pytest.raises(ConfigError, match=r"10000 to 10099, which are for evaluation.*use --seed below 10000"):
+        GenerateConfig(seed=seed, episodes=episodes)
+
+
+@pytest.mark.parametrize(
+    ("seed", "episodes", "tries"), [(9990, 10, 10), (0, 200, 4000), (10100, 3, 60), (9000, 150, 1000)]
+)
+def test_failures_do_not_lead_into_the_evaluation_s_seeds(seed, episodes, tries):
+    assert GenerateConfig(seed=seed, episodes=episodes).most_tries == tries
