@@ -195,7 +195,7 @@ def test_a_run_continued_after_a_stop_ends_like_one_that_was_not_stopped(data, t
     class StoppedError(Exception):
         pass
 
-    def stop_after_three(self, report):
+    def stop_after_three(self, *told):
         original_save = self._save
 
         def save():
@@ -204,7 +204,7 @@ def test_a_run_continued_after_a_stop_ends_like_one_that_was_not_stopped(data, t
                 raise StoppedError
 
         self._save = save
-        original(self, report)
+        original(self, *told)
 
     train.TrainingRun.run = stop_after_three
     try:
