@@ -4,26 +4,18 @@
 ros2 launch gr00t_bringup gr1.launch.py backend:=mujoco checkpoint:=/path/to/checkpoint teleop:=webxr record:=true
 """
 
-from pathlib import Path
-
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch.substitutions import LaunchConfiguration, PythonExpression
 from launch_ros.actions import LifecycleNode
 
-from gr00t_bringup.nodes import (
-    BACKENDS,
-    PERSONS_DEVICES,
-    RECORD,
-    TASKS,
-    TELEOP,
-    nodes_for,
-    overrides,
-    parameter_files,
-    remappings,
-    shipped_checkpoint,
-)
+from gr00t_bringup.launched_nodes import launched_nodes
+from gr00t_bringup.nodes import BACKENDS, PERSONS_DEVICES
 from launch import LaunchContext, LaunchDescription
 
+_ARGUMENTS = (
+    "robot", "backend", "checkpoint", "tokenizer", "dry_run", "namespace", "use_sim_time", "teleop", "record", "tasks",
+    "params_file", "autostart", "log_level",
+)  # fmt: skip
 _BOOLEAN = ["true", "false", "True", "False"]
 _LEVELS = ["debug", "info", "warn", "error", "fatal"]
 
@@ -73,37 +65,5 @@ def generate_launch_description() -> LaunchDescription:
 
 
 def _start_nodes(context: LaunchContext) -> list[LifecycleNode]:
-    def text(name: str) -> str:
-        return LaunchConfiguration(name).perform(context)
-
-    def truth(name: str) -> bool:
-        return text(name).lower() == "true"
-
-    checkpoint = Path(text("checkpoint")).absolute() if text("checkpoint") else shipped_checkpoint()
-    asked = ((TELEOP, bool(text("teleop"))), (RECORD, truth("record")), (TASKS, truth("tasks")))
-    additions = [name for name, wanted in asked if wanted]
-    more_files = [text("params_file")] if text("params_file") else []
-    return [
-        LifecycleNode(
-            package=node.package,
-            executable=node.name,
-            name=node.name,
-            namespace=text("namespace"),
-            parameters=[
-                *map(str, parameter_files(text("robot"), text("backend"), node.name)),
-                *more_files,
-                overrides(
-                    node,
-                    autostart=truth("autostart"),
-                    use_sim_time=truth("use_sim_time"),
-                    checkpoint=checkpoint,
-                    tokenizer=str(Path(text("tokenizer")).absolute()) if text("tokenizer") else "",
-                    device=text("teleop"),
-                ),
-            ],
-            remappings=list(remappings(node, dry_run=truth("dry_run")).items()),
-            arguments=["--ros-args", "--log-level", text("log_level")],
-            output="screen",
-        )
-        for node in nodes_for(text("backend"), additions)
-    ]
+    arguments = {name: LaunchConfiguration(name).perform(context) for name in _ARGUMENTS}
+    return [LifecycleNode(**node) for node in launched_nodes(arguments)]

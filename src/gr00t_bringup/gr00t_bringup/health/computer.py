@@ -17,9 +17,11 @@ _LEAST_MEMORY_GB, _LEAST_DISK_GB, _LITTLE_DISK_GB = 2.0, 0.5, 5.0
 _LEAST_SHARED_MB = 64
 _SOCKET_BYTES = 4_194_304  # what gr00t_policy/ros/loopback.xml asks for
 _GOVERNORS = "devices/system/cpu/cpu*/cpufreq/scaling_governor"
+# As in docs/realtime.md, "Setting up a machine".
 _RT_FIX = (
-    "as root: echo '@realtime - rtprio 60' >> /etc/security/limits.conf; usermod -aG realtime USER; log in again "
-    "(Docker: --ulimit rtprio=99 --cap-add SYS_NICE)"
+    "as root: groupadd -f realtime && usermod -aG realtime USER; "
+    "printf '@realtime - rtprio 98\\n@realtime - memlock unlimited\\n' >> /etc/security/limits.conf; log in again "
+    "(Docker: --ulimit rtprio=98 --ulimit memlock=-1)"
 )
 _CUDA = "import torch; print(torch.cuda.get_device_name(0) if torch.cuda.is_available() else torch.__version__)"
 
@@ -85,15 +87,15 @@ def graphics_card() -> Finding:
     return ok("GPU", f"{cards}, torch uses {word}")
 
 
-def real_time() -> Finding:
+def real_time(priority: int = REALTIME_PRIORITY) -> Finding:
     """Ask the kernel for the scheduling class the controller will ask for, in a process of its own."""
-    ask = f"import os; os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param({REALTIME_PRIORITY}))"
+    ask = f"import os; os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param({priority}))"
     allowed = subprocess.run([sys.executable, "-c", ask], capture_output=True, timeout=20, check=False).returncode == 0
     limit = resource.getrlimit(resource.RLIMIT_RTPRIO)[0]
     kernel = "PREEMPT_RT" if _word(Path("/sys/kernel/realtime")) == "1" else "ordinary kernel"
     if allowed:
-        return ok("real time", f"SCHED_FIFO {REALTIME_PRIORITY} allowed, {kernel}")
-    found = f"SCHED_FIFO {REALTIME_PRIORITY} not allowed (rtprio limit {limit}), {kernel}: more missed deadlines"
+        return ok("real time", f"SCHED_FIFO {priority} allowed, {kernel}")
+    found = f"SCHED_FIFO {priority} not allowed (rtprio limit {limit}), {kernel}: more missed deadlines"
     return warning("real time", found, _RT_FIX)
 
 

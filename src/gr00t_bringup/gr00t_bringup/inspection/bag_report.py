@@ -202,6 +202,7 @@ def _facts(index: BagIndex, content: BagContent, start_ns: int, end_ns: int) -> 
         ("holds", f"{(end_ns - start_ns) / 1e9:.1f} s from {began}"),
         ("size", f"{total:,} messages of {len(index.topics)} topics, {megabytes(index.size_bytes)}"),
         ("said", ", ".join(said) or "nothing"),
+        ("joints", f"{len(content.joint_names)}: {', '.join(content.joint_names)}" if content.joint_names else "none"),
     ]
     return [*facts, ("namespace", content.namespace)] if content.namespace else facts
 

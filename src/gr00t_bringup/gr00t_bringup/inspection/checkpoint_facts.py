@@ -11,7 +11,7 @@ from gr00t_policy.core.errors import Gr00tError
 from gr00t_policy.data.statistics import KeyStatistics, Statistics
 from gr00t_policy.model.config import ModelConfig
 
-_STATISTICS = ("min", "q01", "mean", "std", "q99", "max")
+STATISTICS = ("min", "q01", "mean", "std", "q99", "max")
 _HALVES = {PLANNER: "planner half", CONTROLLER: "controller half"}
 
 
@@ -51,20 +51,27 @@ def add_weights(report: Report, folder: Path, *, details: bool) -> None:
     halves = [total(modules, half, title) for half, title in _HALVES.items()]
     for half in halves:
         stored, float32, bfloat16 = _sizes(half)
-        sizes = f"{stored} stored ({', '.join(half.dtypes)}), {float32} in float32, {bfloat16} in bfloat16"
-        report.facts.append((half.name, f"{half.parameters:,} parameters: {sizes}"))
+        kept = f"{half.parameters:,} parameters, {stored} ({', '.join(half.dtypes)})"
+        own = "" if half.loaded == half.parameters else f" {half.loaded:,}:"
+        report.facts.append(
+            (half.name, f"in the file {kept}; loaded{own} {float32} in float32, {bfloat16} in bfloat16")
+        )
     report.data["weights"] = {
         "halves": [half.as_data() for half in halves],
         "modules": [module.as_data() for module in modules],
     }
     if details:
-        header = ("half", "module", "tensors", "parameters", "stored", "float32", "bfloat16")
-        rows = [(m.half, m.name, str(m.tensors), f"{m.parameters:,}", *_sizes(m)) for m in modules]
-        report.grids.append(Grid("weights by module", header, rows))
+        header = ("half", "module", "tensors", "parameters", "stored", "loaded", "in float32", "in bfloat16")
+        rows = []
+        for m in modules:
+            stored, *loaded = _sizes(m)
+            rows.append((m.half, m.name, str(m.tensors), f"{m.parameters:,}", stored, f"{m.loaded:,}", *loaded))
+        report.grids.append(Grid("weights by module; loaded: of the tables of all robots one row", header, rows))
 
 
 def _sizes(part: Module) -> tuple[str, str, str]:
-    return megabytes(part.stored_bytes), megabytes(4 * part.parameters), megabytes(2 * part.parameters)
+    """As stored, and what is loaded of it in float32 and in bfloat16."""
+    return megabytes(part.stored_bytes), megabytes(4 * part.loaded), megabytes(2 * part.loaded)
 
 
 def network_facts(checkpoint: Described, hash_covers: str) -> list[tuple[str, str]]:
@@ -127,12 +134,17 @@ def joint_grid(robot: Embodiment, side: str, statistics: dict[str, KeyStatistics
     rows = []
     for group, part in robot.policy_slices.items():
         for index, joint in enumerate(robot.policy_joints[part]):
-            values = [number(getattr(statistics[group], key)[index]) for key in _STATISTICS]
+            values = statistics_cells(statistics[group], index)
             limits = f"{number(joint.lower_rad)} .. {number(joint.upper_rad)}"
             slot = str(part.start + index)
             rows.append((slot, "" if index else group, joint.name, f"{joint.sign:+d}", limits, *values))
     title = f"joints in the network's order; limits and the training data's {side}s [rad], in the model's sign"
-    return Grid(title, ("slot", "group", "ROS joint", "sign", "limits", *_STATISTICS), rows)
+    return Grid(title, ("slot", "group", "ROS joint", "sign", "limits", *STATISTICS), rows)
+
+
+def statistics_cells(statistics: KeyStatistics, index: int) -> list[str]:
+    """Of one joint of a group, in the order of ``STATISTICS``."""
+    return [number(getattr(statistics, key)[index]) for key in STATISTICS]
 
 
 def network_data(checkpoint: Described) -> dict[str, Any]:
@@ -186,4 +198,4 @@ def joint_data(robot: Embodiment, statistics: Statistics) -> list[dict[str, Any]
 
 
 def _one(statistics: KeyStatistics, index: int) -> dict[str, float]:
-    return {key: float(getattr(statistics, key)[index]) for key in _STATISTICS}
+    return {key: float(getattr(statistics, key)[index]) for key in STATISTICS}

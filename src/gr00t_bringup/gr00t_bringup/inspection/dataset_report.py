@@ -5,6 +5,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from gr00t_bringup.inspection.checkpoint_facts import STATISTICS, statistics_cells
 from gr00t_bringup.inspection.dataset_files import VideoStream, file_problems, first_streams
 from gr00t_bringup.inspection.report import Grid, Problem, Report
 from gr00t_bringup.inspection.robot_differences import outside_limits, shipped_robots
@@ -23,7 +24,8 @@ _OF_ONE_KIND = 5  # damaged files named before the rest is counted
 def dataset_report(root: Path, robot: str = "", *, verify: bool = False, details: bool = False) -> Report:
     """Facts of the meta files, cheap checks of all others. robot: embodiment to compare with, '' = the best that fits.
 
-    verify: also read all rows and all video headers. details: every task. Raises EmbodimentError for an unknown ``robot``.
+    verify: also read all rows and all video headers. details: every task, states beside actions. Raises EmbodimentError
+    for an unknown ``robot``.
     """
     report = Report("dataset", str(root))
     robots = {robot: load_embodiment(robot)} if robot else {name: load_embodiment(name) for name in shipped_robots()}
@@ -46,7 +48,8 @@ def dataset_report(root: Path, robot: str = "", *, verify: bool = False, details
         report.problems += _validated(dataset)
     best = _closest(dataset, fits)
     report.problems += fits.get(best, [])
-    report.facts, report.grids = _facts(dataset, streams, fits), _grids(dataset, details=details)
+    report.facts = _facts(dataset, streams, fits)
+    report.grids = [*_grids(dataset, details=details), *_joint_grids(dataset, stored, details=details)]
     report.data = _data(dataset, streams) | {
         "damages": [vars(problem) for problem in damages],
         "robots": {
@@ -188,6 +191,24 @@ def _grids(dataset: LeRobotDataset, *, details: bool) -> list[Grid]:
         Grid("groups: which numbers of the stored vectors [rad]", ("group", "state", "action"), rows),
         Grid(title, ("episodes", "sentence"), [(str(count), text[:_TEXT_SHOWN]) for text, count in shown]),
     ]
+
+
+def _joint_grids(dataset: LeRobotDataset, stored: dict[str, dict[str, KeyStatistics]], *, details: bool) -> list[Grid]:
+    """Each number of the stored vectors with its name and what the recordings say of it."""
+    grids = []
+    sides = {"action": (ACTION, dataset.action_groups), "state": (STATE, dataset.state_groups)}
+    for side, (column, groups) in sides.items() if details else list(sides.items())[:1]:
+        names, rows = _column_names(dataset, column), []
+        for group, part in groups.items():
+            for index in range(part.start, part.stop):
+                name = names[index] if index < len(names) else "-"
+                known = stored.get(side, {}).get(group)
+                cells = statistics_cells(known, index - part.start) if known else ["-"] * len(STATISTICS)
+                rows.append((str(index), group if index == part.start else "", name, *cells))
+        title = f"{side}s: which number is which joint, and its statistics [rad]"
+        title += "" if details else " (--details: states too)"
+        grids.append(Grid(title, ("number", "group", "joint", *STATISTICS), rows))
+    return grids
 
 
 def _range(part: slice | None) -> str:

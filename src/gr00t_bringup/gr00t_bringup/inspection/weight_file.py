@@ -8,6 +8,7 @@ from pathlib import Path
 from gr00t_policy.model.weight_files import StoredTensor, open_weight_files
 
 PLANNER, CONTROLLER, OTHER = "planner", "controller", "other"
+_TABLES = ("state encoder", "action encoder", "action decoder")  # a row for each robot; a node reads that of its own
 # Published prefix -> (half, module); the longest that fits wins.
 _MODULES = {
     "backbone.model.vision_model.": (PLANNER, "vision tower"),
@@ -33,12 +34,16 @@ _MODULES = {
 
 @dataclass(frozen=True)
 class Module:
-    """One part of the network in the file. half: the node that runs it; dtypes: as stored, e.g. ('BF16',)."""
+    """One part of the network in the file. half: the node that runs it; dtypes: as stored, e.g. ('BF16',).
+
+    parameters: in the file. loaded: of them those that the node reads, of the tables of all robots one row.
+    """
 
     half: str
     name: str
     tensors: int
     parameters: int
+    loaded: int
     stored_bytes: int
     dtypes: tuple[str, ...]
 
@@ -54,6 +59,8 @@ class Module:
                 "bfloat16": 2 * self.parameters,
             },
             "stored_dtypes": list(self.dtypes),
+            "loaded_parameters": self.loaded,
+            "loaded_bytes": {"float32": 4 * self.loaded, "bfloat16": 2 * self.loaded},
         }
 
 
@@ -69,6 +76,7 @@ def weight_modules(folder: Path) -> list[Module]:
             name,
             len(items),
             sum(prod(item.shape) for item in items),
+            sum(prod(item.shape[1:] if name in _TABLES else item.shape) for item in items),
             sum(item.size for item in items),
             tuple(sorted({item.dtype for item in items})),
         )
@@ -86,6 +94,7 @@ def total(modules: list[Module], half: str, name: str) -> Module:
         name,
         sum(module.tensors for module in chosen),
         sum(module.parameters for module in chosen),
+        sum(module.loaded for module in chosen),
         sum(module.stored_bytes for module in chosen),
         tuple(sorted({dtype for module in chosen for dtype in module.dtypes})),
     )

@@ -2,8 +2,10 @@
 """What the doctor says of the computer, the surroundings and the checkpoint, on real files laid out for it."""
 
 import fcntl
+import os
 import re
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,9 +13,18 @@ import yaml
 
 from gr00t_bringup import shared_memory
 from gr00t_bringup.health.checkpoint import checkpoint_finding
-from gr00t_bringup.health.computer import computer_findings, disk, leftovers, memory, processor, sockets
+from gr00t_bringup.health.computer import (
+    computer_findings,
+    disk,
+    graphics_card,
+    leftovers,
+    memory,
+    processor,
+    real_time,
+    sockets,
+)
 from gr00t_bringup.health.live_facts import LiveFacts, StreamFacts
-from gr00t_bringup.health.software import domain, packages
+from gr00t_bringup.health.software import domain, middleware, packages, rendering, ros
 from gr00t_bringup.health.streams import live_findings
 from gr00t_bringup.interface import camera_topic, topics
 from gr00t_bringup.nodes import DRY_RUN_TOPIC, shipped_checkpoint
@@ -80,6 +91,58 @@ def test_sockets_that_cannot_keep_what_the_nodes_ask_for_are_a_warning_with_the_
     assert (level == "ok") == (finding.fix == "")
     asked = Path(transport.__file__).with_name("loopback.xml").read_text()
     assert f"<receiveBufferSize>{4_194_304}<" in asked and (level == "ok" or str(4_194_304) in finding.fix)
+
+
+def test_a_computer_that_refuses_real_time_is_told_the_lines_of_the_page():
+    """The group was used before anything made it."""
+    finding = real_time(priority=1000)  # which every kernel refuses
+    assert finding.level == "warning" and "SCHED_FIFO 1000 not allowed" in finding.found
+    page = _PAGE.with_name("realtime.md").read_text()
+    for line in (
+        "groupadd -f realtime && usermod -aG realtime USER",
+        "@realtime - rtprio 98",
+        "@realtime - memlock unlimited",
+    ):
+        assert line in finding.fix and line in page
+    assert finding.fix.index("groupadd") < finding.fix.index("usermod")
+
+
+def test_a_card_that_torch_cannot_use_is_a_warning_and_a_broken_driver_is_no_card(tmp_path, monkeypatch):
+    tool = tmp_path / "nvidia-smi"
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    tool.write_text("#!/bin/sh\necho 'NVIDIA Made-Up, 24564 MiB, 550.54'\n")
+    tool.chmod(0o755)
+    finding = graphics_card()
+    assert finding.level == "warning" and "NVIDIA Made-Up" in finding.found and "cannot use it" in finding.found
+    assert finding.fix == "GR00T_TORCH=cuda make setup"
+    tool.write_text("#!/bin/sh\necho 'NVIDIA-SMI has failed'\nexit 9\n")
+    assert graphics_card().level == "ok" and "none" in graphics_card().found
+
+
+def test_a_middleware_that_is_not_installed_is_an_error_with_one_that_is(monkeypatch):
+    monkeypatch.setenv("RMW_IMPLEMENTATION", "rmw_made_up_cpp")
+    finding = middleware()
+    assert finding.level == "error" and finding.found.startswith("rmw_made_up_cpp of ")
+    assert "ros-jazzy-rmw-made-up-cpp" in finding.fix and "export RMW_IMPLEMENTATION=rmw_" in finding.fix
+    monkeypatch.setenv("RMW_IMPLEMENTATION", "rmw_fastrtps_cpp")
+    assert middleware().level == "ok"
+
+
+def test_another_ros_is_a_warning_and_none_is_an_error_with_the_way_to_one(monkeypatch):
+    monkeypatch.setenv("ROS_DISTRO", "humble")
+    assert ros().level == "warning" and "made for Jazzy" in ros().fix
+    monkeypatch.setitem(sys.modules, "rclpy", None)
+    monkeypatch.setitem(sys.modules, "rclpy.utilities", None)
+    for finding in (ros(), middleware()):
+        assert finding.level == "error" and "make setup" in finding.fix
+
+
+def test_a_computer_that_cannot_draw_is_an_error_with_the_last_word_of_the_one_that_tried(monkeypatch):
+    monkeypatch.setenv("MUJOCO_GL", "crayons")
+    finding = rendering()
+    assert finding.level == "error" and "crayons" in finding.found
+    assert "apt-get install libegl1" in finding.fix
 
 
 def test_the_disk_of_the_results_is_measured(tmp_path):

@@ -97,6 +97,12 @@ def test_a_bag_with_all_that_learning_needs_fits_and_is_described(tmp_path):
     assert "conditioning_tokens" in next(p["detail"] for p in found["problems"] if p["what"] == "not recorded")
 
 
+def test_the_joints_of_a_bag_are_named_on_the_screen(tmp_path, capsys):
+    _write(tmp_path / "bag", names=("waist_yaw_joint", "made_up_joint"))
+    assert main(["inspect", str(tmp_path / "bag")]) in (0, 1)
+    assert "2: waist_yaw_joint, made_up_joint" in capsys.readouterr().out
+
+
 def test_stamps_come_from_the_index_and_equal_those_of_the_messages(tmp_path):
     bag = _write(tmp_path / "bag")
     index = read_index(sorted(bag.glob("*.mcap")))

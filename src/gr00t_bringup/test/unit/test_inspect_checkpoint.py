@@ -19,6 +19,7 @@ from gr00t_bringup.inspection.checkpoint_report import checkpoint_report
 from gr00t_bringup.inspection.weight_file import CONTROLLER, PLANNER, total, weight_modules
 from gr00t_bringup.nodes import shipped_checkpoint
 from gr00t_policy.core.errors import CheckpointError, EmbodimentError
+from gr00t_policy.model.checkpoint import load_checkpoint
 
 _GR1 = Path(gr00t_policy.__file__).parent / "embodiments" / "gr1.yaml"
 _SIZE_OF_HEADER = 8
@@ -100,6 +101,17 @@ def test_parameters_and_memory_are_counted_by_half_and_agree_with_the_training_c
         whole = total(modules, half, half)
         assert whole.dtypes == ("BF16",)
         assert whole.stored_bytes == 2 * whole.parameters > 0
+
+
+def test_what_is_said_to_be_loaded_is_what_the_nodes_load(capsys):
+    """The controller's half counted the tables of all robots, of which it reads one row."""
+    modules, checkpoint = weight_modules(shipped_checkpoint()), load_checkpoint(shipped_checkpoint())
+    for half, part in ((PLANNER, checkpoint.load_backbone()), (CONTROLLER, checkpoint.load_head())):
+        assert total(modules, half, half).loaded == sum(value.numel() for value in part.parameters())
+    loaded = total(modules, CONTROLLER, "").loaded
+    assert loaded < total(modules, CONTROLLER, "").parameters
+    assert main(["inspect", str(shipped_checkpoint())]) == 0
+    assert f"loaded {loaded:,}: {4 * loaded / 1e6:.1f} MB in float32" in " ".join(capsys.readouterr().out.split())
 
 
 def test_the_statistics_shown_are_those_of_the_joint(tmp_path):

@@ -47,6 +47,23 @@ def test_a_whole_dataset_fits_its_robot_and_is_described(dataset, tmp_path):
     assert found["statistics_stored"] is True
 
 
+def test_each_number_is_shown_with_its_joint_and_statistics(dataset, capsys):
+    """The screen had ranges of numbers alone, and of the statistics the name of their file."""
+    stored = json.loads((dataset / "meta" / "stats.json").read_text())["action"]
+    assert main(["inspect", str(dataset)]) in (0, 1)
+    shown = [line.split() for line in capsys.readouterr().out.splitlines()]
+    for number, joint in enumerate(["left_arm_0", "left_arm_1", "left_arm_2", "right_arm_0", "right_arm_1", "waist_0"]):
+        (row,) = [words for words in shown if joint in words and words[0] == str(number)]
+        values = [float(word) for word in row[-6:]]
+        wanted = [stored[key][number] for key in ("min", "q01", "mean", "std", "q99", "max")]
+        assert values == pytest.approx(wanted, abs=6e-4)
+    assert main(["inspect", str(dataset), "--details"]) in (0, 1)
+    assert sum("waist_0" in line.split() for line in capsys.readouterr().out.splitlines()) == 2
+    (dataset / "meta" / "stats.json").unlink()
+    report = dataset_report(dataset)
+    assert report.grids[-1].rows[0] == ("0", "left_arm", "left_arm_0", *["-"] * 6)
+
+
 def test_missing_and_cut_files_are_named_without_reading_them(dataset, tmp_path):
     (dataset / _ROWS).unlink()
     video = dataset / _VIDEO

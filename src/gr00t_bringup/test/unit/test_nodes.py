@@ -190,7 +190,8 @@ def test_a_checkpoint_is_given_only_to_the_nodes_that_load_one():
 
 def test_launch_and_starter_take_nodes_and_files_from_the_same_functions():
     shared = {"nodes_for", "overrides", "parameter_files"}
-    for file in (_LAUNCH_FILE, _SOURCE / "gr00t_bringup" / "gr00t_bringup" / "ros" / "stack.py"):
+    package = _SOURCE / "gr00t_bringup" / "gr00t_bringup"
+    for file in (package / "launched_nodes.py", package / "ros" / "stack.py"):
         imported = {
             name.name
             for statement in ast.walk(ast.parse(file.read_text()))
@@ -199,6 +200,9 @@ def test_launch_and_starter_take_nodes_and_files_from_the_same_functions():
         }
         assert shared <= imported, file
         assert not any(node.module in file.read_text() for node in NODES), f"{file} lists a node itself"
+    launch_file = _LAUNCH_FILE.read_text()
+    assert "LifecycleNode(**node) for node in launched_nodes(" in launch_file
+    assert not any(f'"{node.name}"' in launch_file for node in NODES), "the launch file lists a node itself"
 
 
 def test_the_launch_file_is_short_and_compiles(tmp_path):

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the launch file starts for its arguments, as plain data: it only declares the arguments and hands this to ``launch``."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from gr00t_bringup.nodes import (
+    RECORD,
+    TASKS,
+    TELEOP,
+    nodes_for,
+    overrides,
+    parameter_files,
+    remappings,
+    shipped_checkpoint,
+)
+
+
+def launched_nodes(arguments: Mapping[str, str]) -> list[dict[str, Any]]:
+    """The keyword arguments of a launch action for each node, in the order of starting.
+
+    arguments: the launch file's, all of them, as texts. Raises ConfigError: a robot without parameter files, an unknown back
+    end, no checkpoint named and none shipped.
+    """
+    checkpoint = _absolute(arguments["checkpoint"]) or shipped_checkpoint()
+    tokenizer = _absolute(arguments["tokenizer"])
+    asked = {TELEOP: bool(arguments["teleop"]), RECORD: _true(arguments["record"]), TASKS: _true(arguments["tasks"])}
+    more_files = [arguments["params_file"]] if arguments["params_file"] else []
+    return [
+        {
+            "package": node.package,
+            "executable": node.name,
+            "name": node.name,
+            "namespace": arguments["namespace"],
+            "parameters": [
+                *map(str, parameter_files(arguments["robot"], arguments["backend"], node.name)),
+                *more_files,
+                overrides(
+                    node,
+                    autostart=_true(arguments["autostart"]),
+                    use_sim_time=_true(arguments["use_sim_time"]),
+                    checkpoint=checkpoint,
+                    tokenizer="" if tokenizer is None else str(tokenizer),
+                    device=arguments["teleop"],
+                ),
+            ],
+            "remappings": list(remappings(node, dry_run=_true(arguments["dry_run"])).items()),
+            "arguments": ["--ros-args", "--log-level", arguments["log_level"]],
+            "output": "screen",
+        }
+        for node in nodes_for(arguments["backend"], [name for name, wanted in asked.items() if wanted])
+    ]
+
+
+def _absolute(text: str) -> Path | None:
+    """Nodes may be started in another folder than the launch."""
+    return Path(text).absolute() if text else None
+
+
+def _true(text: str) -> bool:
+    return text.lower() == "true"
