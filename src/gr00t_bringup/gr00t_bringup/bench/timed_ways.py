@@ -146,7 +146,6 @@ def _engine_calls(options: WayOptions, checkpoint: "Checkpoint", inputs: "TimedI
     from gr00t_policy.runtime.backends import load_backend
     from gr00t_policy.runtime.policy import Gr00tPolicy, SteppingBackend
 
-    staggered = options.staggered and not options.way.startswith("cuda_graph")  # has no graph of it
     backend = load_backend(
         checkpoint,
         options.way.split()[0],
@@ -154,7 +153,7 @@ def _engine_calls(options: WayOptions, checkpoint: "Checkpoint", inputs: "TimedI
         "",
         dtype=options.dtype,
         device=options.device,
-        staggered=staggered,
+        staggered=options.staggered,
         compiled=options.way.endswith("compiled"),
     )
     seen, real = (inputs.pixel_values, inputs.input_ids, inputs.mask), inputs.mask[0].astype(np.bool_)
@@ -170,7 +169,7 @@ def _engine_calls(options: WayOptions, checkpoint: "Checkpoint", inputs: "TimedI
     observation = Observation(images, joints, SENTENCE)
     policy.accept(policy.encode(observation))
     passes: Calls = {}
-    if staggered:
+    if options.staggered:
         assert isinstance(backend, SteppingBackend), "loaded to be staggered"
         rows = backend.steps
         flight = [context] * rows, np.stack([inputs.state] * rows), np.stack([inputs.noise] * rows)

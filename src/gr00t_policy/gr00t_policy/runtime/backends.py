@@ -59,7 +59,7 @@ def load_backend(
     graphs; none: not kept. For onnx: the folder ``exported``, in float32. For torch: dtype, device, threads; see
     ``TorchBackend``. For cuda_graph: dtype, and whether it is ``compiled``. fallback: an engine that does not pass its start
     check is replaced by plain torch, and the report says so. staggered: the head is also to make single Euler steps of chunks in
-    flight (``runtime/staggering.py``); not with onnx and cuda_graph. Raises ConfigError on unknown names and what does not go
+    flight (``runtime/staggering.py``); not with onnx. Raises ConfigError on unknown names and what does not go
     together, as device 'cuda' with an engine of the CPU, CheckpointError when the weights do not fit, EngineRefusedError when the
     engine fails its start check and there is no fallback.
     """
@@ -67,7 +67,7 @@ def load_backend(
     asked = engine
     if engine == "auto":
         published = checkpoint.config.published
-        engine = automatic_engine(published=published, gpu=published and _has_gpu(device), staggered=staggered)
+        engine = automatic_engine(published=published, gpu=published and _has_gpu(device))
         fallback = fallback or engine == "cuda_graph"
     if engine in CPU_ENGINES and device == "cuda":
         named = f"'{engine}'" if asked == engine else f"'{engine}', which '{asked}' means for this network,"
@@ -76,9 +76,7 @@ def load_backend(
             "engine to 'torch' or 'cuda_graph'"
         )
     if staggered and engine in UNSTAGGERED:
-        raise ConfigError(
-            f"engine '{engine}' cannot make single Euler steps; use 'openvino' or 'torch', or whole chunks"
-        )
+        raise ConfigError(f"engine '{engine}' cannot make single Euler steps; choose another one, or whole chunks")
     if engine in CPU_ENGINES:
         if engine == "onnx" and not exported:
             raise ConfigError("engine 'onnx' needs parameter 'exported': the folder that `gr00t export` wrote")
@@ -92,7 +90,7 @@ def load_backend(
     if engine == "cuda_graph":
         on = "cuda" if device == "auto" else device
         return made_or_plain(
-            lambda: _cuda_graph(checkpoint, part, dtype, on, compiled),
+            lambda: _cuda_graph(checkpoint, part, dtype, on, staggered, compiled),
             lambda refused: _torch(checkpoint, part, dtype, on, threads, refused),
             fallback=fallback,
         )
@@ -101,11 +99,11 @@ def load_backend(
     raise ConfigError(f"engine '{engine}' is unknown; choose one of: {', '.join(ENGINES)}")
 
 
-def automatic_engine(*, published: bool, gpu: bool, staggered: bool) -> str:
-    """For GR00T N1 as published and fine-tunes of it cuda_graph, without a GPU or with staggered chunks torch; else openvino."""
+def automatic_engine(*, published: bool, gpu: bool) -> str:
+    """For GR00T N1 as published and fine-tunes of it cuda_graph, without a GPU torch; else openvino."""
     if not published:
         return "openvino"
-    return "cuda_graph" if gpu and not staggered else "torch"
+    return "cuda_graph" if gpu else "torch"
 
 
 def made_or_plain(
@@ -148,10 +146,12 @@ def _openvino(
     return EngineBackend(checkpoint, EngineConfig(precision, encoder_precision, cache, parts=parts))
 
 
-def _cuda_graph(checkpoint: Checkpoint, part: str | None, dtype: str, device: str, compiled: bool) -> ReportingBackend:
+def _cuda_graph(
+    checkpoint: Checkpoint, part: str | None, dtype: str, device: str, staggered: bool, compiled: bool
+) -> ReportingBackend:
     from gr00t_policy.runtime.graph_backend import GraphBackend
 
-    return GraphBackend(checkpoint, part, dtype, device, compiler="inductor" if compiled else "")
+    return GraphBackend(checkpoint, part, dtype, device, staggered=staggered, compiler="inductor" if compiled else "")
 
 
 def _torch(

@@ -14,7 +14,7 @@ from gr00t_policy.runtime.settings import setting
 ENGINES = ("auto", "openvino", "onnx", "torch", "cuda_graph")
 CPU_ENGINES = ("openvino", "onnx")  # run nowhere else
 BLEND_TIME_S = 0.15  # of the robot, of evaluations and of what is measured
-UNSTAGGERED = ("onnx", "cuda_graph")  # cannot make single Euler steps
+UNSTAGGERED = ("onnx",)  # cannot make single Euler steps
 PRECISIONS = ("int8", "bf16", "fp32")  # of the OpenVINO engine
 PARTS = ("encoder", "head")
 FLOAT8 = "float8"  # of the head's matrices alone
@@ -144,7 +144,7 @@ class ControllerConfig(LeadSettings):
         if self.staggered and self.head_mode == "worker":
             raise ConfigError("staggered chunks advance with the ticks; set head_mode to 'every_tick' or 'auto'")
         if self.staggered and self.engine in UNSTAGGERED:
-            raise ConfigError(f"engine '{self.engine}' has no graph for staggered chunks; use 'openvino' or 'torch'")
+            raise ConfigError(f"engine '{self.engine}' has no graph for staggered chunks; choose another one")
         check_profile(self, _AGES)
         if not self.token_warn_s <= self.token_hold_s <= self.token_max_age_s:
             raise ConfigError(

@@ -3,11 +3,12 @@
 
 Everything is captured before the start: prompts are padded to one length, and what is beyond is masked. What a graph reads must
 stay in its place, so the keys and values of a message of tokens are put into one of a few places, each with a graph of the
-head, beside the ticks and on a stream of their own; the tick that uses them only starts another graph.
+head, beside the ticks and on a stream of their own; the tick that uses them only starts another graph. The pass of chunks in
+flight has one graph, with a row of keys and values for each chunk; the tick copies into the rows whose tokens are others.
 """
 
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -25,6 +26,7 @@ from gr00t_policy.runtime.engine_report import EngineReport
 from gr00t_policy.runtime.known_actions import KnownActions, painted_in
 from gr00t_policy.runtime.prompt_room import padded_to, prompt_room
 from gr00t_policy.runtime.replay import Replayed
+from gr00t_policy.runtime.staggering import staggered_actions
 from gr00t_policy.runtime.start_check import (
     EngineRefusedError,
     PartCheck,
@@ -60,8 +62,20 @@ class _Place:
         return self.holder is None or self.holder() is None
 
 
+@dataclass(eq=False)
+class _Row:
+    """Where the graph of the pass reads keys and values of one chunk in flight, and whose they are."""
+
+    context: Context
+    owner: weakref.ref[Any] | None = None
+
+    def holds(self, owner: Any) -> bool:
+        return self.owner is not None and self.owner() is owner
+
+
 class GraphBackend(TorchBackend):
-    """As ``TorchBackend``; each of ``encode``, ``context`` and ``act`` belongs to one thread, which may be another for each.
+    """As ``TorchBackend``; each of ``encode``, ``context`` and ``act`` belongs to one thread, which may be another for each;
+    ``advance`` to that of ``act``.
 
     What has no graph runs eagerly, and slower, with the same result: a prompt longer than the padded one, and a context beyond
     those that fit into the places at a time.
@@ -74,10 +88,12 @@ class GraphBackend(TorchBackend):
         dtype: str = "auto",
         device: str = "cuda",
         *,
+        staggered: bool = False,
         compiler: str = "",
         capture: bool = True,
     ) -> None:
-        """compiler: of torch.compile ('inductor' fuses kernels; the start takes minutes), empty: none. capture: see ``Replayed``.
+        """staggered: with a graph of ``advance``. compiler: of torch.compile ('inductor' fuses kernels; the start takes minutes),
+        empty: none. capture: see ``Replayed``.
 
         Raises ConfigError without a GPU and when the weights do not fit into its memory, EngineRefusedError when torch cannot
         capture or compile the network, the graphs do not fit, or what is replayed differs from the plain network.
@@ -85,7 +101,7 @@ class GraphBackend(TorchBackend):
         if capture and device == "cpu":
             raise ConfigError("engine 'cuda_graph' needs device 'cuda'; on a CPU use engine 'openvino' or 'torch'")
         super().__init__(checkpoint, part, dtype, device)
-        self.steps = 0  # single Euler steps have no graph
+        self.steps = 0  # single Euler steps have no graph yet
         self._compiler, self._capture = compiler, capture
         self._tokens_stream = torch.cuda.Stream() if capture else None
         self._room = prompt_room(checkpoint)
@@ -95,6 +111,8 @@ class GraphBackend(TorchBackend):
             checks.append(self._captured("encoder", self._prepare_encoder, self._check_encoder, checkpoint))
         if self._head is not None:
             checks.append(self._captured("head", self._prepare_head, self._check_head, checkpoint))
+            if staggered:
+                checks.append(self._captured("staggered pass", self._prepare_pass, self._check_pass, checkpoint))
         self.report = EngineReport(
             "cuda_graph" + f", {compiler}" * bool(compiler), self.report.precision, tuple(checks)
         )
@@ -137,6 +155,24 @@ class GraphBackend(TorchBackend):
             return context.place.replayed(
                 state=state[None], noise=noise[None], known=painted.actions[None], weights=painted.weights[None]
             )
+
+    @torch.inference_mode()
+    def advance(
+        self, contexts: Sequence[Any], states: NDArray[np.float32], x: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        given = [_tensors(context) for context in contexts]
+        if any(one.keys[0].shape[2] > self._room for one in given):
+            return super().advance(given, states, x)
+        with held_when_full(self.device):
+            copied = False
+            for row, context, tensors in zip(self._rows, contexts, given, strict=True):
+                owner = context if isinstance(context, GraphContext) else tensors.keys[0]
+                if not row.holds(owner):
+                    self._load(row.context, tensors)
+                    row.owner, copied = weakref.ref(owner), True
+            if copied and self._capture:
+                torch.cuda.current_stream().synchronize()  # the graph is replayed on another one
+            return self._pass(states=states, x=x)
 
     def _captured(
         self,
@@ -203,14 +239,31 @@ class GraphBackend(TorchBackend):
             replayed = Replayed(partial(compiled, context), inputs, self.device, capture=self._capture)
             self._places.append(_Place(context, replayed))
 
-    def _empty_context(self, checkpoint: Checkpoint) -> Context:
+    def _prepare_pass(self, checkpoint: Checkpoint) -> None:
+        head, sizes = self._head, checkpoint.config.head
+        assert head is not None
+        slot, tables, number = self._slot, self._tables, self.dtype
+
+        def moved(context: Context, states: Tensor, x: Tensor) -> Tensor:
+            return head.advance(context, states.to(number), slot, x.to(number), tables).float()
+
+        inputs = {
+            "states": np.zeros((sizes.steps, 1, sizes.state_dim), np.float32),
+            "x": np.zeros((sizes.steps, sizes.horizon, sizes.action_dim), np.float32),
+        }
+        together = self._empty_context(checkpoint, sizes.steps)
+        self._rows = [_Row(_one_of(together, place)) for place in range(sizes.steps)]
+        self._pass = Replayed(partial(self._compiled(moved), together), inputs, self.device, capture=self._capture)
+        self.steps = sizes.steps
+
+    def _empty_context(self, checkpoint: Checkpoint, count: int = 1) -> Context:
         assert self._head is not None
         sizes, blocks = checkpoint.config.head, len(self._head.dit.blocks[::2])
-        rows = (1, sizes.heads, self._room, sizes.head_dim)
+        rows = (count, sizes.heads, self._room, sizes.head_dim)
         keys, values = (
             tuple(torch.zeros(rows, dtype=self.dtype, device=self.device) for _ in range(blocks)) for _ in range(2)
         )
-        return Context(keys, values, torch.zeros((1, 1, 1, self._room), dtype=self.dtype, device=self.device))
+        return Context(keys, values, torch.zeros((count, 1, 1, self._room), dtype=self.dtype, device=self.device))
 
     def _load(self, place: Context, context: Context) -> None:
         tokens = context.keys[0].shape[2]
@@ -245,3 +298,25 @@ class GraphBackend(TorchBackend):
                 wanted.append(TorchBackend.act(self, TorchBackend.context(self, features, real), state, noise))
             del context, contexts  # their places are free again
         return check_actions("head", _PRECISIONS[self.dtype], checkpoint, np.stack(got), np.stack(wanted))
+
+    def _check_pass(self, checkpoint: Checkpoint) -> PartCheck:
+        """Chunks in flight, of prompts of two lengths, beside the plain head's whole ones."""
+        features, reals, states, noise = zip(
+            *head_inputs(checkpoint, (self._room, self._room - 8, self._room)), strict=True
+        )
+        contexts = [self.context(*one) for one in zip(features, reals, strict=True)]
+        got = staggered_actions(self, contexts, np.stack(states), np.stack(noise))
+        plain = [TorchBackend.context(self, *one) for one in zip(features, reals, strict=True)]
+        wanted = [TorchBackend.act(self, *one) for one in zip(plain, states, noise, strict=True)]
+        return check_actions("staggered", _PRECISIONS[self.dtype], checkpoint, got, np.stack(wanted))
+
+
+def _tensors(context: GraphContext | Context) -> Context:
+    return context.place.context if isinstance(context, GraphContext) else context
+
+
+def _one_of(together: Context, number: int) -> Context:
+    """A view of one row of a context of many."""
+    keys, values = (tuple(part[number : number + 1] for part in parts) for parts in (together.keys, together.values))
+    assert together.bias is not None
+    return Context(keys, values, together.bias[number : number + 1])

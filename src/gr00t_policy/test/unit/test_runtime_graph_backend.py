@@ -9,6 +9,7 @@ import torch
 from small_checkpoint import noise_observation, save_small_checkpoint, small_config
 
 from gr00t_policy.core.errors import ConfigError
+from gr00t_policy.core.types import ConditioningTokens
 from gr00t_policy.model.checkpoint import Checkpoint, load_checkpoint
 from gr00t_policy.model.random_checkpoint import random_checkpoint
 from gr00t_policy.runtime.backends import automatic_engine, load_backend, made_or_plain
@@ -16,6 +17,7 @@ from gr00t_policy.runtime.config import ControllerConfig
 from gr00t_policy.runtime.graph_backend import GraphBackend
 from gr00t_policy.runtime.known_actions import KnownActions
 from gr00t_policy.runtime.policy import Gr00tPolicy
+from gr00t_policy.runtime.staggering import StaggeredChunks, staggered_actions
 from gr00t_policy.runtime.start_check import EngineRefusedError
 from gr00t_policy.runtime.torch_backend import TorchBackend, memory_for
 
@@ -201,26 +203,96 @@ def test_what_cannot_be_captured_is_refused_by_name_or_replaced_by_the_plain_net
 
 def test_the_automatic_engine_is_captured_on_a_gpu_and_torch_where_that_cannot_be():
     chosen = [
-        automatic_engine(published=published, gpu=gpu, staggered=staggered)
-        for published, gpu, staggered in (
-            (True, True, False),
-            (True, True, True),
-            (True, False, False),
-            (False, True, False),
-        )
+        automatic_engine(published=published, gpu=gpu)
+        for published, gpu in ((True, True), (True, False), (False, True))
     ]
-    assert chosen == ["cuda_graph", "torch", "torch", "openvino"]
+    assert chosen == ["cuda_graph", "torch", "openvino"]
     if not torch.cuda.is_available():
         assert load_backend(random_checkpoint("n1_tiny_release"), part="head").report.engine == "torch"
 
 
-def test_staggered_chunks_are_refused_and_not_run_without_a_graph(checkpoint, fixed):
-    with pytest.raises(ConfigError, match="engine 'cuda_graph' has no graph for staggered chunks"):
-        ControllerConfig(engine="cuda_graph", staggered=True)
-    with pytest.raises(ConfigError, match="engine 'cuda_graph' cannot make single Euler steps"):
-        load_backend(checkpoint, "cuda_graph", staggered=True)
+@pytest.fixture(scope="module")
+def stepping(checkpoint: Checkpoint) -> GraphBackend:
+    return GraphBackend(checkpoint, "head", "float32", "cpu", staggered=True, capture=False)
+
+
+@pytest.mark.parametrize("lengths", [(42,) * 7, (42, 7, 40, 42, 1, 42, 30), (400,) * 6])
+def test_chunks_in_flight_are_the_plain_heads_whole_ones(checkpoint, plain, stepping, lengths):
+    """More observations than places and rows, also of prompts of other lengths in one pass, and beyond the room."""
+    assert [check.part for check in stepping.report.checks] == ["head", "staggered"] and stepping.steps == 4
+    asked = [_asked(checkpoint, tokens, seed) for seed, tokens in enumerate(lengths)]
+    states, noise = np.stack([one[2] for one in asked]), np.stack([one[3] for one in asked])
+    got = staggered_actions(stepping, [stepping.context(*one[:2]) for one in asked], states, noise)
+    wanted = [plain.act(plain.context(*one[:2]), *one[2:4]) for one in asked]
+    np.testing.assert_allclose(got, np.stack(wanted), atol=2e-5)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_the_published_form_passes_the_start_check_of_its_pass(dtype):
+    backend = GraphBackend(random_checkpoint("n1_tiny_release"), "head", dtype, "cpu", staggered=True, capture=False)
+    assert [(check.part, check.passed) for check in backend.report.checks] == [("head", True), ("staggered", True)]
+
+
+def test_a_row_of_the_pass_is_copied_when_its_tokens_are_others_and_stays_in_its_place(
+    checkpoint, stepping, monkeypatch
+):
+    loads, load = [], GraphBackend._load
+    monkeypatch.setattr(GraphBackend, "_load", lambda self, *given: (loads.append(given[0]), load(self, *given)))
+    features, real, state, noise, _ = _asked(checkpoint, 42, 0)
+    old, new = stepping.context(features, real), stepping.context(-features, real)
+    states, x = np.stack([state] * 4), np.stack([noise] * 4)
+    where = [row.context.keys[0].data_ptr() for row in stepping._rows]
+    for contexts, copied in (([old] * 4, 4), ([old] * 4, 0), ([new, *[old] * 3], 1), ([new, new, old, old], 1)):
+        loads.clear()
+        stepping.advance(contexts, states, x)
+        assert len(loads) == copied
+    assert [row.context.keys[0].data_ptr() for row in stepping._rows] == where
+    assert len(set(where)) == 4
+    del old, new, contexts
+    assert all(place.free for place in stepping._places), "rows hold no place"
+
+
+def test_the_controllers_staggered_chunks_are_those_of_the_plain_network(checkpoint, plain, stepping):
+    made = []
+    for backend in (plain, stepping):
+        policy = Gr00tPolicy(checkpoint, backend, seed=3)
+        chunks, rng = StaggeredChunks[int](policy), np.random.default_rng(1)
+        for tick in range(12):
+            if tick in (0, 6):  # other tokens while chunks are in flight
+                features, real, *_ = _asked(checkpoint, 42, tick)
+                policy.accept(ConditioningTokens(features, real, tick, tick, "go", 1, checkpoint.hash, "gr1"))
+            made.append(chunks.evaluate(rng.uniform(-0.3, 0.3, 29), tick, tick))
+    for wanted, got in zip(made[:12], made[12:], strict=True):
+        assert (wanted is None) == (got is None)
+        if wanted is not None and got is not None:
+            assert wanted[1] == got[1]
+            np.testing.assert_allclose(got[0].positions, wanted[0].positions, atol=2e-5)
+
+
+def test_a_pass_that_is_replayed_wrongly_is_refused(checkpoint):
+    class Stays(GraphBackend):
+        def advance(self, contexts, states, x):
+            return x
+
+    with pytest.raises(EngineRefusedError, match="its staggered in fp32 differs from the plain network"):
+        Stays(checkpoint, "head", "float32", "cpu", staggered=True, capture=False)
+
+
+def test_the_pass_can_be_traced_whole_as_a_compiler_needs_it(checkpoint, plain):
+    traced = GraphBackend(checkpoint, "head", "float32", "cpu", staggered=True, compiler="eager", capture=False)
+    features, real, state, noise, _ = _asked(checkpoint, 42, 5)
+    given = [traced.context(features, real)] * 5, np.stack([state] * 5), np.stack([noise] * 5)
+    wanted = plain.act(plain.context(features, real), state, noise)
+    np.testing.assert_allclose(staggered_actions(traced, *given)[-1], wanted, atol=2e-5)
+
+
+def test_without_the_graph_of_the_pass_single_steps_are_refused(checkpoint, fixed):
     with pytest.raises(ConfigError, match="cannot stagger its steps"):
         _ = Gr00tPolicy(checkpoint, fixed).flow_steps
+    with pytest.raises(ConfigError, match="engine 'onnx' has no graph for staggered chunks"):
+        ControllerConfig(engine="onnx", staggered=True)
+    with pytest.raises(ConfigError, match="engine 'onnx' cannot make single Euler steps"):
+        load_backend(checkpoint, "onnx", staggered=True)
 
 
 def test_without_a_gpu_the_engine_is_refused_by_name(checkpoint):
@@ -258,11 +330,16 @@ def test_too_little_memory_is_one_error_that_says_what_to_do():
 @pytest.mark.parametrize("compiled", [False, True])
 def test_on_a_gpu_the_captured_network_is_the_plain_one(checkpoint, compiled):
     plain = TorchBackend(checkpoint, dtype="float32", device="cuda")
-    graph = load_backend(checkpoint, "cuda_graph", dtype="float32", compiled=compiled)
+    graph = load_backend(checkpoint, "cuda_graph", dtype="float32", staggered=True, compiled=compiled)
     for seed, tokens in enumerate((42, 7, 120, 42)):
         features, real, state, noise, known = _asked(checkpoint, tokens, seed)
         wanted = plain.act(plain.context(features, real), state, noise, known)
         np.testing.assert_allclose(graph.act(graph.context(features, real), state, noise, known), wanted, atol=1e-3)
+    asked = [_asked(checkpoint, 42, seed) for seed in range(7)]
+    states, noise = np.stack([one[2] for one in asked]), np.stack([one[3] for one in asked])
+    got = staggered_actions(graph, [graph.context(*one[:2]) for one in asked], states, noise)
+    whole = [plain.act(plain.context(*one[:2]), *one[2:4]) for one in asked]
+    np.testing.assert_allclose(got, np.stack(whole), atol=1e-3)
 
 
 @needs_gpu
