@@ -17,9 +17,13 @@ def test_a_released_checkpoint_drives_the_robot_with_its_head_in_a_worker(tmp_pa
     folder = tmp_path / "release"
     assert main(["checkpoint", "synth", "--preset", "n1_tiny_release", "--out", str(folder)]) == 0
     large = parameter_files("gr1", "mujoco", "planner")[0].with_name("large_network.yaml")
-    overrides = {node: {"tokenizer": str(_TOKENIZER)} for node in ("planner", "controller")}
-    overrides["controller"]["head_mode"] = "worker"
-    options = StackOptions(checkpoint=folder, parameter_files=(large,), overrides=overrides, start_timeout_s=240.0)
+    options = StackOptions(
+        checkpoint=folder,
+        tokenizer=_TOKENIZER,
+        parameter_files=(large,),
+        overrides={"controller": {"head_mode": "worker"}},
+        start_timeout_s=240.0,
+    )
     with running_stack(options, tmp_path / "logs") as stack:
         stack.wait_active()
         stack.client.wait_listeners(["planner"], 20.0)
