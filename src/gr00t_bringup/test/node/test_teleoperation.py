@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 from gr00t_msgs.msg import GateState, TeleopState
 from gr00t_msgs.msg import OperatorState as OperatorStateMsg
-from peers import COLUMNS, Robot, Spinner, system_ns
+from peers import COLUMNS, Robot, system_ns
 from rclpy.context import Context
 from rclpy.node import Node
+from spinner import Spinner
 from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory
 
@@ -146,7 +147,7 @@ def scene(context: Context) -> Iterator[Scene]:
         for module, *arguments in (_GATE, _RETARGETER)
     ]
     node = Node("peers", context=context)
-    made, spinner = Scene(node), Spinner(node, context)
+    made, spinner = Scene(node), Spinner(context, node)
     made.robot.loop.start()
     made.until(lambda: bool(made.teleop), 40.0)
     made.person.loop.start()

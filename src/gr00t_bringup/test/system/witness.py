@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Hears every message of the running stack, in a thread of its own, so that a test can judge what was sent when."""
 
-import threading
 import time
 from array import array
 from collections.abc import Callable, Iterator
@@ -13,11 +12,11 @@ from diagnostic_msgs.msg import DiagnosticArray
 from gr00t_msgs.msg import ActionChunk, ConditioningTokens, ControllerState, GateState, PlannerState
 from numpy.typing import NDArray
 from rclpy.context import Context
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.utilities import try_shutdown
 from sensor_msgs.msg import Image, JointState
+from spinner import Spinner
 from trajectory_msgs.msg import JointTrajectory
 
 from gr00t_policy.ros.messages import ns_from_stamp
@@ -62,16 +61,10 @@ class Witness:
                 lambda message, heard=heard: heard.append(without_data(message)),
                 QoSProfile(depth=_MANY, reliability=reliability),
             )
-        self._executor = SingleThreadedExecutor(context=context)
-        self._executor.add_node(self._node)
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._spin)
-        self._thread.start()
+        self._spinner = Spinner(context, self._node)
 
     def close(self) -> None:
-        self._stop.set()
-        self._thread.join()
-        self._executor.shutdown()
+        self._spinner.close()
         self._node.destroy_node()
 
     def messages(self, topic: str) -> list[Any]:
@@ -105,10 +98,6 @@ class Witness:
             seen = len(messages)
             assert time.monotonic() < deadline, f"{topic}: none of {seen} messages was it"
             time.sleep(0.02)
-
-    def _spin(self) -> None:
-        while not self._stop.is_set():
-            self._executor.spin_once(timeout_sec=0.05)
 
 
 def without_data(message: Any) -> Any:

@@ -8,7 +8,6 @@ os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,10 +17,10 @@ import pytest
 import rclpy
 from gr00t_msgs.msg import ConditioningTokens, ControllerState, PlannerState
 from rclpy.context import Context
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from sensor_msgs.msg import Image, JointState
 from small_checkpoint import save_small_checkpoint
+from spinner import Spinner
 from std_msgs.msg import String
 from trajectory_msgs.msg import JointTrajectory
 
@@ -72,11 +71,7 @@ class Robot:
         self._rng = np.random.default_rng(0)
         self.node.create_timer(0.05, self._on_camera)
         self.node.create_timer(1 / 60, self._on_joints)
-        self._executor = SingleThreadedExecutor(context=context)
-        self._executor.add_node(self.node)
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._spin)
-        self._thread.start()
+        self._spinner = Spinner(context, self.node)
 
     @property
     def now_ns(self) -> int:
@@ -124,14 +119,8 @@ class Robot:
         assert self.heard[ConditioningTokens] == []
 
     def close(self) -> None:
-        self._stop.set()
-        self._thread.join()
+        self._spinner.close()
         self.node.destroy_node()
-        self._executor.shutdown()
-
-    def _spin(self) -> None:
-        while not self._stop.is_set():
-            self._executor.spin_once(timeout_sec=0.05)
 
     def _on_camera(self) -> None:
         if self.camera_on:

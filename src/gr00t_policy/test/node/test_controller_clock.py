@@ -6,7 +6,6 @@ import os
 os.environ["ROS_DOMAIN_ID"] = "163"
 os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -18,12 +17,12 @@ import rclpy
 import torch
 from gr00t_msgs.msg import ConditioningTokens
 from rclpy.context import Context
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import JointState
 from small_checkpoint import save_small_checkpoint
+from spinner import Spinner
 from trajectory_msgs.msg import JointTrajectory
 
 from gr00t_policy.core.embodiment import load_embodiment
@@ -70,12 +69,7 @@ class World:
         self.peer.create_subscription(JointTrajectory, "policy/joint_trajectory", self._on_command, qos.COMMAND)
         self.peer.create_timer(0.01, self._tick)
         self.peer.create_timer(0.1, self._plan)
-        self._executor = SingleThreadedExecutor(context=context)
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._spin)
-        for node in (self.peer, self.node):
-            self._executor.add_node(node)
-        self._thread.start()
+        self._spinner = Spinner(context, self.peer, self.node)
         assert self.node.start()
 
     @property
@@ -90,16 +84,10 @@ class World:
             time.sleep(0.02)
 
     def close(self) -> None:
-        self._stop.set()
-        self._thread.join()
+        self._spinner.close()
         self.node.stop()
         for node in (self.node, self.peer):
             node.destroy_node()
-        self._executor.shutdown()
-
-    def _spin(self) -> None:
-        while not self._stop.is_set():
-            self._executor.spin_once(timeout_sec=0.05)
 
     def _tick(self) -> None:
         self._clock.publish(Clock(clock=stamp_from_ns(self.now_ns)))

@@ -11,7 +11,6 @@ os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -23,11 +22,11 @@ import pytest
 import rclpy
 from gr00t_msgs.msg import ActionChunk, ConditioningTokens, ControllerState
 from rclpy.context import Context
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import JointState
 from small_checkpoint import save_small_checkpoint
+from spinner import Spinner
 from trajectory_msgs.msg import JointTrajectory
 
 from gr00t_policy.core.embodiment import load_embodiment
@@ -73,16 +72,13 @@ class World:
             (ActionChunk, "action_chunk", self._on_chunk, qos.NEWEST),
         ):
             self.node.create_subscription(kind, topic, callback, profile)
-        self._executor = SingleThreadedExecutor(context=context)
-        self._executor.add_node(self.node)
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._spin)
+        self._spinner = Spinner(context, self.node)
         self._loops = (
             PacedLoop("joints", RATE_HZ, self._send_joints, _PRIORITY),
             PacedLoop("tokens", TOKENS_HZ * TOO_FAST, self._send_tokens, _PRIORITY),
         )
-        for thread in (self._thread, *self._loops):
-            thread.start()
+        for loop in self._loops:
+            loop.start()
 
     @property
     def state(self) -> ControllerState | None:
@@ -98,14 +94,8 @@ class World:
     def close(self) -> None:
         for loop in self._loops:
             loop.stop()
-        self._stop.set()
-        self._thread.join()
+        self._spinner.close()
         self.node.destroy_node()
-        self._executor.shutdown()
-
-    def _spin(self) -> None:
-        while not self._stop.is_set():
-            self._executor.spin_once(timeout_sec=0.05)
 
     def _send_joints(self, now_ns: int) -> None:
         self._joints.publish(joint_state_message(ORDER, np.zeros(len(ORDER.names)), time.time_ns()))
@@ -168,7 +158,7 @@ def driven(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Judged, J
     context = Context()
     init_ros(context)
     command = [sys.executable, "-m", "gr00t_policy.ros.controller_node", "--ros-args"]
-    for name, value in {"checkpoint": folder, "engine": "torch", "autostart": "true"}.items():
+    for name, value in {"checkpoint": folder, "engine": "openvino", "autostart": "true"}.items():
         command += ["-p", f"{name}:={value}"]
     world = World(context, folder)
     world.every = TOO_FAST

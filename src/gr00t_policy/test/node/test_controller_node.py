@@ -7,7 +7,6 @@ os.environ["ROS_DOMAIN_ID"] = "163"
 os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 
 import shutil
-import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -20,11 +19,11 @@ import torch
 from diagnostic_msgs.msg import DiagnosticArray
 from gr00t_msgs.msg import ActionChunk, ConditioningTokens, ControllerState
 from rclpy.context import Context
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import JointState
 from small_checkpoint import save_small_checkpoint
+from spinner import Spinner
 from trajectory_msgs.msg import JointTrajectory
 
 from gr00t_policy.core.embodiment import load_embodiment
@@ -98,13 +97,8 @@ class Bench:
         self._sequence = 0
         self.peer.create_timer(1 / 60, self._on_joints)
         self.peer.create_timer(0.1, self._on_tokens)
-        self._executor = SingleThreadedExecutor(context=context)
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._spin)
-        for node in (self.node, self.peer):
-            self._executor.add_node(node)
         assert self.node.start()
-        self._thread.start()
+        self._spinner = Spinner(context, self.node, self.peer)
 
     def reset(self) -> None:
         """Good input from now on, nothing heard."""
@@ -139,16 +133,10 @@ class Bench:
         assert self.heard[JointTrajectory] == []
 
     def close(self) -> None:
-        self._stop.set()
-        self._thread.join()
+        self._spinner.close()
         self.node.stop()
         for node in (self.node, self.peer):
             node.destroy_node()
-        self._executor.shutdown()
-
-    def _spin(self) -> None:
-        while not self._stop.is_set():
-            self._executor.spin_once(timeout_sec=0.05)
 
     def _on_joints(self) -> None:
         if self.joints is not None:

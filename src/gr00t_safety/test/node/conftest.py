@@ -18,10 +18,11 @@ import pytest
 import rclpy
 from gr00t_msgs.msg import GateState
 from lifecycle_msgs.msg import Transition
-from peers import Commander, Person, Robot, Spinner
+from peers import Commander, Person, Robot
 from rclpy.context import Context
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
+from spinner import Spinner
 
 GATE = [sys.executable, "-m", "gr00t_safety.ros.command_gate_node", "--ros-args"]
 
@@ -111,7 +112,7 @@ def context() -> Iterator[Context]:
 def scene(gate_process: subprocess.Popen, context: Context) -> Iterator[Scene]:
     """A configured and active gate with a robot that publishes its joint states."""
     node = Node("peers", context=context)
-    robot, person, spinner = Robot(node), Person(node), Spinner(node, context)
+    robot, person, spinner = Robot(node), Person(node), Spinner(context, node)
     robot.loop.start()
     assert person.change(Transition.TRANSITION_CONFIGURE)
     assert person.change(Transition.TRANSITION_ACTIVATE)

@@ -3,7 +3,6 @@
 
 import os
 import sys
-import threading
 import time
 from typing import Any
 
@@ -15,8 +14,6 @@ from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
 from rcl_interfaces.srv import SetParameters
-from rclpy.context import Context
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from sensor_msgs.msg import JointState
 from std_srvs.srv import Trigger
@@ -142,26 +139,6 @@ class Person:
             time.sleep(0.005)
         assert future.done(), f"no answer from {name}"
         return future.result()
-
-
-class Spinner:
-    """Runs a node's callbacks in a thread."""
-
-    def __init__(self, node: Node, context: Context) -> None:
-        self._executor = SingleThreadedExecutor(context=context)
-        self._executor.add_node(node)
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
-
-    def _run(self) -> None:
-        while not self._stop.is_set():
-            self._executor.spin_once(timeout_sec=0.05)
-
-    def close(self) -> None:
-        self._stop.set()
-        self._thread.join()
-        self._executor.shutdown()
 
 
 def main() -> None:
