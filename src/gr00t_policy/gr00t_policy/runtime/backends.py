@@ -69,14 +69,7 @@ def load_backend(
         published = checkpoint.config.published
         engine = automatic_engine(published=published, gpu=published and _has_gpu(device))
         fallback = fallback or engine == "cuda_graph"
-    if engine in CPU_ENGINES and device == "cuda":
-        named = f"'{engine}'" if asked == engine else f"'{engine}', which '{asked}' means for this network,"
-        raise ConfigError(
-            f"engine {named} runs on the CPU alone, but parameter 'device' is 'cuda'; set device to 'auto' or 'cpu', or "
-            "engine to 'torch' or 'cuda_graph'"
-        )
-    if staggered and engine in UNSTAGGERED:
-        raise ConfigError(f"engine '{engine}' cannot make single Euler steps; choose another one, or whole chunks")
+    _check_together(engine, asked, device, staggered)
     if engine in CPU_ENGINES:
         if engine == "onnx" and not exported:
             raise ConfigError("engine 'onnx' needs parameter 'exported': the folder that `gr00t export` wrote")
@@ -97,6 +90,18 @@ def load_backend(
     if engine == "torch":
         return _torch(checkpoint, part, dtype, device, threads)
     raise ConfigError(f"engine '{engine}' is unknown; choose one of: {', '.join(ENGINES)}")
+
+
+def _check_together(engine: str, asked: str, device: str, staggered: bool) -> None:
+    """Raises ConfigError. engine: what ``asked`` means for this network."""
+    if engine in CPU_ENGINES and device == "cuda":
+        named = f"'{engine}'" if asked == engine else f"'{engine}', which '{asked}' means for this network,"
+        raise ConfigError(
+            f"engine {named} runs on the CPU alone, but parameter 'device' is 'cuda'; set device to 'auto' or 'cpu', or "
+            "engine to 'torch' or 'cuda_graph'"
+        )
+    if staggered and engine in UNSTAGGERED:
+        raise ConfigError(f"engine '{engine}' cannot make single Euler steps; choose another one, or whole chunks")
 
 
 def automatic_engine(*, published: bool, gpu: bool) -> str:
