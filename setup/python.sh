@@ -31,7 +31,7 @@ make_venv() {
 
 # Exactly the locked files, each checked against its hash; the locks are complete, so nothing is resolved.
 pip=("$venv/bin/python" -m pip --disable-pip-version-check --no-input)
-pip_install=(env -u PYTHONPATH PIP_USER=0 _ROS_WHEELS_BOOTSTRAP_COMPLETE=1 "${pip[@]}" install --no-deps --require-hashes)
+pip_install=(env -u PYTHONPATH PIP_USER=0 _ROS_WHEELS_BOOTSTRAP_COMPLETE=1 "${pip[@]}" install --no-deps --require-hashes --no-compile)
 
 install_set() { logged "${pip_install[@]}" --requirement "$root/requirements/$1.txt"; }
 
@@ -72,4 +72,14 @@ install_python_packages() {
     done
     step python-no-deps "$(hash_of "$folder/no-deps.txt")" "Installing accelerate and the description of the GR-1 (80 MB of meshes)" \
         install_set no-deps
+    step python-compiled "$(hash_of "$stamps"/python-{ros,torch,no-deps} $(printf "$stamps/python-%s " "$@") 2>/dev/null)" \
+        "Compiling Python's modules on all cores" compile_packages
+}
+
+# What pip does on one core for all files: here on all cores, and not for what only a package's own tests, or models of transformers
+# that nothing here is built of, would import; Python compiles those itself when somebody does. A file that is no Python of today
+# (templates, tests of syntax errors) is no failure.
+compile_packages() {
+    local unused='/tests?/|/transformers/models/(?!__init__|auto/|encoder_decoder/|siglip|llama/|qwen)'
+    quietly "$venv/bin/python" -m compileall -q -j 0 -x "$unused" "$venv/lib" || true
 }

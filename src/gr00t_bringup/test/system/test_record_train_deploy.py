@@ -25,7 +25,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def scenes(place: Path) -> list[dict]:
     """What became of the scenes that were driven; the episodes are in ``place / "episodes"``."""
     where = f"--record {place}/episodes --out {place}/driven --json {place}/driven.json"
-    main(f"bench operator --task {_TASK} --scenes 2 --seed 0 --films 1 {where}".split())
+    main(f"bench operator --task {_TASK} --scenes 1 --seed 0 --films 1 {where}".split())
     return json.loads((place / "driven.json").read_text())["scenes"]
 
 

@@ -3,7 +3,6 @@
 
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -18,6 +17,7 @@ from gr00t_policy.data import durable_folder
 from gr00t_policy.model.checkpoint import load_checkpoint
 from gr00t_policy.model.checkpoint_folder import model_type
 
+# Imports once; each checkpoint is then replaced by a process of its own, forked off while this one has a single thread.
 _KILLED = """
 import os, signal, sys
 from pathlib import Path
@@ -25,7 +25,6 @@ import torch
 from gr00t_policy.data import durable_folder
 from small_checkpoint import save_small_checkpoint
 
-folder, moment = Path(sys.argv[1]), sys.argv[2]
 torch.set_num_threads(1)
 
 def die():
@@ -40,15 +39,23 @@ def after(function):
         die()
     return call
 
-if moment.startswith("no exchange"):
-    durable_folder._exchanged = lambda one, other: False
-{
-    "while it is written": lambda: setattr(durable_folder, "flush_all", before(durable_folder.flush_all)),
-    "before the exchange": lambda: setattr(durable_folder, "_exchanged", before(durable_folder._exchanged)),
-    "after the exchange": lambda: setattr(durable_folder, "_exchanged", after(durable_folder._exchanged)),
-    "no exchange, between the renames": lambda: setattr(Path, "rename", after(Path.rename)),
-}[moment]()
-save_small_checkpoint(folder, seed=1)
+def replaced(folder, moment):
+    if moment.startswith("no exchange"):
+        durable_folder._exchanged = lambda one, other: False
+    {
+        "while it is written": lambda: setattr(durable_folder, "flush_all", before(durable_folder.flush_all)),
+        "before the exchange": lambda: setattr(durable_folder, "_exchanged", before(durable_folder._exchanged)),
+        "after the exchange": lambda: setattr(durable_folder, "_exchanged", after(durable_folder._exchanged)),
+        "no exchange, between the renames": lambda: setattr(Path, "rename", after(Path.rename)),
+    }[moment]()
+    save_small_checkpoint(folder, seed=1)
+    os._exit(0)
+
+for place in map(Path, sys.argv[1:]):
+    child = os.fork()
+    if child == 0:
+        replaced(place / "checkpoint", place.name)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL, place
 """
 _AGAIN_AND_AGAIN = """
 import itertools, sys
@@ -61,6 +68,14 @@ for seed in itertools.cycle((1, 0)):
     save_small_checkpoint(Path(sys.argv[1]), seed=seed)
     print(seed, flush=True)
 """
+
+# Moment of the kill -> which is left under the name: 0 the one that was there, 1 the one that replaces it.
+LEFT = {
+    "while it is written": 0,
+    "before the exchange": 0,
+    "after the exchange": 1,
+    "no exchange, between the renames": 1,
+}
 
 
 def program(text: str, *words: str) -> list[str]:
@@ -82,24 +97,25 @@ def hashes(tmp_path_factory) -> tuple[str, str]:
     return old, new
 
 
-@pytest.mark.parametrize(
-    ("moment", "left"),
-    [
-        ("while it is written", 0),
-        ("before the exchange", 0),
-        ("after the exchange", 1),
-        ("no exchange, between the renames", 1),
-    ],
-)
-def test_what_a_kill_leaves_is_read_and_replaced_as_ever(hashes, tmp_path, moment, left):
-    folder = save_small_checkpoint(tmp_path / "checkpoint", seed=0)
-    killed = subprocess.run(program(_KILLED, str(folder), moment), check=False, timeout=100, env=environment())
-    assert killed.returncode == -signal.SIGKILL
+@pytest.fixture(scope="module")
+def killed(hashes, tmp_path_factory) -> dict[str, Path]:
+    """Moment -> folder with what a process left that was killed at it, replacing the first checkpoint by the second."""
+    folder = tmp_path_factory.mktemp("killed")
+    places = {moment: folder / moment for moment in LEFT}
+    for place in places.values():
+        save_small_checkpoint(place / "checkpoint", seed=0)
+    subprocess.run(program(_KILLED, *map(str, places.values())), check=True, timeout=100, env=environment())
+    return places
+
+
+@pytest.mark.parametrize("moment", LEFT)
+def test_what_a_kill_leaves_is_read_and_replaced_as_ever(hashes, killed, moment):
+    folder = killed[moment] / "checkpoint"
     assert folder.exists() == (moment != "no exchange, between the renames")
-    assert load_checkpoint(folder).hash == hashes[left]
+    assert load_checkpoint(folder).hash == hashes[LEFT[moment]]
     save_small_checkpoint(folder, seed=1)
     assert load_checkpoint(folder).hash == hashes[1]
-    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint"]
+    assert [path.name for path in folder.parent.iterdir()] == ["checkpoint"]
 
 
 def test_a_process_killed_at_any_moment_leaves_one_of_the_two(hashes, tmp_path):

@@ -111,8 +111,9 @@ def test_a_kill_while_one_is_written_or_removed_leaves_whole_ones_and_is_gone_on
         load_checkpoint(out / name).load_weights()
     train.run(replace(config_for(dataset, out), checkpoint_every=1, keep=2))
     assert checkpoints(out) == ["checkpoint", "checkpoint-3", "checkpoint-4"]
+    ended = weights(out / "checkpoint")
     for name, value in weights(plain.out / "checkpoint").items():
-        torch.testing.assert_close(weights(out / "checkpoint")[name], value, rtol=1e-5, atol=1e-7, msg=name)
+        torch.testing.assert_close(ended[name], value, rtol=1e-5, atol=1e-7, msg=name)
 
 
 def test_how_often_may_change_and_those_of_a_run_that_went_further_do_not_count(plain, tmp_path):

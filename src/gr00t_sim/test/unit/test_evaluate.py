@@ -160,7 +160,7 @@ def test_a_release_is_evaluated_with_the_tokenizer_that_is_named(tmp_path):
     folder = tmp_path / "release"
     synthesise_release(folder, preset("n1_tiny_release"), load_embodiment("gr1"))
     how = {"task": "choose_bin", "episodes": 1, "language": ("own",), "max_s": 0.1, "workers": 1, "engine": "torch"}
-    files = {"out": tmp_path / "results", "film": tmp_path / "film", "gallery": 1}
+    files = {"out": tmp_path / "results", "film": None, "gallery": 1}
     with pytest.raises(CheckpointError, match="has no tokenizer.*option --tokenizer"):
         run(EvalConfig(checkpoint=folder, **how, **files))
     tokens = write_tokenizer(tmp_path / "tokens")
