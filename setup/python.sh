@@ -72,7 +72,7 @@ install_python_packages() {
     done
     step python-no-deps "$(hash_of "$folder/no-deps.txt")" "Installing accelerate and the description of the GR-1 (80 MB of meshes)" \
         install_set no-deps
-    step python-compiled "$(hash_of "$stamps"/python-{ros,torch,no-deps} $(printf "$stamps/python-%s " "$@") 2>/dev/null)" \
+    step python-compiled "$(hash_of "$stamps"/python-{ros,torch,no-deps} "${@/#/"$stamps/python-"}" 2>/dev/null)" \
         "Compiling Python's modules on all cores" compile_packages
 }
 
