@@ -78,8 +78,10 @@ def is_third_party(module: str) -> bool:
     return not module.startswith("rcl") and not module.endswith(("_msgs", "_srvs", "_interfaces"))
 
 
-@cache
+installed = cache(importlib.metadata.packages_distributions)  # reads what every library says of itself, a second's work
+
+
 def distributions(module: str) -> set[str]:
     """Names under which the library that provides ``module`` may be installed."""
-    provided = importlib.metadata.packages_distributions().get(module, [])
+    provided = installed().get(module, [])
     return {canonical(DISTRIBUTION.get(module, module)), *(canonical(name) for name in provided)}

@@ -12,13 +12,14 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
 from foreign_bags import CAMERA, COMMANDS, JOINTS, write_foreign_bag
 from gr00t_msgs.msg import ConditioningTokens
+from rclpy.exceptions import InvalidHandle
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
@@ -61,7 +62,8 @@ def spinning(context, *nodes: Node) -> Iterator[None]:
 
     def spin() -> None:
         while not stop.is_set():
-            executor.spin_once(timeout_sec=0.05)
+            with suppress(InvalidHandle):  # a publisher that is destroyed while this looks at what it waits for
+                executor.spin_once(timeout_sec=0.05)
 
     thread = threading.Thread(target=spin)
     thread.start()
