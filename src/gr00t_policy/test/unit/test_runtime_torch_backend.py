@@ -15,8 +15,10 @@ from gr00t_policy.core.errors import ConfigError
 from gr00t_policy.data.published_images import PublishedImageTransform
 from gr00t_policy.data.transforms import StateActionTransform
 from gr00t_policy.model.checkpoint import Checkpoint, load_checkpoint
+from gr00t_policy.runtime import torch_backend
 from gr00t_policy.runtime.backends import blank_tokens, load_backend
 from gr00t_policy.runtime.policy import Gr00tPolicy
+from gr00t_policy.runtime.processor import has_bfloat16
 from gr00t_policy.runtime.torch_backend import TorchBackend
 
 torch.set_num_threads(1)
@@ -113,3 +115,30 @@ def test_on_a_gpu_the_actions_are_those_of_the_cpu(checkpoint: Checkpoint) -> No
         policy.accept(policy.encode(noise_observation()))
         chunks.append(policy.act(np.zeros(29, np.float32), 0).positions)
     np.testing.assert_allclose(chunks[0], chunks[1], atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("text", "has"),
+    [
+        ("flags\t\t: fpu avx512f avx512_bf16 amx_tile\n", True),
+        ("flags\t\t: fpu avx512f avx512_vnni\n", False),
+        ("Features\t: fp asimd bf16\n", True),
+        ("Features\t: fp asimd\n", False),
+        ("model name\t: one that does not tell\n", True),
+    ],
+)
+def test_a_processor_without_bfloat16_is_known_by_its_flags(tmp_path: Path, text: str, has: bool) -> None:
+    (tmp_path / "cpuinfo").write_text(f"processor\t: 0\n{text}")
+    assert has_bfloat16(tmp_path / "cpuinfo") is has
+    assert has_bfloat16(tmp_path / "nothing is told here")
+
+
+@pytest.mark.parametrize(
+    ("dtype", "has", "warned"), [("auto", False, True), ("auto", True, False), ("float32", False, False)]
+)
+def test_where_bfloat16_is_emulated_the_faster_choice_is_named(
+    checkpoint: Checkpoint, monkeypatch, caplog, dtype: str, has: bool, warned: bool
+) -> None:
+    monkeypatch.setattr(torch_backend, "has_bfloat16", lambda: has)
+    TorchBackend(checkpoint, "head", dtype, "cpu")
+    assert ("dtype 'float32' is several times as fast" in caplog.text) == warned
