@@ -12,14 +12,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 from foreign_bags import CAMERA, COMMANDS, JOINTS, write_foreign_bag
 from gr00t_msgs.msg import ConditioningTokens
-from rclpy.exceptions import InvalidHandle
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
@@ -29,6 +28,7 @@ from rosgraph_msgs.msg import Clock
 from sample_data import small_robot
 from sensor_msgs.msg import Image, JointState
 from small_checkpoint import save_small_checkpoint
+from spinner import spin_a_moment
 from std_msgs.msg import String
 from trajectory_msgs.msg import JointTrajectory
 
@@ -62,8 +62,7 @@ def spinning(context, *nodes: Node) -> Iterator[None]:
 
     def spin() -> None:
         while not stop.is_set():
-            with suppress(InvalidHandle):  # a publisher that is destroyed while this looks at what it waits for
-                executor.spin_once(timeout_sec=0.05)
+            spin_a_moment(executor)
 
     thread = threading.Thread(target=spin)
     thread.start()

@@ -11,6 +11,7 @@ from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
+from spinner import spin_a_moment
 
 from gr00t_policy.ros import qos
 from gr00t_teleop.devices.device import Device
@@ -62,7 +63,7 @@ class Scene:
 
     def _spin(self) -> None:
         while not self._ending.is_set():
-            self.executor.spin_once(timeout_sec=0.05)
+            spin_a_moment(self.executor)
 
 
 class Driven:

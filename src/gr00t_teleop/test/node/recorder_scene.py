@@ -22,6 +22,7 @@ from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rosbags.highlevel import AnyReader
+from spinner import spin_a_moment
 from std_msgs.msg import Float64MultiArray, String
 from std_srvs.srv import Trigger
 
@@ -103,7 +104,7 @@ class Scene:
 
     def _spin(self) -> None:
         while not self._stop.is_set():
-            self._executor.spin_once(timeout_sec=0.05)
+            spin_a_moment(self._executor)
 
     def _send(self) -> None:
         next_s = time.monotonic()
