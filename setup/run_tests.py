@@ -2,10 +2,9 @@
 """Runs the tests in three layers and prints one table; used by ``make test``.
 
 unit: no ROS, one pytest for all packages, in as many processes as there are cores. node: real rclpy and DDS, one pytest per
-package, so that no participant of one package is left over in the next; bring-up's in two processes, each on a domain of its
-own. system: processes over DDS. All layers run even when one fails; a run that outlasts the budget is ended and counts as a
-failure. Exit code 0 only when every test passed. The table has the most memory that all processes of a layer had at one
-moment; a run that took more time or memory than wanted is told.
+package, so that no participant of one package is left over in the next. system: processes over DDS. All layers run even when
+one fails; a run that outlasts the budget is ended and counts as a failure. Exit code 0 only when every test passed. The table
+has the most memory that all processes of a layer had at one moment; a run that took more time or memory than wanted is told.
 """
 
 import argparse
@@ -30,9 +29,8 @@ GROUP_S = {"unit": 1200, "node": 400, "system": 1000}  # for one pytest: one tha
 WANTED_S, WANTED_GB = 1200, 6.0
 MEMORY_PERIOD_S = 3.0  # looking takes some 10 ms of a process with torch
 RESULTS = ROOT / "out" / "test"
-# Tests without ROS share nothing but the machine, and those of bring-up's nodes mostly wait; those of one file share what they
-# set up. A process takes 2 GB.
-SPREAD = {"unit": str(min(os.cpu_count() or 1, 4)), "node gr00t_bringup": "2"}
+# Tests without ROS share nothing but the machine; those of one file share what they set up. A process takes 2 GB.
+SPREAD = {"unit": ("--numprocesses", str(min(os.cpu_count() or 1, 4)), "--dist", "loadfile")}
 
 
 @dataclass(frozen=True)
@@ -130,9 +128,7 @@ def run(group: Group, budget_s: float, extra: list[str]) -> Outcome:
     """Run one pytest; end it when its time or the budget is used up, and let it say first where it stands."""
     report = RESULTS / f"{group.layer}-{group.name.replace(' ', '-')}.xml"
     command = [sys.executable, "-m", "pytest", *map(str, group.folders), f"--timeout={LAYERS[group.layer]}"]
-    if processes := SPREAD.get(group.layer) or SPREAD.get(f"{group.layer} {group.name}"):
-        command += ["--numprocesses", processes, "--dist", "loadfile"]
-    command += [f"--junit-xml={report}", "--durations=5", *extra]
+    command += [*SPREAD.get(group.layer, ()), f"--junit-xml={report}", "--durations=5", *extra]
     print(f"\n=== {group.layer}: {group.name} ===", flush=True)
     report.unlink(missing_ok=True)
     start = time.monotonic()

@@ -33,6 +33,9 @@ _MATCHING_S = 3.0  # and until our publishers are known to who listens
 _SETTLED_S = 0.5
 _POLL_S = 0.02
 _ACKNOWLEDGED_S = 2.0
+_UNKNOWN_DEPTH = (
+    100  # most of a second of anything a robot tells; with rosbag2's 10, readers on busy machines lost messages
+)
 
 
 @contextmanager
@@ -166,10 +169,11 @@ class BagPublishers:
 def offered_profile(recorded: Sequence[OfferedQos]) -> QoSProfile:
     """What is offered in place of the recorded publishers: the most that any of them offered, so that all who listened match.
 
-    A depth that the recorder did not know (0) becomes rosbag2's own.
+    A depth that the recorder did not know (0) becomes rosbag2's own. A topic of which nothing was recorded is offered reliably,
+    and kept long enough that a reader who is late for a moment misses nothing.
     """
     if not recorded:
-        return QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=DEFAULT_DEPTH)
+        return QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=_UNKNOWN_DEPTH)
     keeps_all = any(each.history == "keep_all" for each in recorded)
     best_effort = all(each.reliability == "best_effort" for each in recorded)
     latched = any(each.durability == LATCHED for each in recorded)

@@ -1,13 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Real rclpy on a domain of its own, loopback only; where pytest runs in several processes, each has one."""
+"""Real rclpy on a domain of its own, loopback only."""
 
 import os
 import threading
 from collections.abc import Iterator
 
 os.environ["ROS_DOMAIN_ID"] = "181"
-if (_process := os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) != "0":
-    os.environ["ROS_DOMAIN_ID"] = str(200 + int(_process))
 os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 
 import pytest

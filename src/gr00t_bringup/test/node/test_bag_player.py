@@ -309,5 +309,5 @@ def test_what_is_offered_serves_everybody_who_listened_to_any_of_the_recorded_pu
         DurabilityPolicy.TRANSIENT_LOCAL,
         7,
     )
-    assert offered_profile([]).reliability == ReliabilityPolicy.RELIABLE
+    assert offered_profile([]).reliability == ReliabilityPolicy.RELIABLE and offered_profile([]).depth == 100
     assert offered_profile([OfferedQos(deadline_ns=10**8), OfferedQos()]).deadline.nanoseconds == 10**8
