@@ -16,6 +16,7 @@ from gr00t_bringup.teleop_status import TeleopStatus
 from gr00t_policy.data.bag_metadata import METADATA_FILE
 
 _HEARD_S = 5.0
+_RECORDER_S = 5.0  # until the recorder has found all senders, which it looks for twice a second
 _FOLLOWING = ("engaged", "holding")  # states of the retargeter with a closed clutch
 _OPEN = ("recording", "saving", "review")  # states of the recorder in which an episode is not decided about
 
@@ -58,9 +59,12 @@ class TeleopSession:
         return 0 < self._plan.wanted <= self._kept
 
     def begin(self) -> str:
-        """The first scene; then the policy drives, or without one the person."""
+        """The first scene; then the policy drives, or without one the person. Episodes may be begun at once."""
         self.driver = "policy" if self._plan.has_policy else "teleop"
-        return self.lay_out()
+        self._set_scene()
+        ready = self._stack.client.spin_until(lambda: self._read().recorder == "ready", _RECORDER_S)
+        self._begin_replay_on_turn()
+        return self._scene if ready else f"{self._scene}; no episode can begin yet: {self._read().recorder_detail}"
 
     def status(self, notice: str = "") -> TeleopStatus:
         """What the nodes said last. An episode kept meanwhile, by a key or a service, is counted and a new scene laid out."""
@@ -80,17 +84,9 @@ class TeleopSession:
 
     def lay_out(self) -> str:
         """Lay out the scene of the present seed and say its sentence; the robot is held meanwhile."""
-        if self._read().recorder == "recording":
-            raise NotReadyError("an episode is being recorded; end it first")
-        self._select("")
-        plan, client = self._plan, self._stack.client
-        self._sentence = client.reset_simulation(plan.task, self._seed, plan.say)
-        client.wait_listeners(["recorder", *(["planner"] if plan.has_policy else [])], _HEARD_S)
-        client.say(self._sentence)
-        self._select(self.driver)
-        if self.driver == "teleop" or plan.clutch_takes_over:
-            self._begin_replay()
-        return f"scene {self._seed}: {self._sentence}"
+        self._set_scene()
+        self._begin_replay_on_turn()
+        return self._scene
 
     def next_scene(self) -> str:
         self._seed += 1
@@ -148,6 +144,24 @@ class TeleopSession:
     def count_kept(self) -> int:
         """Episodes of this run that are on disk, also the one that the end of the recorder kept."""
         return len(self._closed() - self._before)
+
+    @property
+    def _scene(self) -> str:
+        return f"scene {self._seed}: {self._sentence}"
+
+    def _set_scene(self) -> None:
+        if self._read().recorder == "recording":
+            raise NotReadyError("an episode is being recorded; end it first")
+        self._select("")
+        plan, client = self._plan, self._stack.client
+        self._sentence = client.reset_simulation(plan.task, self._seed, plan.say)
+        client.wait_listeners(["recorder", *(["planner"] if plan.has_policy else [])], _HEARD_S)
+        client.say(self._sentence)
+        self._select(self.driver)
+
+    def _begin_replay_on_turn(self) -> None:
+        if self.driver == "teleop" or self._plan.clutch_takes_over:
+            self._begin_replay()
 
     def _let_person_drive(self) -> None:
         self.driver = "teleop"

@@ -6,11 +6,13 @@ import contextlib
 import os
 import pty
 import re
+import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -33,9 +35,13 @@ _DAMPED_NS = 100_000_000
 
 
 class Terminal:
-    """A terminal with the command in it: what it printed so far, keys to press."""
+    """A terminal with the command in it: what it printed so far, keys to press. Leaving it ends the command.
 
-    def __init__(self, *words: str) -> None:
+    reset_key: releases a stop; a capital where small letters move the hand.
+    """
+
+    def __init__(self, *words: str, reset_key: str = "r") -> None:
+        self._reset_key = reset_key
         self._here, there = pty.openpty()
         self.process = subprocess.Popen(
             [sys.executable, "-m", "gr00t_bringup.cli", "teleop", *words],
@@ -49,6 +55,19 @@ class Terminal:
         self.printed = ""
         threading.Thread(target=self._read, daemon=True).start()
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """A stack that a failed test left would drive beside those of all tests after it."""
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(40)
+            except subprocess.TimeoutExpired:
+                os.killpg(self.process.pid, signal.SIGKILL)  # its nodes end with it
+                self.process.wait(10)
+
     def press(self, key: str) -> None:
         os.write(self._here, key.encode())
 
@@ -61,17 +80,18 @@ class Terminal:
         self.printed = self.printed[match.end() :]
         return match
 
-    def until_driven_by(self, who: str, headset: "Headset | None" = None) -> None:
-        """Until the gate passes the commands of ``who`` on. What this machine did by sleeping for a while is put right."""
+    def until_driven_by(self, who: str, again: Callable[[], object] = lambda: None) -> None:
+        """Until the gate passes the commands of ``who`` on. What this machine did by sleeping for a while is put right.
+
+        again: what a person does who is asked to close the clutch once more.
+        """
         deadline = time.monotonic() + 90.0
         while re.search(rf"{who} +│ active", self.printed) is None:
             assert self.process.poll() is None and time.monotonic() < deadline, self.printed[-3000:]
             if "damped: no joint states" in self.printed:
-                self.press("r")
-            if "close it again" in self.printed and headset is not None and headset.closed:
-                headset.closed = False
-                time.sleep(0.5)
-                headset.closed = True
+                self.press(self._reset_key)
+            if "close it again" in self.printed:
+                again()
             self.printed = self.printed[-3000:]
             time.sleep(0.5)
         self.printed = ""
@@ -125,6 +145,12 @@ class Headset:
         self.ended = True
         self._thread.join()
 
+    def close_again(self) -> None:
+        if self.closed:
+            self.closed = False
+            time.sleep(0.5)
+            self.closed = True
+
     async def _stream(self) -> None:
         async with FakeHeadset(self.port, _CODE, str(self.certificate)) as headset:
             began_s, sequence = time.monotonic(), 0
@@ -141,35 +167,35 @@ def driven(checkpoint: Path, sentence: str, tmp_path_factory: pytest.TempPathFac
     folder = tmp_path_factory.mktemp("teleop")
     out, certificates = folder / "out", folder / "certificates"
     options = ["port=0", f"pairing_code={_CODE}", f"certificate_folder={certificates}"]
-    terminal = Terminal(
+    words = [
         "--device", "webxr", "--device-options", *options, "--checkpoint", str(checkpoint), "--say", sentence,
         "--seed", "3", "--episodes", "1", "--out", str(out), "--operator-name", "Ada",
         "--clutch-takes-over",
-    )  # fmt: skip
-    port = int(terminal.until(r"operator page: https://[\d.]+:(\d+)/")[1])
-    terminal.until("pairing code: as configured")
-    with Headset(port, certificates / "certificate.pem") as headset:
-        terminal.until("device +│ webxr")
-        terminal.until_driven_by("the policy", headset)
-        terminal.press("s")
-        terminal.until("recording episode_0001")
-        time.sleep(1.0)  # in which the clutch is seen open
-        headset.closed = True  # from then on: it takes over once, then the key has to
-        for takes_over in ("", "t"):
-            terminal.press(takes_over)
-            terminal.until_driven_by("the person", headset)
-            time.sleep(1.0)
-            terminal.press("p")
-            terminal.until_driven_by("the policy", headset)
-        terminal.press("e")
-        terminal.until("ended; keep or discard it")
-        terminal.press("k")
-        assert terminal.process.wait(60) == 0, terminal.printed[-2000:]
+    ]  # fmt: skip
+    with Terminal(*words) as terminal:
+        port = int(terminal.until(r"operator page: https://[\d.]+:(\d+)/")[1])
+        terminal.until("pairing code: as configured")
+        with Headset(port, certificates / "certificate.pem") as headset:
+            terminal.until("device +│ webxr")
+            terminal.until_driven_by("the policy", headset.close_again)
+            terminal.press("s")
+            terminal.until("recording episode_0001")
+            time.sleep(1.0)  # in which the clutch is seen open
+            headset.closed = True  # from then on: it takes over once, then the key has to
+            for takes_over in ("", "t"):
+                terminal.press(takes_over)
+                terminal.until_driven_by("the person", headset.close_again)
+                time.sleep(1.0)
+                terminal.press("p")
+                terminal.until_driven_by("the policy", headset.close_again)
+            terminal.press("e")
+            terminal.until("ended; keep or discard it")
+            terminal.press("k")
+            assert terminal.process.wait(60) == 0, terminal.printed[-2000:]
     return out
 
 
-def _messages(out: Path, *names: str, episode: int = 1) -> dict[str, list[tuple[int, object]]]:
-    bag = out / f"episode_{episode:04d}"
+def _messages(bag: Path, *names: str) -> dict[str, list[tuple[int, object]]]:
     decoder = MessageDecoder(bag_topics(bag))
     found: dict[str, list[tuple[int, object]]] = {f"/{name}": [] for name in names}
     for message in read_bag(bag, list(found)):
@@ -180,14 +206,14 @@ def _messages(out: Path, *names: str, episode: int = 1) -> dict[str, list[tuple[
 def test_the_episode_is_final_kept_and_says_who_drove_when(driven):
     custom = read_metadata(driven / "episode_0001")["custom_data"]
     assert (custom["end"], custom["operator"], custom["embodiment"]) == ("stopped", "Ada", "gr1")
-    states = [state for _, state in _messages(driven, "command_gate/state")["command_gate/state"]]
+    states = [state for _, state in _messages(driven / "episode_0001", "command_gate/state")["command_gate/state"]]
     drivers = [state.source for state in states if state.state == _ACTIVE]
     changes = [drivers[0], *(after for before, after in pairwise(drivers) if before != after)]
     assert changes == ["policy", "teleop", "policy", "teleop", "policy"]
 
 
 def test_no_takeover_and_no_hand_back_breaks_a_limit_and_the_robot_rests_between(driven):
-    recorded = _messages(driven, "joint_trajectory", "command_gate/state")
+    recorded = _messages(driven / "episode_0001", "joint_trajectory", "command_gate/state")
     given = [message for _, message in recorded["joint_trajectory"]]
     names = given[0].joint_names
     path = np.array([message.points[0].positions for message in given])
@@ -233,21 +259,42 @@ def test_a_recorded_person_drives_from_the_beginning_in_each_scene_and_their_epi
     times = np.arange(0, 30, 1 / 60)  # the clutch is open at the beginning alone
     states = [state_at(t, number, clutch=t > 4.0) for number, t in enumerate(times.tolist(), 1)]
     bag, out = write(tmp_path / "person", states), tmp_path / "out"
-    terminal = Terminal(
-        "--device", "replay", "--device-options", f"bag={bag}", "--seed", "3", "--episodes", "2", "--out", str(out)
-    )
-    terminal.until("scene 3: ")
-    for kept in (1, 2):
-        terminal.press("s")
-        terminal.until(f"recording episode_000{kept}")
-        terminal.until_driven_by("the person")
-        time.sleep(2.0)
-        terminal.press("k")
-        if kept == 1:
-            terminal.until(r"episodes kept +│ 1 of 2")
-    assert terminal.process.wait(60) == 0, terminal.printed[-2000:]
-    for episode in (1, 2):
-        recorded = _messages(out, "operator_state", "joint_trajectory", "command_gate/state", episode=episode)
+    words = [
+        "--device",
+        "replay",
+        "--device-options",
+        f"bag={bag}",
+        "--seed",
+        "3",
+        "--episodes",
+        "2",
+        "--out",
+        str(out),
+    ]
+    with Terminal(*words) as terminal:
+
+        def record() -> None:
+            terminal.press("s")
+            terminal.until(r"recording episode_\d+")
+
+        def record_again() -> None:  # the recorded person closes the clutch at the beginning alone
+            terminal.press("d")
+            terminal.until("discarded; again")
+            record()
+
+        terminal.until("scene 3: ")
+        for kept in (1, 2):
+            record()
+            terminal.until_driven_by("the person", record_again)
+            time.sleep(2.0)
+            terminal.press("k")
+            if kept == 1:
+                terminal.until(r"episodes kept +│ 1 of 2")
+        assert terminal.process.wait(60) == 0, terminal.printed[-2000:]
+    episodes = sorted(out.glob("episode_*"))
+    assert len(episodes) == 2
+    for episode in episodes:
+        recorded = _messages(episode, "operator_state", "joint_trajectory", "command_gate/state")
         path = np.array([message.points[0].positions for _, message in recorded["joint_trajectory"]])
         assert np.ptp(path, axis=0).max() > 0.02, "the robot did move"
         assert "teleop" in {state.source for _, state in recorded["command_gate/state"] if state.state == _ACTIVE}
@@ -257,17 +304,18 @@ def test_a_recorded_person_drives_from_the_beginning_in_each_scene_and_their_epi
 
 def test_keys_of_the_terminal_drive_while_they_are_held(tmp_path):
     out = tmp_path / "out"
-    terminal = Terminal("--device", "keyboard", "--seed", "3", "--episodes", "1", "--out", str(out))
-    terminal.until("scene 3: ")
-    with HeldKey(terminal, "r"):  # the hand goes up
-        terminal.until_driven_by("the person")
-        terminal.press("S")
-        terminal.until("recording episode_0001")
-        time.sleep(1.5)
-    terminal.until("not following|disengaged")  # nobody holds a key
-    terminal.press("K")
-    assert terminal.process.wait(60) == 0, terminal.printed[-2000:]
-    recorded = _messages(out, "operator_state", "joint_trajectory")
+    words = ["--device", "keyboard", "--seed", "3", "--episodes", "1", "--out", str(out)]
+    with Terminal(*words, reset_key="R") as terminal:
+        terminal.until("scene 3: ")
+        with HeldKey(terminal, "r"):  # the hand goes up
+            terminal.until_driven_by("the person")
+            terminal.press("S")
+            terminal.until("recording episode_0001")
+            time.sleep(1.5)
+        terminal.until("not following|disengaged")  # nobody holds a key
+        terminal.press("K")
+        assert terminal.process.wait(60) == 0, terminal.printed[-2000:]
+    recorded = _messages(out / "episode_0001", "operator_state", "joint_trajectory")
     people = [message for _, message in recorded["operator_state"]]
     assert people[-1].source == "keyboard"
     assert {person.engaged for person in people} == {True, False}
@@ -277,13 +325,15 @@ def test_keys_of_the_terminal_drive_while_they_are_held(tmp_path):
 
 def test_a_vision_pro_drives_after_the_gesture_of_the_clutch(tmp_path):
     headset = FakeVisionPro()
-    try:
-        options = ["vision_pro_address=127.0.0.1", f"vision_pro_port={headset.port}"]
-        terminal = Terminal("--device", "visionpro", "--device-options", *options, "--out", str(tmp_path / "out"))
+    options = ["vision_pro_address=127.0.0.1", f"vision_pro_port={headset.port}"]
+    words = ["--device", "visionpro", "--device-options", *options, "--out", str(tmp_path / "out")]
+    with contextlib.closing(headset), Terminal(*words) as terminal:
         terminal.until("scene 0: ")
         terminal.until("device +│ vision_pro")
         driven = r"the person +│ active"
         for _ in range(6):  # a person does it again when it was not seen
+            if "damped: no joint states" in terminal.printed:
+                terminal.press("r")
             headset.touches = True
             time.sleep(1.5)
             headset.touches = False
@@ -294,5 +344,3 @@ def test_a_vision_pro_drives_after_the_gesture_of_the_clutch(tmp_path):
             raise AssertionError(terminal.printed[-3000:])
         terminal.press("q")
         assert terminal.process.wait(60) == 0, terminal.printed[-2000:]
-    finally:
-        headset.close()
