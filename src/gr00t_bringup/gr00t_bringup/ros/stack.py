@@ -19,6 +19,8 @@ from gr00t_bringup.status import StackStatus
 from gr00t_policy.data.bag import BagWriter
 from gr00t_policy.ros.transport import init_ros
 
+_LOOK_S = 0.7  # participants that are there answer a new one within some 0.1 s
+
 
 @dataclass(frozen=True)
 class StackOptions:
@@ -60,6 +62,7 @@ class RunningStack:
         self.processes = processes
         self.client = client
         self.recorder = recorder
+        self._has_started = False
 
     def start(self, node: NodeSpec) -> None:
         """Start a node again after it died."""
@@ -72,8 +75,12 @@ class RunningStack:
         self.processes.start("viewer", command, {"MUJOCO_GL": "glfw"}, essential=False)
 
     def wait_active(self) -> None:
-        """Return when every node is active. Raises NotReadyError or ProcessDiedError."""
-        self.client.wait_active([node.name for node in self.options.started], self.options.start_timeout_s)
+        """Return when every node is active. Raises ProcessDiedError, and NotReadyError also for a stack that began beside us."""
+        names = [node.name for node in self.options.started]
+        self.client.wait_active(names, self.options.start_timeout_s)
+        if not self._has_started:  # a node that is started again may find its dead predecessor, for 20 s
+            self.client.refuse_company(names, 1)
+        self._has_started = True
 
     def status(self) -> StackStatus:
         """What the nodes last said of themselves."""
@@ -82,10 +89,14 @@ class RunningStack:
 
 @contextmanager
 def running_stack(options: StackOptions, log_folder: Path, bag: BagWriter | None = None) -> Iterator[RunningStack]:
-    """Start all nodes of the back end; on leaving, stop them and close the bag, whatever happened."""
+    """Start all nodes of the back end; on leaving, stop them and close the bag, whatever happened.
+
+    Raises NotReadyError before anything is started where another stack drives on this domain and namespace.
+    """
     with ExitStack() as cleanup:
         if bag is not None:
             cleanup.callback(bag.close)
+        _refuse_company(options)
         processes = cleanup.enter_context(ProcessGroup(log_folder, options.patience))
         for node in options.started:
             _start(options, processes, node)
@@ -97,6 +108,17 @@ def running_stack(options: StackOptions, log_folder: Path, bag: BagWriter | None
         client = StackClient(context, processes.check, options.namespace)
         cleanup.callback(client.close)
         yield RunningStack(options, processes, client, recorder)
+
+
+def _refuse_company(options: StackOptions) -> None:
+    context = Context()
+    init_ros(context)
+    client = StackClient(context, lambda: None, options.namespace)
+    try:
+        client.refuse_company([node.name for node in options.started], 0, _LOOK_S)
+    finally:
+        client.close()
+        rclpy.utilities.try_shutdown(context=context)
 
 
 def command_of(options: StackOptions, node: NodeSpec) -> list[str]:

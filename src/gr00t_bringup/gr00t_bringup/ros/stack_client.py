@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Talks to the running stack: waits for its nodes, says the sentence, resets the simulator."""
 
+import os
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -55,6 +56,19 @@ class StackClient:
         for client in clients.values():
             self._node.destroy_client(client)
 
+    def refuse_company(self, names: Sequence[str], most: int, look_s: float = 0.0) -> None:
+        """Raises NotReadyError when within that time more than ``most`` nodes of one of these names are found in our namespace:
+        two stacks would drive one robot."""
+        deadline = time.monotonic() + look_s
+        while not (twice := [name for name in names if self._count_nodes(name) > most]):
+            if time.monotonic() >= deadline:
+                return
+            self._pause(0.02)
+        raise NotReadyError(
+            f"another stack runs here already: {', '.join(twice)} in namespace '{self._node.get_namespace()}'; end it, or give "
+            f"this one another ROS_DOMAIN_ID (it is {os.environ.get('ROS_DOMAIN_ID', '0')}) or namespace"
+        )
+
     def wait_listeners(self, nodes: Sequence[str], timeout_s: float) -> None:
         """Return when the named nodes listen to ``language_command``, so that a sentence said once is heard."""
         deadline = time.monotonic() + timeout_s
@@ -105,6 +119,9 @@ class StackClient:
     def close(self) -> None:
         self._executor.shutdown()
         self._node.destroy_node()
+
+    def _count_nodes(self, name: str) -> int:
+        return self._node.get_node_names_and_namespaces().count((name, self._node.get_namespace()))
 
     def _listeners(self) -> set[str]:
         topic = self._node.resolve_topic_name("language_command")

@@ -6,6 +6,7 @@ import time
 
 import pytest
 from gr00t_msgs.srv import ResetSimulation
+from rclpy.node import Node
 from std_msgs.msg import String
 
 from gr00t_bringup.ros.stack_client import NotReadyError, StackClient
@@ -80,3 +81,19 @@ def test_a_reset_gives_the_sentence_in_force_and_a_refusal_its_reason(client, pe
 def test_a_missing_simulator_is_named(client):
     with pytest.raises(NotReadyError, match="'sim/reset' is not there"):
         client.reset_simulation("", 0, "")
+
+
+def test_a_stack_that_runs_already_is_named_before_a_second_one_starts_and_beside_it(context, client, peer):
+    late = StackClient(context, check=lambda: None)
+    refusal = r"another stack runs here already: planner in namespace '/'; .* another ROS_DOMAIN_ID \(it is 181\)"
+    with pytest.raises(NotReadyError, match=refusal):
+        late.refuse_company(["sim", "planner"], 0, look_s=5.0)
+    late.refuse_company(["sim", "planner"], 1)
+    other = Node("planner", context=context)
+    with pytest.raises(NotReadyError, match=refusal):
+        late.refuse_company(["sim", "planner"], 1, look_s=5.0)
+    other.destroy_node()
+    late.close()
+    elsewhere = StackClient(context, check=lambda: None, namespace="left_robot")
+    elsewhere.refuse_company(["planner"], 0, look_s=0.5)
+    elsewhere.close()
