@@ -175,10 +175,11 @@ def check_jump(
     of: what jumped, for people.
     """
     away = np.abs(positions - reference)
-    limit = np.broadcast_to(max_jump_rad, away.shape)
-    worst = int((away - limit).argmax())
-    if away[worst] <= limit[worst]:
+    over = away - max_jump_rad
+    worst = int(over.argmax())
+    if over[worst] <= 0:
         return None
+    limit = np.broadcast_to(max_jump_rad, away.shape)
     text = f"{of}: '{names[worst]}' by {away[worst]:.2f} rad (at most {limit[worst]:g} rad)"
     return Refusal(RefusalKind.JUMP, text, names[worst])
 

@@ -8,9 +8,12 @@ Positions count from the left including padding, as in the published model. No d
 
 import torch
 from torch import Tensor, nn
-from transformers import LlamaConfig, LlamaModel, Qwen3Config, Qwen3Model, SiglipVisionConfig, SiglipVisionModel
 
+from gr00t_policy.core.collection import collection_paused
 from gr00t_policy.model.config import SHUFFLE, LanguageConfig, ModelConfig, VisionConfig
+
+with collection_paused():
+    from transformers import LlamaConfig, LlamaModel, Qwen3Config, Qwen3Model, SiglipVisionConfig, SiglipVisionModel
 
 
 class Backbone(nn.Module):

@@ -3,13 +3,13 @@
 
 import os
 import shutil
-import subprocess
-import sys
+import signal
 import time
 from pathlib import Path
 
 import pytest
 import torch
+from forked import Program
 from small_checkpoint import save_small_checkpoint
 
 from gr00t_policy.core.errors import CheckpointError
@@ -17,7 +17,6 @@ from gr00t_policy.data import durable_folder
 from gr00t_policy.model.checkpoint import load_checkpoint
 from gr00t_policy.model.checkpoint_folder import model_type
 
-# Imports once; each checkpoint is then replaced by a process of its own, forked off while this one has a single thread.
 _KILLED = """
 import os, signal, sys
 from pathlib import Path
@@ -39,28 +38,22 @@ def after(function):
         die()
     return call
 
-def replaced(folder, moment):
-    if moment.startswith("no exchange"):
-        durable_folder._exchanged = lambda one, other: False
-    {
-        "while it is written": lambda: setattr(durable_folder, "flush_all", before(durable_folder.flush_all)),
-        "before the exchange": lambda: setattr(durable_folder, "_exchanged", before(durable_folder._exchanged)),
-        "after the exchange": lambda: setattr(durable_folder, "_exchanged", after(durable_folder._exchanged)),
-        "no exchange, between the renames": lambda: setattr(Path, "rename", after(Path.rename)),
-    }[moment]()
-    save_small_checkpoint(folder, seed=1)
-    os._exit(0)
-
-for place in map(Path, sys.argv[1:]):
-    child = os.fork()
-    if child == 0:
-        replaced(place / "checkpoint", place.name)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL, place
+folder, moment = Path(sys.argv[1]), sys.argv[2]
+if moment.startswith("no exchange"):
+    durable_folder._exchanged = lambda one, other: False
+{
+    "while it is written": lambda: setattr(durable_folder, "flush_all", before(durable_folder.flush_all)),
+    "before the exchange": lambda: setattr(durable_folder, "_exchanged", before(durable_folder._exchanged)),
+    "after the exchange": lambda: setattr(durable_folder, "_exchanged", after(durable_folder._exchanged)),
+    "no exchange, between the renames": lambda: setattr(Path, "rename", after(Path.rename)),
+}[moment]()
+save_small_checkpoint(folder, seed=1)
 """
 _AGAIN_AND_AGAIN = """
 import itertools, sys
 from pathlib import Path
 import torch
+from forked import Program
 from small_checkpoint import save_small_checkpoint
 
 torch.set_num_threads(1)
@@ -76,15 +69,6 @@ LEFT = {
     "after the exchange": 1,
     "no exchange, between the renames": 1,
 }
-
-
-def program(text: str, *words: str) -> list[str]:
-    return [sys.executable, "-c", text, *words]
-
-
-def environment() -> dict[str, str]:
-    paths = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
-    return {**os.environ, "PYTHONPATH": paths}
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +88,9 @@ def killed(hashes, tmp_path_factory) -> dict[str, Path]:
     places = {moment: folder / moment for moment in LEFT}
     for place in places.values():
         save_small_checkpoint(place / "checkpoint", seed=0)
-    subprocess.run(program(_KILLED, *map(str, places.values())), check=True, timeout=100, env=environment())
+    for moment, place in places.items():
+        replacing = Program(_KILLED, (place / "checkpoint", moment), folder / f"program, {moment}")
+        assert replacing.wait() == -signal.SIGKILL, replacing.said
     return places
 
 
@@ -121,12 +107,10 @@ def test_what_a_kill_leaves_is_read_and_replaced_as_ever(hashes, killed, moment)
 def test_a_process_killed_at_any_moment_leaves_one_of_the_two(hashes, tmp_path):
     folder = tmp_path / "checkpoint"
     for wait_s in (0.01, 0.06):
-        with subprocess.Popen(
-            program(_AGAIN_AND_AGAIN, str(folder)), stdout=subprocess.PIPE, env=environment()
-        ) as process:
-            assert process.stdout.readline() and process.stdout.readline(), "it replaces one by the other"
-            time.sleep(wait_s)
-            process.kill()
+        replacing = Program(_AGAIN_AND_AGAIN, (folder,), tmp_path / "program")
+        replacing.wait_for("\n0\n")  # it replaces one by the other
+        time.sleep(wait_s)
+        replacing.kill()
         assert load_checkpoint(folder).hash in hashes
 
 

@@ -1,15 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Checkpoints between the first and the last step: they can be evaluated, do not change the run, and only the newest stay."""
 
-import os
 import signal
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from forked import Program
 from test_training_killed import config_for, write
 from training_runs import curve, weights
 
@@ -100,12 +98,8 @@ def test_a_kill_while_one_is_written_or_removed_leaves_whole_ones_and_is_gone_on
     plain, dataset, tmp_path, moment, left
 ):
     out = tmp_path / "run"
-    paths = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
-    killed = subprocess.run(
-        [sys.executable, "-c", _KILLED, str(dataset), str(out), moment], check=False, timeout=110,
-        env={**os.environ, "PYTHONPATH": paths}, stdout=subprocess.DEVNULL,
-    )  # fmt: skip
-    assert killed.returncode == -signal.SIGKILL
+    killed = Program(_KILLED, (dataset, out, moment), tmp_path / "killed")
+    assert killed.wait() == -signal.SIGKILL, killed.said
     assert checkpoints(out) == left
     for name in ("checkpoint-2", "checkpoint-3"):
         load_checkpoint(out / name).load_weights()

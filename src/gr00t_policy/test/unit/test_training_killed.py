@@ -1,10 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A training that is killed loses no step and does none twice, and its folder never becomes another training's."""
 
-import os
 import signal
-import subprocess
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from forked import Program
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from training_runs import curve, weights
 
@@ -75,12 +73,8 @@ def whole(dataset, tmp_path_factory) -> TrainConfig:
 
 
 def test_a_process_killed_while_it_saves_is_gone_on_with_to_the_same_weights_and_log(whole, dataset, tmp_path):
-    paths = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
-    killed = subprocess.run(
-        [sys.executable, "-c", _KILLED, str(dataset), str(tmp_path / "cut")], check=False, timeout=110,
-        env={**os.environ, "PYTHONPATH": paths}, stdout=subprocess.DEVNULL,
-    )  # fmt: skip
-    assert killed.returncode == -signal.SIGKILL
+    killed = Program(_KILLED, (dataset, tmp_path / "cut"), tmp_path / "killed")
+    assert killed.wait() == -signal.SIGKILL, killed.said
     cut = config_for(dataset, tmp_path / "cut")
     assert read_progress(cut.out / RESUME).step == 2, "the resume point before stays whole"
     assert [line["step"] for line in curve(cut.out)] == [1, 2, 3, 4]

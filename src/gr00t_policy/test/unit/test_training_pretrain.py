@@ -1,16 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Training from a mixture: every robot in its own slot and units, any number of processes, any stop, the same run."""
 
-import os
 import shutil
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from forked import train_together
 from sample_data import small_robot
 from small_checkpoint import save_small_checkpoint, small_config
 from training_runs import apart, assert_same_curve, curve, weights
@@ -191,14 +189,7 @@ def test_two_processes_and_a_sharded_network_learn_what_one_process_learns(whole
     killed_after_three(
         replace(whole, out=tmp_path / "cut"), monkeypatch
     )  # alone and whole; goes on shared out and sharded
-    program = tmp_path / "worker.py"
-    program.write_text(_WORKER)
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", str(program)]
-    done = subprocess.run(
-        [*command, str(whole.mixture), str(whole.init), str(tmp_path)], env={**os.environ, "OMP_NUM_THREADS": "1"},
-        check=False, capture_output=True, text=True, timeout=280,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-3000:]
+    train_together(2, _WORKER, (whole.mixture, whole.init, tmp_path), tmp_path, timeout_s=280)
     for name in ("two", "sharded", "cut"):
         assert load_checkpoint(tmp_path / name / "checkpoint").card["processes"] == 2
         assert_same_weights(whole, tmp_path / name, share=5e-3)

@@ -1,15 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sharing a step out to processes, or to parts one after the other, does not change what is learnt."""
 
-import os
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from forked import train_together
 from small_checkpoint import save_small_checkpoint
 from training_runs import apart, assert_same_curve, weights
 
@@ -72,16 +70,8 @@ def assert_the_same(one: Path, other: Path, init: Path) -> None:
 
 
 def launch(processes: int, config: FinetuneConfig, out: Path, steps: int) -> None:
-    # accelerate launch, which does the same with one process more: test_training_launchers
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)]
-    program = out.parent / "worker.py"
-    program.write_text(_WORKER)
-    words = [str(config.dataset), str(config.init), str(out), str(steps)]
-    done = subprocess.run(
-        [*command, str(program), *words], env={**os.environ, "OMP_NUM_THREADS": "1"}, check=False,
-        capture_output=True, text=True, timeout=110,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-3000:]
+    # As torchrun and accelerate launch do it, which are started themselves in test_training_twice and test_training_launchers.
+    train_together(processes, _WORKER, (config.dataset, config.init, out, steps), out.parent)
 
 
 def test_two_processes_learn_what_one_learns(whole, tmp_path):

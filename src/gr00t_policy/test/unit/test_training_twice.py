@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from forked import Program
 from small_checkpoint import save_small_checkpoint
 from test_training_killed import config_for, write
 from training_runs import curve
@@ -63,14 +64,16 @@ def environment() -> dict[str, str]:
 
 def test_a_second_start_is_refused_until_the_first_process_is_gone(dataset, tmp_path):
     out = tmp_path / "run"
-    words = [sys.executable, "-c", _STANDS_STILL, str(dataset), str(out)]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=environment()) as first:
-        assert any("two steps are done" in line for line in first.stdout)
+    first = Program(_STANDS_STILL, (dataset, out), tmp_path / "first")
+    try:
+        first.wait_for("two steps are done")
         log = (out / "log.jsonl").read_bytes()
         with pytest.raises(ConfigError, match=REFUSED.format(out=out)):
             train.run(config_for(dataset, out))
         assert (out / "log.jsonl").read_bytes() == log, "it wrote nothing"
-        first.send_signal(signal.SIGKILL)
+    finally:
+        first.kill()
+    assert first.wait() == -signal.SIGKILL
     train.run(config_for(dataset, out))
     assert [line["step"] for line in curve(out)] == [1, 2, 3, 4, 5]
     load_checkpoint(out / "checkpoint")
