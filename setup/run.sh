@@ -89,6 +89,8 @@ build_workspace() {
     if [ ! -f "$venv/ros-prefix" ]; then options+=(-DGR00T_MSGS_UNITY=ON); fi
     logged "$venv/bin/python" -m colcon --log-base log build --symlink-install --cmake-args "${options[@]}"
     list_interfaces >"$stamps/interfaces"
+    # Where bytecode may not be written later, each process would compile the sources again.
+    quietly "$venv/bin/python" -m compileall -q -j 0 src || true
 }
 
 # The messages of others' drivers, with which tests speak as those do. No user's shell sees them.
