@@ -83,17 +83,19 @@ def test_a_missing_simulator_is_named(client):
         client.reset_simulation("", 0, "")
 
 
-def test_a_stack_that_runs_already_is_named_before_a_second_one_starts_and_beside_it(context, client, peer):
-    late = StackClient(context, check=lambda: None)
-    refusal = r"another stack runs here already: planner in namespace '/'; .* another ROS_DOMAIN_ID \(it is 181\)"
+def test_a_stack_that_runs_already_is_named_before_a_second_one_starts_and_beside_it(context):
+    first = Node("arm", context=context, namespace="left_robot")
+    late = StackClient(context, check=lambda: None, namespace="left_robot")
+    refusal = r"another stack runs here already: arm in namespace '/left_robot'; .* another ROS_DOMAIN_ID \(it is 181\)"
     with pytest.raises(NotReadyError, match=refusal):
-        late.refuse_company(["sim", "planner"], 0, look_s=5.0)
-    late.refuse_company(["sim", "planner"], 1)
-    other = Node("planner", context=context)
+        late.refuse_company(["leg", "arm"], 0, look_s=5.0)
+    late.refuse_company(["leg", "arm"], 1)
+    second = Node("arm", context=context, namespace="left_robot")
     with pytest.raises(NotReadyError, match=refusal):
-        late.refuse_company(["sim", "planner"], 1, look_s=5.0)
-    other.destroy_node()
-    late.close()
-    elsewhere = StackClient(context, check=lambda: None, namespace="left_robot")
-    elsewhere.refuse_company(["planner"], 0, look_s=0.5)
-    elsewhere.close()
+        late.refuse_company(["leg", "arm"], 1, look_s=5.0)
+    elsewhere = StackClient(context, check=lambda: None, namespace="right_robot")
+    elsewhere.refuse_company(["leg", "arm"], 0, look_s=0.5)
+    for each in (first, second):
+        each.destroy_node()
+    for each in (late, elsewhere):
+        each.close()
