@@ -50,6 +50,7 @@ def test_memory_is_that_of_a_process_and_of_all_below_it(runner: ModuleType, mon
 
 def test_a_pytest_is_counted_timed_and_weighed(runner: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(runner, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr(runner, "MEMORY_PERIOD_S", 0.05)  # it lasts no longer than one usual look
     (tmp_path / "results").mkdir()
     (tmp_path / "test_two.py").write_text("def test_good(): pass\ndef test_bad(): assert False\n")
     found = runner.run(runner.Group("node", "made", (tmp_path,)), 60.0, ["-p", "no:cacheprovider", "-q"])
