@@ -7,7 +7,8 @@ since these tests mostly wait. system: processes over DDS. All layers run even w
 is ended and counts as a failure.
 
 Tests of nodes keep real time, which a machine that is shared with others may not: a few that fail run once more, alone, and
-are named at the end if they pass then. Exit code 0 only when every test passed. The table has the most memory that all
+are named at the end if they pass then. So does the unit layer, all of it, when one of its processes died, and the test that
+it died in is named. Exit code 0 only when every test passed. The table has the most memory that all
 processes of a layer had at one moment; a run that took more time or memory than wanted, and processes that a test left
 running, are told.
 """
@@ -36,11 +37,15 @@ WANTED_S, WANTED_GB = 1200, 6.0
 MEMORY_PERIOD_S = 3.0  # looking takes some 10 ms of a process with torch
 RESULTS = ROOT / "out" / "test"
 OUT_OF_TIME = 124  # exit code, as of timeout(1)
-# Tests without ROS share nothing but the machine; those of one file share what they set up. A process takes 2 GB.
-SPREAD = {"unit": ("--numprocesses", str(min(os.cpu_count() or 1, 4)), "--dist", "loadfile")}
+# Tests without ROS share nothing but the machine; those of one file share what they set up. A process takes 2 GB. One that
+# dies ends the run, for its successor would wait for work for ever (pytest-xdist 3.8, its issue 1378).
+SPREAD = {
+    "unit": ("--numprocesses", str(min(os.cpu_count() or 1, 4)), "--dist", "loadfile", "--max-worker-restart", "0")
+}
 AT_ONCE = {"node": 2}  # packages of one layer; what they print is shown when each has ended
 KEEP_REAL_TIME = ("node", "system")
 MOST_AGAIN = 3  # more failures of one package are no accident of the machine
+_PROCESS_DIED = "crashed while running"  # as xdist says it
 _RUNNING: list[subprocess.Popen[bytes]] = []
 RUN_MARK = "GR00T_TEST_RUN"  # in the environment of all that a test starts
 
@@ -58,7 +63,8 @@ class Group:
 class Outcome:
     """What one pytest said, how long it took, and the most memory of all its processes at one moment.
 
-    broken: names of the tests that failed. again: of those that failed at first and passed when they ran once more, alone.
+    broken: names of the tests that failed. again: of those that failed at first and passed when they ran once more. died:
+    whether a process ended in the middle of a test, and left others undone.
     """
 
     group: Group
@@ -70,6 +76,7 @@ class Outcome:
     peak_gb: float
     broken: tuple[str, ...] = ()
     again: tuple[str, ...] = ()
+    died: bool = False
 
     @property
     def ok(self) -> bool:
@@ -141,16 +148,18 @@ def groups(layers: list[str]) -> list[Group]:
     return found
 
 
-def run(group: Group, budget_s: float, extra: list[str], tests: tuple[str, ...] = ()) -> Outcome:
+def run(
+    group: Group, budget_s: float, extra: list[str], tests: tuple[str, ...] = (), *, again: bool = False
+) -> Outcome:
     """Run one pytest; end it when its time or the budget is used up, and let it say first where it stands.
 
-    tests: only these of the group.
+    tests: only these of the group. again: it is not the first time.
     """
-    name = f"{group.layer}-{group.name.replace(' ', '-')}{'-again' if tests else ''}"
+    name = f"{group.layer}-{group.name.replace(' ', '-')}{'-again' if again else ''}"
     report, shown = RESULTS / f"{name}.xml", RESULTS / f"{name}.log"
     command = [sys.executable, "-m", "pytest", *(tests or map(str, group.folders)), f"--timeout={LAYERS[group.layer]}"]
     command += [*SPREAD.get(group.layer, ()), f"--junit-xml={report}", "--durations=5", *extra]
-    title = f"\n=== {group.layer}: {group.name}{', once more' if tests else ''} ==="
+    title = f"\n=== {group.layer}: {group.name}{', once more' if again else ''} ==="
     aside = AT_ONCE.get(group.layer, 1) > 1
     print(title if not aside else f"{title[1:]} begins", flush=True)
     RESULTS.mkdir(parents=True, exist_ok=True)
@@ -205,8 +214,8 @@ def run_layer(layer: str, end_s: float, extra: list[str]) -> list[Outcome]:
 
 
 def may_run_again(first: Outcome) -> bool:
-    """Whether tests failed, but few, and nothing else went wrong."""
-    return (
+    """Whether tests failed, but few, and nothing else went wrong; or a process of tests that share nothing died."""
+    return first.died or (
         first.group.layer in KEEP_REAL_TIME
         and first.exit_code == 1
         and 0 < first.failed <= MOST_AGAIN
@@ -215,7 +224,9 @@ def may_run_again(first: Outcome) -> bool:
 
 
 def _once_more(first: Outcome, end_s: float, extra: list[str]) -> Outcome:
-    second = run(first.group, end_s - time.monotonic(), extra, first.broken)
+    second = run(first.group, end_s - time.monotonic(), extra, () if first.died else first.broken, again=True)
+    if first.died:
+        return replace(second, seconds=first.seconds + second.seconds, again=() if second.died else first.broken)
     return replace(
         second,
         passed=first.passed + second.passed,
@@ -253,13 +264,14 @@ def outcome(group: Group, report: Path, seconds: float, exit_code: int, peak_gb:
     suite = ElementTree.parse(report).getroot()[0]
     count = {key: int(suite.get(key, "0")) for key in ("tests", "failures", "errors", "skipped")}
     failed = count["failures"] + count["errors"]
-    broken = dict.fromkeys(
-        f"{case.get('classname', '').replace('.', '/')}.py::{case.get('name')}"
-        for case in suite.iter("testcase")
-        if case.find("failure") is not None or case.find("error") is not None
-    )
+    broken, died = dict[str, None](), False
+    for case in suite.iter("testcase"):
+        wrong = [*case.iterfind("failure"), *case.iterfind("error")]
+        if wrong:
+            broken[f"{case.get('classname', '').replace('.', '/')}.py::{case.get('name')}"] = None
+        died = died or any(_PROCESS_DIED in (one.text or "") for one in wrong)
     passed = count["tests"] - failed - count["skipped"]
-    return Outcome(group, passed, failed, count["skipped"], seconds, exit_code, peak_gb, tuple(broken))
+    return Outcome(group, passed, failed, count["skipped"], seconds, exit_code, peak_gb, tuple(broken), died=died)
 
 
 def table(outcomes: list[Outcome], seconds: float) -> str:
@@ -296,7 +308,7 @@ def warnings(outcomes: list[Outcome], seconds: float) -> list[str]:
         said.append(f"{where}: {largest.peak_gb:.1f} GB of memory at one moment; wanted: at most {WANTED_GB:g}")
     again = [name for one in outcomes for name in one.again]
     if again:
-        said.append(f"failed at first, and passed alone: {', '.join(again)}; what failed is above")
+        said.append(f"failed at first, and passed when run again: {', '.join(again)}; what failed is above")
     return said
 
 

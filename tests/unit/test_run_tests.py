@@ -115,6 +115,33 @@ def test_a_test_of_nodes_that_fails_runs_once_more_and_is_named(
     assert said == [] if layer == "unit" else "test_two.py::test_now_and_then; what failed is above" in said[0]
 
 
+_DIES_AT_FIRST = """
+import os, pathlib
+def test_good(): pass
+def test_that_may_end_all():
+    seen = pathlib.Path(__file__).with_suffix(".seen")
+    if not seen.exists():
+        seen.touch()
+        os.abort()
+def test_after(): pass
+"""
+
+
+def test_when_a_process_dies_in_a_test_of_the_unit_layer_all_of_it_runs_once_more(
+    runner: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(runner, "RESULTS", tmp_path)
+    monkeypatch.setattr(runner, "ROOT", tmp_path)
+    folder = tmp_path / "src" / "made" / "test" / "unit"
+    folder.mkdir(parents=True)
+    (folder / "test_dies.py").write_text(_DIES_AT_FIRST)
+    (folder / "test_other.py").write_text("def test_good(): pass\n")
+    (found,) = runner.run_layer("unit", time.monotonic() + 60.0, ["--import-mode=importlib", "-q"])
+    assert (found.passed, found.failed, found.ok) == (4, 0, True), "what it left undone was done"
+    (said,) = runner.warnings([found], 1.0)
+    assert "test_dies.py::test_that_may_end_all; what failed is above" in said
+
+
 def test_what_fails_twice_or_all_over_stays_failed(
     runner: ModuleType, good, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -146,4 +173,5 @@ def test_what_a_test_left_running_is_ended_and_named(
     found = runner.run(runner.Group("system", "made", (tmp_path,)), 60.0, ["-p", "no:cacheprovider", "-q"])
     assert found.ok
     assert "a test left this running: sleep 59.5" in capsys.readouterr().out
-    assert not [process for process in runner.psutil.process_iter() if process.cmdline()[:2] == ["sleep", "59.5"]]
+    running = [process.info["cmdline"] for process in runner.psutil.process_iter(["cmdline"])]  # None: a zombie
+    assert ["sleep", "59.5"] not in running

@@ -18,11 +18,12 @@ import pytest
 import rclpy
 from gr00t_msgs.msg import GateState
 from lifecycle_msgs.msg import Transition
-from peers import Commander, Person, Robot
+from peers import SOON_S, Commander, Person, Robot
 from rclpy.context import Context
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 from spinner import Spinner
+from trajectory_msgs.msg import JointTrajectory
 
 GATE = [sys.executable, "-m", "gr00t_safety.ros.command_gate_node", "--ros-args"]
 
@@ -63,6 +64,15 @@ class Scene:
         """Start ``commander`` and wait until the gate follows it."""
         commander.loop.start()
         assert self.in_state(GateState.ACTIVE), self.words()
+
+    def held_by(self, commander: Commander, message: JointTrajectory, reason: str = "") -> bool:
+        """Whether the gate holds because of ``message``; sent until it does, for only the newest is kept on the way."""
+        deadline = time.monotonic() + 3 * SOON_S
+        while time.monotonic() < deadline:
+            commander.publisher.publish(message)
+            if self.in_state(GateState.HOLD, 0.02, reason):
+                return True
+        return False
 
     def release(self) -> None:
         """Reset as soon as the gate allows it, and wait until the source drives again."""

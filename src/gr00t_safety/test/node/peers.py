@@ -30,6 +30,7 @@ GR1 = load_embodiment("gr1")
 HOME = GR1.positions_by_name(GR1.home)
 COLUMNS = np.array([GR1.joint_names.index(name) for name in GR1.policy_joint_names])
 TICK_NS = 8_333_333
+SOON_S = 0.3  # far below what a person would notice, with room for a busy machine
 _PRIORITY = 35
 
 
