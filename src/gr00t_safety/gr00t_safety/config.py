@@ -27,7 +27,7 @@ class GateConfig(LoopSettings):
     )
     default_source: str = setting("policy", "who drives after activation: 'policy', 'teleop' or '' for nobody")
     auto_resume: bool = setting(
-        True, "go on by itself when a missing stream is back; false: only after a source is selected"
+        True, "go on by itself when a missing stream is back; false: only after a source is selected or a clutch closes"
     )
     tick_rate_hz: float = setting(120.0, "rate of commands to the robot", "Hz", 50.0, 500.0)
 

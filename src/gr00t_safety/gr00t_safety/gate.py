@@ -125,18 +125,19 @@ class Gate:
         """Stop giving commands. A stop or fault that waits for a reset goes on waiting."""
         self._ladder.apply(Event.DEACTIVATE, "deactivated")
         self._limiter.forget()
+        self._released = self.config.auto_resume
 
     def select(self, source: str) -> None:
         """Let ``source`` drive, or nobody (''). The robot comes to rest in between. Raises ConfigError."""
         if source not in ("", *SOURCES):
             raise ConfigError(f"command source '{source}' is unknown; known: {', '.join(SOURCES)}, or '' for nobody")
-        self._released = True
         if source != self._source:
             self._source = source
             if source:
                 self._streams[source].forget()
             self._interrupt(f"command source '{source}' was selected" if source else "no command source is selected")
             self._check_publishers()
+        self._released = True
 
     def stop(self, reason: str = "stop was requested") -> None:
         """Come to rest and stay there until ``reset``: as ``JointLimiter.brake`` does, in line where that takes 0.2 s at most."""
@@ -286,7 +287,8 @@ class Gate:
             if state_freshness is Freshness.STALE:
                 self._interrupt(self._measured.why_missing(now_ns, self._measured.age.limits.stale_s))
             elif stream.age.freshness(now_ns) >= Freshness.STALE:
-                self._interrupt(stream.why_missing(now_ns))
+                # A clutch that opens ends the stream, and to close it again is what a person does.
+                self._interrupt(stream.why_missing(now_ns), goes_on=stream.source == "teleop")
         elif self._ladder.state is State.HOLD and self._ladder.latch is None:
             self._waiting_for = self._obstacle(now_ns)
             if not self._waiting_for:
@@ -362,16 +364,29 @@ class Gate:
         for stream in self._streams.values():
             stream.forget()
 
-    def _interrupt(self, reason: str) -> None:
+    def _interrupt(self, reason: str, *, goes_on: bool = False) -> None:
+        """Hold. goes_on: motion may come back without a person who selects the source, even where it otherwise may not."""
         self._align_to = None
+        if self._ladder.state is State.ACTIVE and not goes_on:
+            self._released = self.config.auto_resume
         self._ladder.apply(Event.INTERRUPT, reason)
 
     def _stalled(self, now_ns: int) -> bool:
         """True when this tick comes so late that messages may be waiting unread; never twice in a row."""
-        last_ns, self._last_tick_ns = self._last_tick_ns, now_ns
-        stalled = last_ns is not None and now_ns - last_ns > _STALL_TICKS * self.tick_ns
-        self._forgave_stall = stalled and not self._forgave_stall
+        slept_ns = 0 if self._last_tick_ns is None else now_ns - self._last_tick_ns
+        self._last_tick_ns = now_ns
+        if slept_ns >= 1e9 * self._measured.age.limits.lost_s:
+            self._begin_anew(slept_ns)
+        self._forgave_stall = slept_ns > _STALL_TICKS * self.tick_ns and not self._forgave_stall
         return self._forgave_stall
+
+    def _begin_anew(self, slept_ns: int) -> None:
+        """The gate did not run for so long that nobody knows what the robot did: hold it where it will be found."""
+        self._interrupt(f"the gate itself stood still for {slept_ns / 1e9:.2g} s")
+        self._limiter.forget()
+        self._measured.forget()
+        for stream in self._streams.values():
+            stream.forget()
 
     def _gentleness(self, now_ns: int) -> float:
         return self.config.transition_scale if now_ns < self._gentle_until_ns else 1.0

@@ -31,7 +31,8 @@ class Event(Enum):
     RESET = "reset"  # a person has looked
 
 
-LATCHING = frozenset({Event.FAULT, Event.LOSE, Event.STOP})
+# What only a reset clears, the gravest last: a stop keeps the robot still by commands, and none may follow a loss unasked.
+LATCHING = (Event.FAULT, Event.STOP, Event.LOSE)
 
 _S, _E = State, Event
 TRANSITIONS: dict[tuple[State, Event], State] = {
@@ -65,7 +66,7 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
     (_S.DAMPED, _E.INTERRUPT): _S.DAMPED,
     (_S.DAMPED, _E.FAULT): _S.DAMPED,
     (_S.DAMPED, _E.LOSE): _S.DAMPED,
-    (_S.DAMPED, _E.STOP): _S.STOPPED,
+    (_S.DAMPED, _E.STOP): _S.DAMPED,  # drives that damp get no commands again because somebody says stop
     (_S.DAMPED, _E.RESUME): _S.DAMPED,
     (_S.DAMPED, _E.RESET): _S.HOLD,
     (_S.STOPPED, _E.ACTIVATE): _S.STOPPED,
@@ -81,10 +82,18 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
 
 @dataclass(frozen=True)
 class Latch:
-    """What must be reset: the event that set it, and its reason, which says so even when the cause is long gone."""
+    """What must be reset: the first cause of each kind, told even when it is long gone."""
 
-    event: Event
-    reason: str
+    causes: dict[Event, str]
+
+    @property
+    def event(self) -> Event:
+        """The gravest: it decides on the state, after another activation too."""
+        return max(self.causes, key=LATCHING.index)
+
+    @property
+    def reason(self) -> str:
+        return "; ".join([*self.causes.values(), "waits for a reset"])
 
 
 class Ladder:
@@ -100,8 +109,9 @@ class Ladder:
         before = self.state
         if event is Event.RESUME and self.latch is not None:
             return False
-        if event in LATCHING:
-            self._set_latch(event, reason)
+        known = {} if self.latch is None else self.latch.causes
+        if event in LATCHING and event not in known:
+            self.latch = Latch({**known, event: reason})
         if event is Event.RESET:
             self.latch = None
         self.state = TRANSITIONS[before, event]
@@ -111,9 +121,3 @@ class Ladder:
             self.state = TRANSITIONS[self.state, self.latch.event]
             self.reason = self.latch.reason
         return self.state is not before
-
-    def _set_latch(self, event: Event, reason: str) -> None:
-        """The first cause is kept; a stop outranks a loss, a loss outranks a fault."""
-        rank = (Event.FAULT, Event.LOSE, Event.STOP)
-        if self.latch is None or rank.index(event) > rank.index(self.latch.event):
-            self.latch = Latch(event, f"{reason}; waits for a reset")

@@ -4,7 +4,9 @@
 The judge shares no code with the limiter: it only knows the joint table and looks at differences of what was applied.
 """
 
+from collections import Counter
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,10 +31,22 @@ class MotionJudge:
     embodiment: Embodiment
     tick_s: float
     applied: list[Vector] = field(default_factory=list)
+    rests: list[int] = field(default_factory=list)
+
+    def rested(self) -> None:
+        """Nothing was applied for so long that the robot came to rest by itself: what follows begins at rest."""
+        self.rests.append(len(self.applied))
 
     def violations(self) -> dict[str, int]:
         """Ticks with a value that is not finite, out of position limits, too fast, or too quickly changed."""
-        path = np.array(self.applied)
+        counts = Counter(dict.fromkeys(("not finite", "position", "velocity", "acceleration"), 0))
+        for first, last in pairwise([0, *self.rests, len(self.applied)]):
+            if last > first:
+                counts.update(self._violations(np.array(self.applied[first:last])))
+        return dict(counts)
+
+    def _violations(self, path: Vector) -> dict[str, int]:
+        """Of (N, J) that begins at rest."""
         joints = self.embodiment.joints
         lower = np.array([joint.lower_rad for joint in joints])
         upper = np.array([joint.upper_rad for joint in joints])

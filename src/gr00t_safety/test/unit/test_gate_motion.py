@@ -54,7 +54,12 @@ def torture(ticks: int, seed: int) -> tuple[GateRig, float]:
             rig.gate.select("policy")
             rig.gate.reset(rig.now_ns)
         if rng.random() < 0.001:
-            rig.now_ns += int(rng.integers(0, 200_000_000))
+            slept_ns = int(rng.integers(0, 200_000_000))
+            rig.now_ns += slept_ns
+            if (
+                slept_ns + rig.gate.tick_ns >= 100_000_000
+            ):  # of joint states: from then on the robot is held where it stands
+                rig.judge.rested()
         rig.tick()
         active += rig.state is State.ACTIVE
     return rig, active / ticks

@@ -2,6 +2,7 @@
 """Streams that stop or leap hold the robot in time; what comes back goes on by itself where that is safe."""
 
 import numpy as np
+import pytest
 
 from gr00t_safety.ladder import State
 from gr00t_safety.testing import GR1, GateRig, rig, started
@@ -61,6 +62,101 @@ def test_without_auto_resume_a_person_selects_the_source_to_go_on():
     assert gate_rig.state is State.HOLD and "select" in gate_rig.reason
     gate_rig.gate.select("policy")
     gate_rig.run(0.1)
+    assert gate_rig.state is State.ACTIVE
+
+
+def selected(source: str = "policy", **settings: object) -> GateRig:
+    """A gate that does not go on by itself, driven by ``source``, which a person selected."""
+    gate_rig = rig(auto_resume=False, **settings)  # type: ignore[arg-type]
+    gate_rig.gate.activate()
+    gate_rig.gate.select(source)
+    gate_rig.run(1.0, source=source)
+    assert gate_rig.state is State.ACTIVE, gate_rig.reason
+    return gate_rig
+
+
+@pytest.mark.parametrize(
+    "interrupt",
+    [
+        lambda gate_rig: gate_rig.run(0.5, command=False),
+        lambda gate_rig: gate_rig.run(0.07, measure=False),
+        lambda gate_rig: (gate_rig.gate.deactivate(), gate_rig.gate.activate()),
+    ],
+    ids=["no commands", "no joint states", "another activation"],
+)
+def test_without_auto_resume_motion_that_was_interrupted_waits_for_a_person_each_time(interrupt):
+    gate_rig = selected()
+    for _ in range(2):
+        interrupt(gate_rig)
+        gate_rig.run(3.0)
+        assert gate_rig.state is State.HOLD and "waiting for a person" in gate_rig.reason
+        gate_rig.gate.select("policy")
+        gate_rig.run(1.0)
+        assert gate_rig.state is State.ACTIVE
+
+
+def test_a_gap_before_motion_has_begun_does_not_take_back_what_a_person_selected():
+    gate_rig = rig(auto_resume=False)
+    gate_rig.gate.activate()
+    gate_rig.gate.select("policy")
+    gate_rig.run(0.1)
+    gate_rig.run(0.2, command=False)
+    gate_rig.run(1.0)
+    assert gate_rig.state is State.ACTIVE
+
+
+def test_without_auto_resume_a_clutch_that_opens_and_closes_needs_no_further_selection_but_lost_joint_states_do():
+    gate_rig = selected("teleop")
+    gate_rig.run(2.0, command=False)
+    assert gate_rig.state is State.HOLD
+    gate_rig.run(1.0, source="teleop")
+    assert gate_rig.state is State.ACTIVE
+    gate_rig.run(0.07, source="teleop", measure=False)
+    gate_rig.run(2.0, source="teleop")
+    assert gate_rig.state is State.HOLD and "waiting for a person" in gate_rig.reason
+
+
+def test_a_gate_that_did_not_run_for_a_while_holds_the_robot_where_it_is_found_and_begins_anew():
+    gate_rig = started(transition_s=0.0)
+    target = gate_rig.home()
+    target[0] += 0.9
+    gate_rig.run(0.3, target)
+    sagged = gate_rig.robot.copy()
+    sagged[0] -= 0.6
+    gate_rig.now_ns += 10 * 10**9
+    gate_rig.robot = sagged
+    before = len(gate_rig.judge.applied)
+    assert gate_rig.tick() is None, "where the robot is now has not been measured yet"
+    for _ in range(12):
+        gate_rig.measure()
+        gate_rig.command(target)
+        gate_rig.tick()
+    given = np.array(gate_rig.judge.applied[before:])
+    assert len(given) == 12 and np.abs(given - sagged).max() < STILL
+    assert gate_rig.state is State.HOLD and "stood still for 10 s" in gate_rig.reason
+    gate_rig.run(0.5, sagged[gate_rig.columns])
+    assert gate_rig.state is State.ACTIVE
+
+
+def test_a_gate_that_did_not_run_for_a_moment_goes_on():
+    gate_rig = started()
+    gate_rig.now_ns += 80_000_000
+    gate_rig.run(0.1)
+    assert gate_rig.state is State.ACTIVE
+
+
+def test_drives_that_damp_get_no_commands_because_somebody_says_stop():
+    gate_rig = started()
+    gate_rig.run(0.5, measure=False)
+    assert gate_rig.state is State.DAMPED
+    gate_rig.run(0.2)
+    before = len(gate_rig.judge.applied)
+    gate_rig.gate.stop()
+    gate_rig.run(0.3)
+    assert len(gate_rig.judge.applied) == before
+    assert gate_rig.state is State.DAMPED and "stop was requested" in gate_rig.reason
+    assert gate_rig.gate.reset(gate_rig.now_ns) == (True, "reset")
+    gate_rig.run(0.5)
     assert gate_rig.state is State.ACTIVE
 
 

@@ -15,7 +15,7 @@ EXPECTED = {
     State.INACTIVE: "HOLD       INACTIVE    INACTIVE    INACTIVE   INACTIVE   INACTIVE   INACTIVE   INACTIVE",
     State.ACTIVE: "ACTIVE     INACTIVE    HOLD        HOLD       DAMPED     STOPPED    ACTIVE     ACTIVE",
     State.HOLD: "HOLD       INACTIVE    HOLD        HOLD       DAMPED     STOPPED    ACTIVE     HOLD",
-    State.DAMPED: "DAMPED     INACTIVE    DAMPED      DAMPED     DAMPED     STOPPED    DAMPED     HOLD",
+    State.DAMPED: "DAMPED     INACTIVE    DAMPED      DAMPED     DAMPED     DAMPED     DAMPED     HOLD",
     State.STOPPED: "STOPPED    INACTIVE    STOPPED     STOPPED    STOPPED    STOPPED    STOPPED    HOLD",
 }
 
@@ -68,7 +68,14 @@ def test_a_stop_requested_while_inactive_holds_after_activation():
     assert ladder_after([Event.STOP, Event.ACTIVATE]).state is State.STOPPED
 
 
-def test_the_first_cause_is_told_until_a_graver_one_comes():
+@pytest.mark.parametrize("causes", list(itertools.permutations(LATCHING)))
+def test_after_another_activation_the_gravest_cause_decides_and_all_are_told(causes):
+    ladder = ladder_after([Event.ACTIVATE, *causes, Event.DEACTIVATE, Event.ACTIVATE])
+    assert ladder.state is State.DAMPED
+    assert ladder.reason == "; ".join([*(cause.value for cause in causes), "waits for a reset"])
+
+
+def test_the_first_cause_of_each_kind_is_told():
     ladder = Ladder()
     ladder.apply(Event.ACTIVATE)
     ladder.apply(Event.FAULT, "first fault")
@@ -76,7 +83,7 @@ def test_the_first_cause_is_told_until_a_graver_one_comes():
     ladder.apply(Event.INTERRUPT, "a stream is missing")
     assert (ladder.state, ladder.reason) == (State.HOLD, "first fault; waits for a reset")
     ladder.apply(Event.STOP, "person")
-    assert (ladder.state, ladder.reason) == (State.STOPPED, "person; waits for a reset")
+    assert (ladder.state, ladder.reason) == (State.STOPPED, "first fault; person; waits for a reset")
 
 
 def test_apply_tells_whether_the_state_changed():
