@@ -137,7 +137,7 @@ class TrainVerbConfig:
     initial: Path | None = None
     """Checkpoint to start from (post-training); its localisation stage is then skipped."""
     new_words: bool = False
-    """With --initial: learn the words of the data's sentences whole; words known before keep their meaning."""
+    """With --initial: words of the data that are spelt in pieces become tokens; words known before keep their meaning."""
     workers: int = 2
     """Processes that make data."""
     threads: int = 2

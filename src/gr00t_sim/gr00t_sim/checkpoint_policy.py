@@ -35,7 +35,7 @@ def load_policy(
     folder: Path,
     engine: str = "openvino",
     precision: str = "int8",
-    noise_scale: float | None = 1.0,
+    noise_scale: float | None = None,
     steps: int = 0,
     *,
     staggered: bool = False,

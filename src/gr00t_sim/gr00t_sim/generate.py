@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Demonstrations of the scripted expert as a LeRobot dataset: ``gr00t sim generate``. One process a core, resumable."""
 
+import math
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,7 +12,7 @@ from gr00t_policy.data.convert_scene import SEED, SIM_TASK
 from gr00t_policy.data.durable import write_json
 from gr00t_policy.data.json_file import read_json, shown
 from gr00t_policy.data.reader import LeRobotDataset
-from gr00t_sim.checkpoint_policy import load_policy, read_checkpoint
+from gr00t_sim.checkpoint_policy import load_policy, own_noise_scale, read_checkpoint
 from gr00t_sim.demonstration import PERIOD_S, Demonstrator, Variety
 from gr00t_sim.evaluation.options import EVALUATION_SEEDS
 from gr00t_sim.jobs.runner import local_runner
@@ -24,6 +25,8 @@ from gr00t_sim.simulation import TabletopSim
 from gr00t_sim.tasks.registry import make_task
 
 _MOST_TRIES_PER_EPISODE = 20  # an expert that fails so often is broken
+_NOISE_SCALE = "noise_scale"
+_NOISE_SCALE_BEFORE_IT_WAS_SAID = "1.0"
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,9 @@ class GenerateConfig:
     policy: Path | None = None
     """Checkpoint that drives for a random while in each episode before the expert takes over (DAgger): the
     demonstrations then start where that policy's own mistakes lead."""
+    noise_scale: float | None = None
+    """With policy: scale of the noise that its chunks begin as; default as in `gr00t eval`: 0 for GR00T, the flow's centre, as
+    on the robot; 1 for a Diffusion Policy. Above 0 its mistakes vary more, and are others than on the robot."""
     json: Path | None = None
     """Write a summary here."""
 
@@ -62,6 +68,8 @@ class GenerateConfig:
             )
         if self.episodes < 1 or self.workers < 1:
             raise ConfigError(f"episodes and workers must be at least 1, got {self.episodes} and {self.workers}")
+        if self.noise_scale is not None and (self.policy is None or not 0 <= self.noise_scale < math.inf):
+            raise ConfigError(f"noise_scale is that of a policy and not below 0: {self.noise_scale} for {self.policy}")
         kept_free = EVALUATION_SEEDS
         if self.seed < kept_free.stop and self.seed + self.episodes > kept_free.start:
             raise ConfigError(
@@ -85,11 +93,6 @@ class GenerateConfig:
         return {"looks": self.looks, "picture_hz": self.picture_hz}
 
     @property
-    def driven_by(self) -> str:
-        """Hash of the policy's checkpoint, '' without one. Raises CheckpointError."""
-        return "" if self.policy is None else read_checkpoint(self.policy).hash
-
-    @property
     def most_tries(self) -> int:
         """Scenes to try at most: where the evaluation's begin, no more."""
         most = _MOST_TRIES_PER_EPISODE * self.episodes
@@ -98,7 +101,13 @@ class GenerateConfig:
 
     @property
     def maker(self) -> "Maker":
-        return Maker(self.task, self.looks, self.variety, self.policy, self.driven_by, tuple(self.scene.items()))
+        """Raises CheckpointError when ``policy`` is none."""
+        driver = None
+        if self.policy is not None:
+            checkpoint = read_checkpoint(self.policy)
+            scale = own_noise_scale(checkpoint) if self.noise_scale is None else self.noise_scale
+            driver = Driver(self.policy, checkpoint.hash, scale)
+        return Maker(self.task, self.looks, self.variety, driver, tuple(self.scene.items()))
 
 
 def run(config: GenerateConfig) -> int:
@@ -108,10 +117,13 @@ def run(config: GenerateConfig) -> int:
     disk is full; CheckpointError when ``policy`` is none.
     """
     out, maker = config.folder, config.maker
-    made_with = {"task": config.task, "policy": maker.driven_by}
+    made_with = {"task": config.task, "policy": "" if maker.driver is None else maker.driver.hash}
+    untold: dict[str, str] = {}
+    if maker.driver is not None:
+        made_with[_NOISE_SCALE], untold = str(maker.driver.noise_scale), {_NOISE_SCALE: _NOISE_SCALE_BEFORE_IT_WAS_SAID}
     made_with |= {key: str(value) for key, value in config.scene.items()}
     if (out / "meta" / "info.json").is_file():
-        _require_same(out, {**made_with, "first_seed": config.seed, "episodes": config.episodes})
+        _require_same(out, {**made_with, "first_seed": config.seed, "episodes": config.episodes}, untold)
         print(f"{out} exists and is complete; remove it to generate again")
         return 0
     order = Order(
@@ -121,6 +133,7 @@ def run(config: GenerateConfig) -> int:
         wanted=config.episodes,
         most_tries=config.most_tries,
         made_with=made_with,
+        untold=untold,
         if_too_few="look at what the task's expert does: `gr00t sim play`",
     )
     workers = min(config.workers, config.episodes)
@@ -132,9 +145,10 @@ def run(config: GenerateConfig) -> int:
     return 0
 
 
-def _require_same(folder: Path, asked: dict[str, Any]) -> None:
+def _require_same(folder: Path, asked: dict[str, Any], untold: dict[str, str]) -> None:
     """Raises DatasetError naming all in which a finished dataset differs from what is asked for now.
 
+    untold: what a dataset that was driven by a policy was made with where it does not say it.
     Datasets made before they said what they were made with are compared as far as their episodes tell, and the rest is said.
     """
     dataset = LeRobotDataset(folder)
@@ -142,7 +156,7 @@ def _require_same(folder: Path, asked: dict[str, Any]) -> None:
     there = read_json(note, DatasetError, "remove the dataset") if note.is_file() else _told_by_episodes(dataset, asked)
     if not isinstance(there, dict):
         raise DatasetError(f"{note} does not say what the dataset was made with: {shown(there)}; remove the dataset")
-    there = {**there, "episodes": len(dataset.episodes)}
+    there = {**(untold if there.get("policy") != "" else {}), **there, "episodes": len(dataset.episodes)}
     differing = [name for name in asked if name in there and there[name] != asked[name]]
     if differing:
         listed = "; ".join(
@@ -176,14 +190,22 @@ def _named(value: Any) -> str:
 
 
 @dataclass(frozen=True)
+class Driver:
+    """A policy that drives before the expert takes over. hash: of its checkpoint."""
+
+    policy: Path
+    hash: str
+    noise_scale: float
+
+
+@dataclass(frozen=True)
 class Maker:
     """All that a demonstration depends on beside its seed."""
 
     task: str
     looks: str
     variety: Variety
-    policy: Path | None
-    driven_by: str
+    driver: Driver | None
     scene: tuple[tuple[str, Any], ...]
 
 
@@ -194,7 +216,7 @@ def demonstrate(maker: Maker, seed: int) -> SeedOutcome:
     """In a worker process: the expert's demonstration of one seed; simulator and policy are made for the first one."""
     if maker not in _made:
         sim = TabletopSim(maker.task, looks=maker.looks)
-        _made[maker] = (Demonstrator(sim, maker.variety), _driver(maker, sim))
+        _made[maker] = (Demonstrator(sim, maker.variety), _policy_driver(maker.driver, sim))
     demonstrator, driver = _made[maker]
     made, sim = demonstrator.run(seed, driver), demonstrator.sim
     if not made.success:
@@ -202,14 +224,14 @@ def demonstrate(maker: Maker, seed: int) -> SeedOutcome:
     return kept_episode(made, maker.task, sim.embodiment, dict(maker.scene))
 
 
-def _driver(maker: Maker, sim: TabletopSim) -> PolicyDriver | None:
+def _policy_driver(driver: Driver | None, sim: TabletopSim) -> PolicyDriver | None:
     """Raises CheckpointError when the folder holds another policy than when the work began: one dataset, one policy."""
-    if maker.policy is None:
+    if driver is None:
         return None
-    policy = load_policy(maker.policy)
-    if policy.checkpoint.hash != maker.driven_by:
+    policy = load_policy(driver.policy, noise_scale=driver.noise_scale)
+    if policy.checkpoint.hash != driver.hash:
         raise CheckpointError(
-            f"checkpoint {maker.policy} was replaced while it drove: {maker.driven_by[:12]} before, "
+            f"checkpoint {driver.policy} was replaced while it drove: {driver.hash[:12]} before, "
             f"{policy.checkpoint.hash[:12]} now; put the first one back, or remove the unfinished dataset and begin again"
         )
     return PolicyDriver(sim, policy)

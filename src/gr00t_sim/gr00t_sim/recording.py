@@ -21,7 +21,7 @@ PERIOD_S = 0.05
 
 @dataclass
 class Demonstration:
-    """Recorded rows at 20 Hz. states/actions (N, 29) policy joints [rad]; uv (N, 4): object and target in the picture."""
+    """Recorded rows at 20 Hz. states/actions (N, 29) policy joints [rad]; uv (N, 4): object and target in the row's picture."""
 
     sentence: str
     seed: int
@@ -58,7 +58,10 @@ def record(
     done_at: int | None = None
     for tick in range(most_ticks):
         if tick % ticks_per_picture == 0:
-            image = sim.render()
+            image, places = (
+                sim.render(),
+                goal_uv(sim),
+            )  # labels are of the instant of the picture, also where rows share it
         state = sim.joint_positions()
         choice = choose(tick, done_at is not None)
         if choice is None:
@@ -67,7 +70,7 @@ def record(
         made.states.append(state[index].astype(np.float32))
         made.actions.append(choice.targets[index].astype(np.float32))
         made.valid.append(choice.valid)
-        made.uv.append(goal_uv(sim))
+        made.uv.append(places)
         sim.set_targets(choice.targets, PERIOD_S)
         sim.step_physics(steps)
         if done_at is None and sim.task_state().success:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from gr00t_policy.baseline.diffusion import draw_steps
 from gr00t_policy.baseline.network import DiffusionPolicy
 from gr00t_policy.core.errors import ConfigError
-from gr00t_policy.training.objective import StepObjective, Tensors
+from gr00t_policy.training.objective import UNSHARED, Shares, StepObjective, Tensors
 
 
 class NoiseObjective(StepObjective):
@@ -46,7 +46,7 @@ class NoiseObjective(StepObjective):
         looks: Tensors | None,
         scenes: Tensors | None,
         aux_weight: float,
-        shares: tuple[float, float] = (1.0, 1.0),
+        shares: Shares = UNSHARED,
     ) -> dict[str, Tensor]:
         """demonstrations: batch of ``DiffusionPolicy.loss``. Raises ConfigError when asked to learn localisation."""
         if demonstrations is None or looks is not None or scenes is not None:
@@ -54,5 +54,5 @@ class NoiseObjective(StepObjective):
                 "a Diffusion Policy learns from demonstrations alone; its stages have images_per_step only"
             )
         with torch.autocast(demonstrations["state"].device.type, torch.bfloat16, enabled=self._mixed_precision):
-            loss = shares[0] * self.model.loss(demonstrations)
+            loss = shares.flow * self.model.loss(demonstrations)
         return {"total": loss, "noise": loss.detach()}

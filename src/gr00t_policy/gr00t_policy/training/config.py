@@ -121,7 +121,7 @@ class TrainConfig(LoopConfig):
     initial: Path | None = None
     """Checkpoint to start from (post-training); its network replaces ``model``."""
     new_words: bool = False
-    """With ``initial``: make a tokenizer anew from all sentences, so that new words are whole; known ones keep their rows."""
+    """With ``initial``: words of the data that its tokenizer spells in pieces become tokens; all others keep ids and rows."""
     max_image_age_frames: int = 4
     """Pictures are up to this many frames older than the joint state they are used with, as at run time."""
     state_noise_rad: float = 0.008

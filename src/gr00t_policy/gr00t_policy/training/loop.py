@@ -3,7 +3,7 @@
 
 One process, or several under ``accelerate launch``: each takes its share of every step's pictures. A picture is drawn, cut
 and noised by random numbers of its own (seed, step, its place in the step), so the shares do not change what is drawn. A
-demonstration's loss counts by its valid numbers among those of the whole step, so the shares do not change what is minimised.
+loss counts by its valid numbers among those of the whole step, so the shares do not change what is minimised.
 Dropout is drawn per share: a network with dropout drops other values in other shares.
 """
 
@@ -26,7 +26,7 @@ from gr00t_policy.core.errors import CheckpointError, ConfigError
 from gr00t_policy.data.durable import written_aside
 from gr00t_policy.training.batches import Batch, DemonstrationBatches, GroundingBatches, Source, Streams, streams
 from gr00t_policy.training.config import LoopConfig, StageConfig
-from gr00t_policy.training.objective import Objective, StepObjective
+from gr00t_policy.training.objective import Objective, Shares, StepObjective
 from gr00t_policy.training.processes import accelerator, told_to_shard
 from gr00t_policy.training.run_log import RunLog
 from gr00t_policy.training.sharding import fill, gathered, gradients_stay, shard, spread_like, whole
@@ -185,16 +185,16 @@ class TrainingRun(Generic[Network]):
             return gradients_stay(self._objective, stay=not last)
         return contextlib.nullcontext() if last else self._processes.no_sync(self._objective)
 
-    def _counts(self, drawn: Sequence[list[dict[str, Tensor] | None]]) -> list[tuple[float, float]]:
-        """What flow and localisation of each of this process's parts count for: their valid numbers over the mean part's."""
-        own = torch.zeros(len(drawn), 2, dtype=torch.float64)
-        for row, (demonstrations, *_) in zip(own, drawn, strict=True):
-            if demonstrations is not None:
-                points = demonstrations["aux_mask"].unflatten(-1, (-1, 2)).amin(dim=-1)  # as the localiser counts
-                row[0], row[1] = demonstrations["action_mask"].sum(), points.sum()
+    def _counts(self, drawn: Sequence[list[dict[str, Tensor] | None]]) -> list[Shares]:
+        """What the losses of each of this process's parts count for: their valid numbers over the mean part's."""
+        own = torch.zeros(len(drawn), len(Shares._fields), dtype=torch.float64)
+        for row, batches in zip(own, drawn, strict=True):
+            row[0] = 0.0 if batches[0] is None else batches[0]["action_mask"].sum()
+            for kind, batch in enumerate(batches, start=1):  # demonstrations, looks, scenes
+                if batch is not None:
+                    row[kind] = batch["aux_mask"].unflatten(-1, (-1, 2)).amin(dim=-1).sum()  # as the localiser counts
         total = self._processes.reduce(own.sum(dim=0).to(self._device), "sum").cpu()
-        counts = torch.where(total > 0, own * self._shares / total.clamp(min=1), 1.0)
-        return [(float(flow), float(aux)) for flow, aux in counts]
+        return [Shares(*row) for row in torch.where(total > 0, own * self._shares / total.clamp(min=1), 1.0).tolist()]
 
     def _means_of_all(self, recent: Sequence[dict[str, float]]) -> dict[str, float]:
         """Of each logged value over the steps and processes that have it."""

@@ -3,6 +3,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -13,6 +14,21 @@ from gr00t_policy.model.vla import Vla, empty_vla
 from gr00t_policy.training.tuning import freeze
 
 Tensors = Mapping[str, Tensor]
+
+
+class Shares(NamedTuple):
+    """What the losses of a part of a step count for, when its parts hold different numbers of valid values; 1: as they are.
+
+    flow: of demonstrations' actions. places, looks, scenes: of localisation on demonstrations, on looks at them, on still scenes.
+    """
+
+    flow: float = 1.0
+    places: float = 1.0
+    looks: float = 1.0
+    scenes: float = 1.0
+
+
+UNSHARED = Shares()
 
 
 class StepObjective(nn.Module, ABC):
@@ -48,13 +64,9 @@ class StepObjective(nn.Module, ABC):
         looks: Tensors | None,
         scenes: Tensors | None,
         aux_weight: float,
-        shares: tuple[float, float] = (1.0, 1.0),
+        shares: Shares = UNSHARED,
     ) -> dict[str, Tensor]:
-        """``total`` () to minimise, and for the log, without gradient, those of ``shown`` that are known.
-
-        shares: what the demonstrations' losses of actions and of places count for, when they are a part of a step whose
-        parts hold different numbers of valid actions and labels.
-        """
+        """``total`` () to minimise, and for the log, without gradient, those of ``shown`` that are known."""
 
 
 class Objective(StepObjective):
@@ -88,7 +100,7 @@ class Objective(StepObjective):
         looks: Tensors | None,
         scenes: Tensors | None,
         aux_weight: float,
-        shares: tuple[float, float] = (1.0, 1.0),
+        shares: Shares = UNSHARED,
     ) -> dict[str, Tensor]:
         """demonstrations: batch of ``Vla.loss``; looks, scenes: pictures, sentences and places as ``Vla.aux_loss`` wants
         them.
@@ -98,18 +110,17 @@ class Objective(StepObjective):
         if demonstrations is not None:
             with self._autocast(demonstrations["state"]):
                 losses = self.model.loss(demonstrations)
-            flow, aux = shares
-            total = flow * losses["loss_flow"] + aux_weight * aux * losses["loss_aux"]
-            shown["flow"] = flow * losses["loss_flow"].detach()
+            total = shares.flow * losses["loss_flow"] + aux_weight * shares.places * losses["loss_aux"]
+            shown["flow"] = shares.flow * losses["loss_flow"].detach()
             if bool(demonstrations["aux_mask"].any()):
                 shown["find"] = losses["aux_distance"].detach()
-        for name, batch in (("find", looks), ("find_scenes", scenes)):
+        for name, batch, share in (("find", looks, shares.looks), ("find_scenes", scenes, shares.scenes)):
             if batch is not None:
                 with self._autocast(batch["pixel_values"]):
                     features = self.model.encode(batch["pixel_values"], batch["input_ids"], batch["attention_mask"])
                 found, distance = self.model.aux_loss(features, batch)
-                total = total + aux_weight * found
-                shown[name] = distance.detach()
+                total = total + aux_weight * share * found
+                shown[name] = share * distance.detach()
         return {"total": total, **shown}
 
     def _autocast(self, where: Tensor) -> torch.autocast:

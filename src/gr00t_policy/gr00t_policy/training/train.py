@@ -73,7 +73,7 @@ def training_card(
 def _network(
     config: TrainConfig, datasets: list[LeRobotDataset], scenes: GroundingSet | None
 ) -> tuple[Vla, Statistics, Tokenizer]:
-    """A new network, or the one of ``initial`` with its own statistics, and its own tokenizer unless new words are learnt.
+    """A new network, or the one of ``initial`` with its own statistics and tokenizer, which new words are added to if wanted.
 
     Raises ConfigError naming a sentence that the network cannot read whole.
     """
@@ -82,7 +82,7 @@ def _network(
         checkpoint = load_checkpoint(config.initial, config.embodiment)
         model, tokenizer = checkpoint.load_weights(), checkpoint.prompt.tokenizer
         if config.new_words:
-            tokenizer = with_new_words(model, tokenizer, sentences)
+            model, tokenizer = with_new_words(model, tokenizer, sentences)
         check_sentences(sentences, prompt_tokenizer(tokenizer, model.config), room_of(model.config), _VIEWS)
         return model, checkpoint.statistics, tokenizer
     model_config = replace(

@@ -4,8 +4,8 @@
 import shutil
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ class Order:
 
     made_with: all that an outcome depends on beside its seed; an unfinished order goes on only with the same. The dataset
     keeps it in meta/made_with.json, with first_seed and the number of episodes.
+    untold: what unfinished orders of before were made with where they do not say it.
     if_too_few: what to do when most_tries were not enough.
     """
 
@@ -34,6 +35,7 @@ class Order:
     most_tries: int
     made_with: dict[str, str]
     if_too_few: str
+    untold: Mapping[str, str] = field(default_factory=dict)
 
 
 def produce(order: Order, work: Callable[[int], SeedOutcome], run: Runner) -> tuple[Work, dict[str, Any]]:
@@ -48,7 +50,7 @@ def produce(order: Order, work: Callable[[int], SeedOutcome], run: Runner) -> tu
         raise DatasetError(f"{order.out} exists already; remove it or choose another --out")
     started, cpu_before_s = time.monotonic(), cpu_s()
     folder = order.out.with_name(f".{order.out.name}.shards")
-    with open_store(folder, order.made_with) as store:
+    with open_store(folder, order.made_with, order.untold) as store:
         before = set(store.outcomes)
         _work_through(order, work, run, store)
         seeds = _Examined(order, store).seeds()

@@ -87,27 +87,28 @@ class SeedStore:
 
 
 @contextmanager
-def open_store(folder: Path, made_with: dict[str, str]) -> Iterator[SeedStore]:
+def open_store(folder: Path, made_with: dict[str, str], untold: Mapping[str, str] | None = None) -> Iterator[SeedStore]:
     """The outcomes in a folder, to go on with; new where there are none.
 
-    made_with: what the outcomes depend on beside the seed. Raises DatasetError when those that are there were made with
-    something else, when another process is at it, or when the folder cannot be written.
+    made_with: what the outcomes depend on beside the seed. untold: of that, what a note means that does not say it. Raises
+    DatasetError when those that are there were made with something else, when another process is at it, or when the folder
+    cannot be written.
     """
     refusal = DatasetError(f"{folder} is being written by another process; wait for it or use another --out")
     with _writing(folder):
         held = lock(folder / LOCK, refusal)
     with held:
         with _writing(folder):
-            _note(folder, made_with)
+            _note(folder, made_with, untold or {})
             store = SeedStore(folder)
         yield store
 
 
-def _note(folder: Path, made_with: dict[str, str]) -> None:
+def _note(folder: Path, made_with: dict[str, str], untold: Mapping[str, str]) -> None:
     note = folder / MADE_WITH
     if not note.is_file():
         return write_json(note, made_with)
-    before = read_json(note, DatasetError, "remove the folder and begin again")
+    before = {**untold, **read_json(note, DatasetError, "remove the folder and begin again")}
     if before != made_with:
         names = sorted(set(before) | set(made_with))
         changed = "; ".join(

@@ -3,17 +3,22 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+from small_checkpoint import save_small_checkpoint
 
 from gr00t_policy.core.errors import CheckpointError, ConfigError, DatasetError
+from gr00t_policy.data.durable import write_json
 from gr00t_policy.data.reader import LeRobotDataset
 from gr00t_policy.model.checkpoint import load_checkpoint, save_checkpoint
 from gr00t_sim import generate
 from gr00t_sim.generate import GenerateConfig, demonstrate, run
 from gr00t_sim.production.store import open_store
+from gr00t_sim.simulation import TabletopSim
 
 SHIPPED = Path(__file__).parents[4] / "models" / "gr1_tabletop_tiny"
 NOTE = Path("meta") / "made_with.json"
@@ -117,6 +122,85 @@ def test_takeovers_of_one_policy_are_not_gone_on_with_by_another(tmp_path, monke
         run(config)
     with pytest.raises(CheckpointError, match=f"was replaced while it drove: {first[:12]} before, {second[:12]} now"):
         demonstrate(maker, 0)
+
+
+def note_of(config: GenerateConfig, monkeypatch) -> dict[str, str]:
+    """What its episodes would be noted to be made with; none are made."""
+    orders = []
+
+    def cut(order, work, runner):
+        orders.append(order)
+        raise DatasetError("cut off")
+
+    with monkeypatch.context() as patch, pytest.raises(DatasetError, match="cut off"):
+        patch.setattr(generate, "produce", cut)
+        run(config)
+    return orders[0].made_with
+
+
+def test_a_policy_that_drives_begins_its_chunks_from_the_noise_that_it_has_on_the_robot(tmp_path, monkeypatch):
+    config = GenerateConfig(task="lift_box", policy=save_small_checkpoint(tmp_path / "policy"), out=tmp_path / "set")
+    sim = TabletopSim("lift_box")
+
+    def targets(config: GenerateConfig) -> np.ndarray:
+        sim.reset(3, start=sim.home)
+        driver = generate._policy_driver(config.maker.driver, sim)
+        driver.start(3, sim.sentence)
+        return driver.targets()
+
+    plain, varied = targets(config), targets(replace(config, noise_scale=1.0))
+    np.testing.assert_array_equal(plain, targets(replace(config, noise_scale=0.0)))
+    assert np.abs(plain - varied).max() > 1e-3
+    assert note_of(config, monkeypatch)["noise_scale"] == "0.0"
+    assert note_of(replace(config, noise_scale=0.5), monkeypatch)["noise_scale"] == "0.5"
+    sim.close()
+
+
+@pytest.fixture
+def driven(finished, tmp_path) -> Callable[[str | None], GenerateConfig]:
+    """As if the shipped policy had driven in the finished dataset, with a scale of its noise that is said or not."""
+
+    def made(scale: str | None) -> GenerateConfig:
+        config = replace(finished, policy=SHIPPED, out=tmp_path / "driven")
+        shutil.copytree(finished.folder, config.folder)
+        note = json.loads((config.folder / NOTE).read_text()) | {"policy": load_checkpoint(SHIPPED).hash}
+        write_json(config.folder / NOTE, note if scale is None else {**note, "noise_scale": scale})
+        return config
+
+    return made
+
+
+def test_takeovers_driven_with_another_noise_are_not_taken_for_these(driven):
+    config = driven("0.0")
+    assert run(config) == 0
+    with pytest.raises(DatasetError, match=r"noise_scale: '0.0' there, '1.0' asked for.*remove the folder"):
+        run(replace(config, noise_scale=1.0))
+
+
+def test_takeovers_from_before_the_noise_was_said_were_driven_with_all_of_it(driven, capsys):
+    config = driven(None)
+    with pytest.raises(DatasetError, match=r"noise_scale: '1.0' there, '0.0' asked for"):
+        run(config)
+    assert run(replace(config, noise_scale=1.0)) == 0
+    assert "not compared" not in capsys.readouterr().out
+
+
+def test_unfinished_takeovers_from_before_go_on_with_all_noise_alone(tmp_path, monkeypatch):
+    config = GenerateConfig(task="lift_box", episodes=1, policy=SHIPPED, out=tmp_path / "set")
+    before = note_of(config, monkeypatch)
+    del before["noise_scale"]
+    with open_store(tmp_path / ".set.shards", before):
+        pass
+    with pytest.raises(DatasetError, match=r"noise_scale: 1.0 there, 0.0 here"):
+        run(config)
+    with open_store(tmp_path / ".set.shards", {**before, "noise_scale": "1.0"}, {"noise_scale": "1.0"}) as store:
+        assert store.outcomes == {}
+
+
+@pytest.mark.parametrize(("policy", "scale"), [(None, 0.0), (SHIPPED, -0.1), (SHIPPED, float("nan"))])
+def test_a_scale_of_nobody_s_noise_or_of_none_is_refused(policy, scale):
+    with pytest.raises(ConfigError, match="noise_scale is that of a policy and not below 0"):
+        GenerateConfig(policy=policy, noise_scale=scale)
 
 
 @pytest.mark.parametrize(("seed", "episodes"), [(10000, 1), (10099, 1), (9990, 11), (9000, 5000), (10050, 200)])
