@@ -90,11 +90,13 @@ class EpisodeRecorder:
     ) -> Path:
         """Begin an episode; the one in review is kept. Returns its bag. Raises RefusedError."""
         with self._lock:
+            told = self._failure
+            self._notice_failure(now_ns)
             self._check_start(now_ns, instruction, max_duration_s)
             if self._episode is not None:
                 self._decide_closed(self._episode, Decision(keep=True))
-            self._failure = self._note = ""
-            self._failed = None
+            self._note = "" if self._failure == told else self._failure  # of the one before; nobody has read it yet
+            self._failure, self._failed = "", None
             bag = self._folders.next_episode()
             facts = {"instruction": instruction, "operator": operator, **self._facts}
             config = self._config
@@ -134,6 +136,8 @@ class EpisodeRecorder:
             words = ", ".join(f"'{word}'" for word in OUTCOMES)
             raise RefusedError(Refusal.INVALID, f"outcome '{decision.outcome}' is not one of {words}")
         with self._lock:
+            if self._notice_failure(now_ns):
+                raise RefusedError(Refusal.DISK, self._failure)
             episode = self._episode
             if episode is None:
                 raise RefusedError(Refusal.NO_EPISODE, "there is no episode to keep or to discard")
@@ -192,12 +196,11 @@ class EpisodeRecorder:
         with self._lock:
             self._free_bytes = free_bytes
             self._reap_snapshots()
+            self._notice_failure(now_ns)
             episode = self._episode
             if episode is None:
                 return
-            if episode.thread.failure is not None:
-                self._fail(episode, episode.thread.failure, now_ns)
-            elif episode.ended_ns is None:
+            if episode.ended_ns is None:
                 if free_bytes < self._config.stop_free_bytes:
                     self._end(episode, now_ns, f"ended: less than {self._config.stop_free_mb} MB are free on the disk")
                 elif episode.end_ns is not None and now_ns >= episode.end_ns:
@@ -298,6 +301,14 @@ class EpisodeRecorder:
         place = bag if decision.keep else None
         self._ends = {episode.bag: EpisodeEnd(place, episode.messages, episode.end_reason)}
         return bag
+
+    def _notice_failure(self, now_ns: int) -> bool:
+        """Whether the disk has failed the episode since this was last asked; there is no episode afterwards."""
+        episode = self._episode
+        if episode is None or episode.thread.failure is None:
+            return False
+        self._fail(episode, episode.thread.failure, now_ns)
+        return True
 
     def _fail(self, episode: Episode, error: OSError, now_ns: int) -> None:
         self._episode, self._failed = None, episode
