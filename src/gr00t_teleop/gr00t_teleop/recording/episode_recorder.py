@@ -2,7 +2,8 @@
 """The recorder without ROS: topics and messages in, episodes out, and a report of how it goes.
 
 Messages come from one thread, requests and ``tick`` from another; one lock keeps them apart, and nothing under it waits
-for the disk but the making of a folder. ``tick`` moves the states on: an episode that ended is closed in its own thread.
+for the disk but the making of a folder and the note of a decision. ``tick`` moves the states on: an episode that ended
+is closed in its own thread.
 """
 
 import threading
@@ -12,6 +13,7 @@ from pathlib import Path
 
 from gr00t_policy.core.errors import DatasetError
 from gr00t_policy.data.bag import BagMessage, BagTopic, BagWriter
+from gr00t_policy.data.bag_metadata import DECIDED, REVIEW
 from gr00t_teleop.recording.bag_thread import BagThread
 from gr00t_teleop.recording.config import RecorderConfig
 from gr00t_teleop.recording.episode import OUTCOMES, Decision, Episode, open_episode
@@ -205,8 +207,8 @@ class EpisodeRecorder:
                     self._end(episode, now_ns, f"ended: less than {self._config.stop_free_mb} MB are free on the disk")
                 elif episode.end_ns is not None and now_ns >= episode.end_ns:
                     self._end(episode, now_ns, f"ended after {episode.elapsed_s(now_ns):.0f} s, the longest time")
-            elif episode.thread.is_finished and (episode.decision is not None or not self._config.review):
-                self._decide_closed(episode, episode.decision or Decision(keep=True))
+            elif episode.thread.is_finished and episode.decision is not None:
+                self._decide_closed(episode, episode.decision)
 
     def report(self, now_ns: int) -> RecorderReport:
         with self._lock:
@@ -229,7 +231,7 @@ class EpisodeRecorder:
             )
 
     def close(self, now_ns: int) -> None:
-        """End and keep what is recorded, and wait until it is on disk."""
+        """End what is recorded, and wait until it is on disk; it may be judged then."""
         with self._lock:
             episode = self._episode
             if episode is not None and episode.ended_ns is None:
@@ -238,6 +240,13 @@ class EpisodeRecorder:
         for thread in threads:
             thread.wait(_CLOSE_S)
         self.tick(now_ns)
+
+    def keep_reviewed(self) -> None:
+        """Keep the episode in review: nobody can be asked any more. Call it last, after ``close``."""
+        with self._lock:
+            episode = self._episode
+            if episode is not None and episode.thread.is_finished and episode.thread.failure is None:
+                self._decide_closed(episode, episode.decision or Decision(keep=True))
 
     @property
     def _recording(self) -> Episode | None:
@@ -282,7 +291,7 @@ class EpisodeRecorder:
             raise RefusedError(Refusal.NO_DATA, "; ".join(silent))
 
     def _end(self, episode: Episode, now_ns: int, reason: str, decision: Decision | None = None) -> Path:
-        episode.decision = decision or episode.decision
+        episode.decision = decision or episode.decision or (None if self._config.review else Decision(keep=True))
         episode.finish(now_ns, reason, self._watches.lost, self._watches.refused)
         self._note = "" if reason in ("stopped", "kept", "discarded") else f"{episode.bag.name} {reason}"
         return episode.bag
@@ -292,7 +301,7 @@ class EpisodeRecorder:
         self._episode = None
         bag = episode.bag
         try:
-            if facts := decision.facts():
+            if facts := decision.facts() | ({REVIEW: DECIDED} if episode.is_marked else {}):
                 add_custom_data(bag, facts)
             if not decision.keep:
                 bag = self._folders.discard(bag)
