@@ -16,7 +16,7 @@ from gr00t_policy.data.convert_bags import BagReport, Conversion, convert_bags
 from gr00t_policy.data.convert_episodes import Cutting
 from gr00t_policy.data.convert_source import TopicNames, find_bags
 
-_STYLES = {"converted": "green", "known": "dim", "skipped": "yellow", "refused": "bold red"}
+_STYLES = {"converted": "green", "known": "yellow", "skipped": "yellow", "refused": "bold red"}
 _PIPE_WIDTH = 160  # where there is no terminal to ask
 _SLOW_S = 0.3  # a robot that follows later than this has a delay worth a look; the same limit as `gr00t data check`
 
@@ -129,7 +129,7 @@ def _show(reports: Sequence[BagReport], conversion: Conversion) -> None:
     if table.row_count:
         out.print(table)
     for report in reports:
-        if report.detail and report.outcome != "known":
+        if report.detail:
             said = report.detail.removeprefix(str(report.bag)).removeprefix(":").strip()
             out.print(Text(f"{report.outcome}: {report.bag}: {said}", style=_STYLES[report.outcome]), soft_wrap=True)
         for part in report.dropped:

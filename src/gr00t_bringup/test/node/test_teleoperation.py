@@ -5,8 +5,10 @@ import signal
 import subprocess
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -81,14 +83,29 @@ class Scene:
         self.teleop: list[TeleopState] = []
         self.commands: list[tuple[int, np.ndarray]] = []
         self.robot_then: list[np.ndarray] = []  # what the robot was told last when each command came
+        self.given: list[
+            tuple[int, np.ndarray]
+        ] = []  # by the gate: number of the message, one per tick, and all joints
         self._reader = CommandReader(lambda names: JointOrder(GR1.policy_joints))
+        self._given_reader = CommandReader(lambda names: JointOrder(GR1.joints))
         node.create_subscription(TeleopState, "teleop/state", self.teleop.append, qos.LATCHED)
         node.create_subscription(JointTrajectory, "teleop/joint_trajectory", self._on_command, qos.COMMAND, raw=True)
+        node.create_subscription(JointTrajectory, "joint_trajectory", self._on_given, qos.COMMAND, raw=True)
 
     def _on_command(self, data: bytes) -> None:
         command, _ = self._reader.read(data)
         self.commands.append((command.stamp_ns, command.positions))
         self.robot_then.append(self.robot.positions[COLUMNS])
+
+    def _on_given(self, data: bytes, info: dict[str, Any]) -> None:
+        command, _ = self._given_reader.read(data)
+        self.given.append((info["publication_sequence_number"], command.positions))
+
+    def gate_changes(self) -> list[tuple[float, bool]]:
+        """When the gate changed, by the clock that stamps commands [s], and whether it was active from then on."""
+        return [
+            (ns_from_stamp(told.header.stamp) / 1e9, told.state == GateState.ACTIVE) for _, told in self.robot.states
+        ]
 
     def until(self, happened: Callable[[], bool], timeout_s: float = 15.0) -> None:
         deadline = time.monotonic() + timeout_s
@@ -140,6 +157,42 @@ def too_fast(path: list[tuple[float, np.ndarray]], limits: np.ndarray) -> list[i
     return wrong
 
 
+def while_active(
+    path: list[tuple[float, np.ndarray]], gate_changes: list[tuple[float, bool]]
+) -> list[list[tuple[float, np.ndarray]]]:
+    """The stretches of a path in which the gate passed it on. While it holds, it need not be a path: it leaps to the robot."""
+    stretches: list[list[tuple[float, np.ndarray]]] = []
+    active, changes = False, deque(gate_changes)
+    for stamp_s, positions in path:
+        while changes and changes[0][0] <= stamp_s:
+            now_active = changes.popleft()[1]
+            if now_active and not active:
+                stretches.append([])
+            active = now_active
+        if active:
+            stretches[-1].append((stamp_s, positions))
+    return stretches
+
+
+def broken_promises(given: list[tuple[int, np.ndarray]]) -> dict[str, int]:
+    """Of the gate's messages, those beyond the joint table. Each is one tick; of lost ones the numbers tell how many."""
+    joints = GR1.joints
+    lower, upper = np.array([(joint.lower_rad, joint.upper_rad) for joint in joints]).T
+    speed = np.array([joint.max_velocity_rad_s for joint in joints])
+    acceleration = np.array([joint.max_acceleration_rad_s2 for joint in joints])
+    path = np.array([positions for _, positions in given])
+    ticks = np.diff([number for number, _ in given])
+    steps = np.diff(path, axis=0) / ticks[:, None]
+    in_a_row = (ticks[1:] == 1) & (ticks[:-1] == 1)
+    assert (ticks > 0).all() and in_a_row.mean() > 0.5
+    leaps = np.abs(np.diff(steps, axis=0))[in_a_row] > acceleration / 120**2 + 1e-9
+    return {
+        "position": int(((path < lower - 1e-9) | (path > upper + 1e-9)).any(axis=1).sum()),
+        "velocity": int((np.abs(steps) > speed / 120 + 1e-9).any(axis=1).sum()),
+        "acceleration": int(leaps.any(axis=1).sum()),
+    }
+
+
 @pytest.fixture
 def scene(context: Context) -> Iterator[Scene]:
     processes = [
@@ -171,9 +224,13 @@ def test_a_person_drives_the_robot_through_the_gate_and_no_clutch_steps_it(scene
     applied = np.array([positions for _, positions in scene.robot.applied])
     assert np.ptp(applied, axis=0).max() > 0.2  # the robot did move
 
+    assert broken_promises(scene.given) == {"position": 0, "velocity": 0, "acceleration": 0}
+
     limits = np.array([joint.max_velocity_rad_s for joint in GR1.joints])
     commands = [(stamp_ns / 1e9, positions) for stamp_ns, positions in scene.commands]
-    assert too_fast(commands, limits[COLUMNS]) == []
+    passed_on = while_active(commands, scene.gate_changes())
+    assert sum(map(len, passed_on)) > 120  # a second of four and a half
+    assert [too_fast(stretch, limits[COLUMNS]) for stretch in passed_on] == [[] for _ in passed_on]
     opened_s = [ns_from_stamp(told.header.stamp) / 1e9 for told in scene.teleop if told.state == TeleopState.DISENGAGED]
     two_ticks = limits[COLUMNS] * 2 / 120  # of a gate that still brakes, while messages are under way
     closings = [

@@ -11,6 +11,7 @@ from sample_data import small_robot
 
 from gr00t_bringup.cli import main
 from gr00t_policy.core.embodiment import embodiment_to_dict
+from gr00t_teleop.recording.episode_folders import add_custom_data
 
 ROBOT = small_robot()
 
@@ -54,6 +55,17 @@ def test_a_refused_bag_is_one_line_and_exit_code_1_and_the_others_are_kept(tmp_p
         line for line in said.splitlines() if "cut off" in line
     ]
     assert "1 episodes added" in said
+
+
+def test_a_bag_that_was_judged_a_failure_after_its_conversion_is_named(tmp_path, robot_file, capsys):
+    bag = write_bag(tmp_path / "bag", ROBOT, Story(1.6))
+    command = ["data", "convert", str(bag), "--out", str(tmp_path / "data"), "--robot", str(robot_file)]
+    assert main(command) == 0
+    add_custom_data(bag, {"outcome": "failure"})
+    capsys.readouterr()
+    assert main(command) == 0
+    said = capsys.readouterr().out
+    assert f"known: {bag}: it is in the dataset already, although it was judged a failure" in said
 
 
 def test_pictures_and_commands_on_other_topics_are_found(tmp_path, robot_file):

@@ -14,6 +14,8 @@ from gr00t_policy.data.bag_topic import INFINITE_NS, BagTopic, OfferedQos
 
 METADATA_FILE = "metadata.yaml"
 ROSBAG2_RECORD = "rosbag2"  # of a file, with a copy of metadata.yaml; of several the last one counts
+# In the custom data: whether an episode that is closed still waits for somebody to judge it.
+REVIEW, PENDING, DECIDED = "review", "pending", "decided"
 _ROOT = "rosbag2_bagfile_information"
 _VERSION = 9
 # Up to ROS 2 Iron, rosbag2 wrote policies as the numbers of rmw/types.h.

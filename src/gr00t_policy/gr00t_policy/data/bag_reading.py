@@ -54,7 +54,7 @@ def bag_contents(bag: Path) -> BagContents:
     counts: Counter[str] = Counter()
     spans = []
     for file in files:
-        summary = _summary(file)
+        summary = file_summary(file)
         topics |= _topics(file, summary)
         statistics = summary.statistics
         if statistics is None or (statistics.message_count and not summary.chunk_indexes):
@@ -71,7 +71,7 @@ def bag_topics(bag: Path) -> dict[str, BagTopic]:
     """The topics of a closed bag by name. Raises DatasetError."""
     found: dict[str, BagTopic] = {}
     for file in mcap_files(bag):
-        found |= _topics(file, _summary(file))
+        found |= _topics(file, file_summary(file))
     return found
 
 
@@ -98,7 +98,7 @@ def places_as_written(file: Path) -> dict[str, tuple[NDArray[np.int64], NDArray[
 
     Places grow over all topics. No message is read. Raises DatasetError.
     """
-    summary = _summary(file)
+    summary = file_summary(file)
     found: dict[str, list[NDArray[np.int64]]] = {}
     begin = 0
     with file.open("rb") as stream:
@@ -199,8 +199,8 @@ def _reader(stream: IO[bytes], file: Path) -> McapReader:
     return make_reader(stream)
 
 
-def _summary(file: Path) -> Summary:
-    """What is written behind the messages of a closed file."""
+def file_summary(file: Path) -> Summary:
+    """What is written behind the messages of a closed file. Raises DatasetError."""
     with file.open("rb") as stream:
         try:
             summary = _reader(stream, file).get_summary()

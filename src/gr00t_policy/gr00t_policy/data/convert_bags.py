@@ -22,12 +22,13 @@ from gr00t_policy.core.errors import ConfigError, DatasetError, Gr00tError
 from gr00t_policy.data import convert_driver
 from gr00t_policy.data.action_lag import action_lag
 from gr00t_policy.data.bag_clock import RecordedTime, recorded_time
+from gr00t_policy.data.bag_identity import known_identities
 from gr00t_policy.data.bag_reading import bag_contents
 from gr00t_policy.data.convert_episodes import Cutting, Piece, cut
 from gr00t_policy.data.convert_recording import Recording, read_recording
 from gr00t_policy.data.convert_rows import Rows, resample, stream_limits, uncovered
 from gr00t_policy.data.convert_scene import SceneHistory
-from gr00t_policy.data.convert_source import EpisodeNotes, TopicNames, bag_identity, episode_notes
+from gr00t_policy.data.convert_source import EpisodeNotes, TopicNames, episode_notes
 from gr00t_policy.data.convert_timing import NS, StreamTiming, audit, faults
 from gr00t_policy.data.durable import write_json, written_aside
 from gr00t_policy.data.layout import DATA_PATH, Layout, make_info
@@ -73,9 +74,10 @@ Outcome = Literal["converted", "known", "skipped", "refused"]
 
 @dataclass(frozen=True)
 class BagReport:
-    """What became of one bag. detail: why it was skipped or refused. episodes: the lines of episodes.jsonl now there.
+    """What became of one bag. detail: why it was skipped or refused, or should have been before it became known.
 
-    timings: stream -> its times; dropped: {from_s, to_s, why} of the rows that are in no episode.
+    episodes: the lines of episodes.jsonl now there. timings: stream -> its times; dropped: {from_s, to_s, why} of the rows
+    that are in no episode.
     """
 
     bag: Path
@@ -116,12 +118,12 @@ def ages_file(out: Path, episode: int) -> Path:
 
 
 def _convert(bag: Path, writer: LeRobotWriter, conversion: Conversion) -> BagReport:
-    notes, identity = episode_notes(bag), bag_identity(bag)
-    there = _episodes_of(writer.layout, identity)
+    notes, identities = episode_notes(bag), known_identities(bag)
+    there = _episodes_of(writer.layout, identities)
+    why = "" if conversion.all_outcomes else notes.reason_to_skip()
     if there and len(there) == there[0]["parts"]:
-        return BagReport(bag, "known", "it is in the dataset already", tuple(there))
-    why = notes.reason_to_skip()
-    if why and not conversion.all_outcomes:
+        return BagReport(bag, "known", why and f"it is in the dataset already, although {why}", tuple(there))
+    if why:
         return BagReport(bag, "skipped", f"{why}; --all takes it")
     if notes.embodiment and notes.embodiment != conversion.robot.name:
         raise DatasetError(f"{bag} is of robot '{notes.embodiment}', not '{conversion.robot.name}'; see --robot")
@@ -150,7 +152,13 @@ def _convert(bag: Path, writer: LeRobotWriter, conversion: Conversion) -> BagRep
             deque(pictures, maxlen=0)
     for part, piece in enumerate(pieces):
         if part not in known_parts:
-            info = {"bag": bag.name, "bag_id": identity, "part": part, "parts": len(pieces), "operator": notes.operator}
+            info = {
+                "bag": bag.name,
+                "bag_id": identities[0],
+                "part": part,
+                "parts": len(pieces),
+                "operator": notes.operator,
+            }
             info |= {"outcome": notes.outcome} | _described(rows, piece, conversion.fps)
             info |= scenes.between(int(rows.tick_ns[piece.start]), int(rows.tick_ns[piece.stop - 1]))
             _add(writer, rows, piece, drivers, info)
@@ -158,7 +166,7 @@ def _convert(bag: Path, writer: LeRobotWriter, conversion: Conversion) -> BagRep
         bag,
         "converted",
         _remarks(recording, notes, clock),
-        tuple(_episodes_of(writer.layout, identity)),
+        tuple(_episodes_of(writer.layout, identities)),
         {name: asdict(timing) for name, timing in timings.items()},
         tuple(left_out),
     )
@@ -233,9 +241,9 @@ def _remarks(recording: Recording, notes: EpisodeNotes, clock: RecordedTime) -> 
     return "; ".join(found)
 
 
-def _episodes_of(layout: Layout, identity: str) -> list[dict[str, Any]]:
+def _episodes_of(layout: Layout, identities: tuple[str, ...]) -> list[dict[str, Any]]:
     lines = read_lines(layout.episodes, ("episode_index", "length")) if layout.episodes.is_file() else []
-    return [line for line in lines if line.get("bag_id") == identity]
+    return [line for line in lines if line.get("bag_id") in identities]
 
 
 def _settings_file(out: Path) -> Path:

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bags to convert: found among folders, known again by their content, with what the recorder noted about the episode."""
+"""Bags to convert: found among folders, with what the recorder noted about the episode."""
 
-import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ import yaml
 from gr00t_policy.core.embodiment import Embodiment
 from gr00t_policy.core.errors import DatasetError
 from gr00t_policy.data.bag import BagTopic
+from gr00t_policy.data.bag_metadata import PENDING
 from gr00t_policy.data.bag_reading import why_no_mcap
 
 IMAGE, COMPRESSED = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"
@@ -20,9 +20,6 @@ JOINT_STATE, TRAJECTORY, STRING = (
     "trajectory_msgs/msg/JointTrajectory",
     "std_msgs/msg/String",
 )
-_END_BYTES = (
-    64 * 1024
-)  # of a file's begin and end: the end holds the index with its times, which no two recordings share
 _FALSE = ("false", "0", "no")
 
 
@@ -57,12 +54,18 @@ class EpisodeNotes:
     operator: str = ""
     outcome: str = ""
     embodiment: str = ""
+    review: str = ""
     kept: bool = True
 
     def reason_to_skip(self) -> str:
         """Why such an episode is not to be imitated; "" when it is."""
         if not self.kept:
             return "it was discarded when it was recorded"
+        if self.review == PENDING:
+            return (
+                "it is in review: keep or discard it first; where its recorder was killed, the next one that is started on "
+                "its folder keeps it, and `gr00t bag recover` writes a copy that is kept"
+            )
         return "it was judged a failure when it was recorded" if self.outcome.lower() == "failure" else ""
 
 
@@ -78,19 +81,6 @@ def find_bags(paths: Sequence[Path]) -> list[Path]:
     return list(found.values())
 
 
-def bag_identity(bag: Path) -> str:
-    """The same for the same recording wherever it lies: made from sizes, begins and ends of its files."""
-    digest = hashlib.sha256()
-    for file in sorted(bag.glob("*.mcap"), key=lambda file: (len(file.name), file.name)):
-        size = file.stat().st_size
-        digest.update(str(size).encode())
-        with file.open("rb") as stream:
-            digest.update(stream.read(_END_BYTES))
-            stream.seek(max(size - _END_BYTES, 0))
-            digest.update(stream.read(_END_BYTES))
-    return digest.hexdigest()[:32]
-
-
 def episode_notes(bag: Path) -> EpisodeNotes:
     """From ``custom_data`` of metadata.yaml. What is absent, unreadable or of another kind counts as not said."""
     try:
@@ -102,7 +92,9 @@ def episode_notes(bag: Path) -> EpisodeNotes:
         return EpisodeNotes()
     said = {key: "" if custom.get(key) is None else str(custom[key]).strip() for key in EpisodeNotes.__annotations__}
     kept = said["kept"].lower() not in _FALSE and custom.get("end") != "discarded"
-    return EpisodeNotes(said["instruction"], said["operator"], said["outcome"], said["embodiment"], kept)
+    return EpisodeNotes(
+        said["instruction"], said["operator"], said["outcome"], said["embodiment"], said["review"], kept
+    )
 
 
 def find_sources(topics: Mapping[str, BagTopic], names: TopicNames, robot: Embodiment, bag: Path) -> Sources:

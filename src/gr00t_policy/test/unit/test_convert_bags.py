@@ -15,8 +15,9 @@ from small_checkpoint import save_small_checkpoint
 
 from gr00t_policy.core.embodiment import Camera, load_embodiment
 from gr00t_policy.core.errors import DatasetError
+from gr00t_policy.data.bag_identity import bag_identity
 from gr00t_policy.data.convert_bags import BagReport, Conversion, convert_bags
-from gr00t_policy.data.convert_source import TopicNames, bag_identity, episode_notes, find_bags
+from gr00t_policy.data.convert_source import TopicNames, episode_notes, find_bags
 from gr00t_policy.data.reader import LeRobotDataset
 from gr00t_policy.data.video import read_frames
 from gr00t_policy.training import finetune
@@ -77,6 +78,8 @@ def test_a_conversion_killed_at_any_moment_goes_on_without_loss_or_doubling(tmp_
         ({"outcome": "", "kept": "false"}, "skipped"),
         ({"end": "discarded"}, "skipped"),
         ({"embodiment": "gr1"}, "refused"),
+        ({"review": "pending"}, "skipped"),
+        ({"review": "decided"}, "converted"),
         ({"anything": "else"}, "converted"),
     ],
 )

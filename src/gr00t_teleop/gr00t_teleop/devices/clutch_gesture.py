@@ -21,13 +21,13 @@ _LOST_NS = 1_000_000_000
 
 
 class ClutchGesture:
-    """Owned by one stream of samples. The clutch also opens when no hand has been seen for a second."""
+    """Owned by one stream of samples. The clutch also opens when no hand has been seen for a second, or nothing came."""
 
     def __init__(self) -> None:
         self.reset()
 
     def reset(self) -> None:
-        """Open, as at the start: a new connection or origin."""
+        """Open, as at the start: a new connection or origin, or a person who took controllers."""
         self._closed, self._armed, self._touching = False, True, False
         self._since_ns: int | None = None
         self._seen_ns: int | None = None
@@ -43,10 +43,10 @@ class ClutchGesture:
     def clutch(self, left_hand: NDArray[np.float64], right_hand: NDArray[np.float64], now_ns: int) -> bool:
         """Whether the clutch is closed, given the key points (25, 7) of a new sample."""
         gaps = [gap for gap in (_gap_m(left_hand), _gap_m(right_hand)) if np.isfinite(gap)]
+        if self._seen_ns is not None and now_ns - self._seen_ns > _LOST_NS:  # before this sample counts as seen
+            self._closed, self._since_ns = False, None
         if gaps or self._seen_ns is None:
             self._seen_ns = now_ns
-        if now_ns - self._seen_ns > _LOST_NS:
-            self._closed = False
         self._touching = touching = len(gaps) == 2 and max(gaps) < _TOUCH_M
         if len(gaps) == 2 and min(gaps) > _APART_M:
             self._armed = True

@@ -215,7 +215,7 @@ class WebXr(Device):
         arrival_ns = self._now_ns()
         frame = decode_frame(data, connection)
         sample = frame.sample
-        if sample.epoch != self._epoch:
+        if sample.epoch != self._epoch or frame.has_button:  # who lays controllers down has not asked with bare hands
             self._gesture.reset()
             self._epoch = sample.epoch
         if not frame.has_button:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gr00t_policy.data.bag import BagLayout, BagWriter
+from gr00t_policy.data.bag_metadata import PENDING, REVIEW
 from gr00t_teleop.recording.bag_thread import BagThread
 from gr00t_teleop.recording.recovery import EPISODE_RECORD
 
@@ -36,6 +37,7 @@ class Episode:
     ended_ns: int | None = None
     end_reason: str = ""
     decision: Decision | None = None
+    is_marked: bool = False  # on the disk, as one that waits for a decision
     topics: set[str] = field(default_factory=set)
     messages: int = 0
     lost: int = 0
@@ -48,11 +50,14 @@ class Episode:
         return ((now_ns if self.ended_ns is None else self.ended_ns) - self.began_ns) / 1e9
 
     def finish(self, now_ns: int, reason: str, lost: Mapping[str, int], unrecorded: Mapping[str, str]) -> None:
-        """Close the bag, in its own thread. Kept in its metadata: messages lost by topic, and why a topic is not in it."""
+        """Close the bag, in its own thread. Kept in its metadata: messages lost by topic, and why a topic is not in it.
+
+        Without a decision it is marked, so that nobody takes it for a kept one.
+        """
         self.ended_ns, self.end_reason = now_ns, reason
+        self.is_marked = self.decision is None
         custom_data = dict(self.facts)
-        if self.decision is not None:
-            custom_data |= self.decision.facts()
+        custom_data |= {REVIEW: PENDING} if self.decision is None else self.decision.facts()
         custom_data |= {
             "end": reason,
             "messages": str(self.messages),

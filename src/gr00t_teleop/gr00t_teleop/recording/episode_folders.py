@@ -11,7 +11,10 @@ from pathlib import Path
 from gr00t_policy.core.errors import ConfigError
 from gr00t_policy.data.bag import mcap_files
 from gr00t_policy.data.bag_metadata import (
+    DECIDED,
     METADATA_FILE,
+    PENDING,
+    REVIEW,
     ROSBAG2_RECORD,
     read_metadata,
     sync_folder,
@@ -82,6 +85,19 @@ class EpisodeFolders:
             if not (path / METADATA_FILE).exists() and not path.with_name(f"{path.name}_recovered").exists()
         ]
 
+    def keep_undecided(self) -> list[Path]:
+        """Keep the episodes whose recorder died before they were judged; these. Raises DatasetError and OSError."""
+        marked = [
+            path
+            for path in sorted(self.root.iterdir())
+            if _EPISODE.fullmatch(path.name)
+            and not path.with_name(f"{path.name}_recovered").exists()
+            and is_marked(path)
+        ]
+        for episode in marked:
+            add_custom_data(episode, {REVIEW: DECIDED})
+        return marked
+
     def discard(self, episode: Path) -> Path:
         """Move a closed episode away; returns where it lies now."""
         (self.root / DISCARDED).mkdir(exist_ok=True)
@@ -93,6 +109,14 @@ class EpisodeFolders:
 
     def release(self) -> None:
         self._lock.close()
+
+
+def is_marked(bag: Path) -> bool:
+    """Whether the bag of an episode says that nobody has judged it yet."""
+    file = bag / METADATA_FILE
+    if not file.is_file() or f"{REVIEW}: {PENDING}" not in file.read_text("utf-8", "replace"):
+        return False  # parsing takes 50 ms, and there may be thousands
+    return (read_metadata(bag).get("custom_data") or {}).get(REVIEW) == PENDING
 
 
 def add_custom_data(bag: Path, facts: Mapping[str, str]) -> None:

@@ -2,7 +2,8 @@
 """The recorder without ROS: topics and messages in, episodes out, and a report of how it goes.
 
 Messages come from one thread, requests and ``tick`` from another; one lock keeps them apart, and nothing under it waits
-for the disk but the making of a folder. ``tick`` moves the states on: an episode that ended is closed in its own thread.
+for the disk but the making of a folder and the note of a decision. ``tick`` moves the states on: an episode that ended
+is closed in its own thread.
 """
 
 import threading
@@ -12,6 +13,7 @@ from pathlib import Path
 
 from gr00t_policy.core.errors import DatasetError
 from gr00t_policy.data.bag import BagMessage, BagTopic, BagWriter
+from gr00t_policy.data.bag_metadata import DECIDED, REVIEW
 from gr00t_teleop.recording.bag_thread import BagThread
 from gr00t_teleop.recording.config import RecorderConfig
 from gr00t_teleop.recording.episode import OUTCOMES, Decision, Episode, open_episode
@@ -90,11 +92,13 @@ class EpisodeRecorder:
     ) -> Path:
         """Begin an episode; the one in review is kept. Returns its bag. Raises RefusedError."""
         with self._lock:
+            told = self._failure
+            self._notice_failure(now_ns)
             self._check_start(now_ns, instruction, max_duration_s)
             if self._episode is not None:
                 self._decide_closed(self._episode, Decision(keep=True))
-            self._failure = self._note = ""
-            self._failed = None
+            self._note = "" if self._failure == told else self._failure  # of the one before; nobody has read it yet
+            self._failure, self._failed = "", None
             bag = self._folders.next_episode()
             facts = {"instruction": instruction, "operator": operator, **self._facts}
             config = self._config
@@ -134,6 +138,8 @@ class EpisodeRecorder:
             words = ", ".join(f"'{word}'" for word in OUTCOMES)
             raise RefusedError(Refusal.INVALID, f"outcome '{decision.outcome}' is not one of {words}")
         with self._lock:
+            if self._notice_failure(now_ns):
+                raise RefusedError(Refusal.DISK, self._failure)
             episode = self._episode
             if episode is None:
                 raise RefusedError(Refusal.NO_EPISODE, "there is no episode to keep or to discard")
@@ -192,18 +198,17 @@ class EpisodeRecorder:
         with self._lock:
             self._free_bytes = free_bytes
             self._reap_snapshots()
+            self._notice_failure(now_ns)
             episode = self._episode
             if episode is None:
                 return
-            if episode.thread.failure is not None:
-                self._fail(episode, episode.thread.failure, now_ns)
-            elif episode.ended_ns is None:
+            if episode.ended_ns is None:
                 if free_bytes < self._config.stop_free_bytes:
                     self._end(episode, now_ns, f"ended: less than {self._config.stop_free_mb} MB are free on the disk")
                 elif episode.end_ns is not None and now_ns >= episode.end_ns:
                     self._end(episode, now_ns, f"ended after {episode.elapsed_s(now_ns):.0f} s, the longest time")
-            elif episode.thread.is_finished and (episode.decision is not None or not self._config.review):
-                self._decide_closed(episode, episode.decision or Decision(keep=True))
+            elif episode.thread.is_finished and episode.decision is not None:
+                self._decide_closed(episode, episode.decision)
 
     def report(self, now_ns: int) -> RecorderReport:
         with self._lock:
@@ -226,7 +231,7 @@ class EpisodeRecorder:
             )
 
     def close(self, now_ns: int) -> None:
-        """End and keep what is recorded, and wait until it is on disk."""
+        """End what is recorded, and wait until it is on disk; it may be judged then."""
         with self._lock:
             episode = self._episode
             if episode is not None and episode.ended_ns is None:
@@ -235,6 +240,13 @@ class EpisodeRecorder:
         for thread in threads:
             thread.wait(_CLOSE_S)
         self.tick(now_ns)
+
+    def keep_reviewed(self) -> None:
+        """Keep the episode in review: nobody can be asked any more. Call it last, after ``close``."""
+        with self._lock:
+            episode = self._episode
+            if episode is not None and episode.thread.is_finished and episode.thread.failure is None:
+                self._decide_closed(episode, episode.decision or Decision(keep=True))
 
     @property
     def _recording(self) -> Episode | None:
@@ -279,7 +291,7 @@ class EpisodeRecorder:
             raise RefusedError(Refusal.NO_DATA, "; ".join(silent))
 
     def _end(self, episode: Episode, now_ns: int, reason: str, decision: Decision | None = None) -> Path:
-        episode.decision = decision or episode.decision
+        episode.decision = decision or episode.decision or (None if self._config.review else Decision(keep=True))
         episode.finish(now_ns, reason, self._watches.lost, self._watches.refused)
         self._note = "" if reason in ("stopped", "kept", "discarded") else f"{episode.bag.name} {reason}"
         return episode.bag
@@ -289,7 +301,7 @@ class EpisodeRecorder:
         self._episode = None
         bag = episode.bag
         try:
-            if facts := decision.facts():
+            if facts := decision.facts() | ({REVIEW: DECIDED} if episode.is_marked else {}):
                 add_custom_data(bag, facts)
             if not decision.keep:
                 bag = self._folders.discard(bag)
@@ -298,6 +310,14 @@ class EpisodeRecorder:
         place = bag if decision.keep else None
         self._ends = {episode.bag: EpisodeEnd(place, episode.messages, episode.end_reason)}
         return bag
+
+    def _notice_failure(self, now_ns: int) -> bool:
+        """Whether the disk has failed the episode since this was last asked; there is no episode afterwards."""
+        episode = self._episode
+        if episode is None or episode.thread.failure is None:
+            return False
+        self._fail(episode, episode.thread.failure, now_ns)
+        return True
 
     def _fail(self, episode: Episode, error: OSError, now_ns: int) -> None:
         self._episode, self._failed = None, episode

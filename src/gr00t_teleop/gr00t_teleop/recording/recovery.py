@@ -10,7 +10,7 @@ from mcap.records import Channel, Message, Metadata, Schema
 
 from gr00t_policy.core.errors import DatasetError
 from gr00t_policy.data.bag import BagMessage, BagWriter, mcap_files
-from gr00t_policy.data.bag_metadata import METADATA_FILE, ROSBAG2_RECORD, read_metadata
+from gr00t_policy.data.bag_metadata import DECIDED, METADATA_FILE, PENDING, REVIEW, ROSBAG2_RECORD, read_metadata
 from gr00t_policy.data.bag_reading import bag_topic
 from gr00t_teleop.recording.torn_file import TornFile
 
@@ -100,8 +100,10 @@ class _Copy:
         self.recovery.files.append(FileRecovery(file.name, found, *lost, torn.complete))
 
     def close(self, custom_data: dict[str, str]) -> None:
+        """What waited for a judgement when its recorder died is kept, as it is at the end of one that did not."""
         if self._writer is not None:
-            self._writer.close({**self._facts.get(EPISODE_RECORD, {}), **self._custom_data, **custom_data})
+            facts = {**self._facts.get(EPISODE_RECORD, {}), **self._custom_data, **custom_data}
+            self._writer.close(facts | ({REVIEW: DECIDED} if facts.get(REVIEW) == PENDING else {}))
 
     def _remember(self, record: Metadata) -> None:
         if record.name == ROSBAG2_RECORD:

@@ -25,6 +25,8 @@ PINCH_M = 0.040  # thumb and finger nearer than this: the person pinches
 TOUCH_M = 0.012  # tips are inside the flesh: pads that touch are this far apart
 _PINCH_WEIGHT = 10.0
 _FADE_M = 0.015  # beyond ``PINCH_M``, over which the weight goes back to 1
+_PALM_M = 0.01  # knuckles nearer than this to the wrist, or to one line with it, are no palm; a child's is 40 mm wide
+_REACH_M = 1.0  # key points beyond this from the wrist are no hand
 _DAMPING = 1e-6
 _DAMPED = _DAMPING * np.eye(6)
 _NO_ROWS = np.zeros((0, 6))  # of constraints beside the limits
@@ -70,7 +72,9 @@ class HandRetargeting:
         self._tips = [self._model.frame(f"{mark}_{finger}_tip_link") for finger in FINGERS]
         self._model.update(np.zeros(len(joints)))
         palm = [self._origin(f"{mark}_{part}_link") for part in ("hand_base", "index_proximal", "pinky_proximal")]
-        self._palm = palm_axes(*palm)
+        axes = palm_axes(*palm)
+        assert axes is not None, "the robot's hand has no palm"
+        self._palm = axes
         self._wrist = palm[0]
         knuckles = ["thumb_proximal_yaw", *(f"{finger}_proximal" for finger in FINGERS[1:])]
         self._knuckles = np.array([self._in_palm(self._origin(f"{mark}_{name}_link")) for name in knuckles])
@@ -82,13 +86,22 @@ class HandRetargeting:
         self.positions = np.clip(positions, self._lower, self._upper)
 
     def follow(self, hand: Matrix) -> Vector | None:
-        """Joint positions (6,) [rad] for key points (25, 7), within limits; None when one that is needed is not tracked."""
+        """Joint positions (6,) [rad] for key points (25, 7), within limits.
+
+        None when one that is needed is not tracked, or they are no hand: all at one place, on one line, or far apart.
+        """
         if not tracked(hand[NEEDED]).all():
             return None
         targets = self._targets(hand[:, :3])
+        if targets is None:
+            return None
+        positions = self.positions
         for _ in range(_ITERATIONS):
-            self.positions = self.positions + self._improvement(targets)
-        return self.positions.copy()
+            positions = positions + self._improvement(positions, targets)
+        if not np.isfinite(positions).all():  # the next search would start there, and never come back
+            return None
+        self.positions = positions
+        return positions.copy()
 
     def tips(self, positions: Vector) -> Matrix:
         """Finger tips (5, 3) [m] in the palm for joint positions (6,)."""
@@ -99,8 +112,13 @@ class HandRetargeting:
         """(5, 3) for the positions that the model has."""
         return np.asarray((self._model.origins(self._tips) - self._wrist) @ self._palm)
 
-    def _targets(self, points: Matrix) -> _Targets:
+    def _targets(self, points: Matrix) -> _Targets | None:
+        """None where the points (25, 3) are no hand."""
+        if np.abs(points[NEEDED] - points[_PALM[0]]).max() > _REACH_M:
+            return None
         axes = palm_axes(*points[_PALM])
+        if axes is None:
+            return None
         chains = points[_CHAIN_ROWS]  # (5, 4, 3)
         bones = chains[:, 1:] - chains[:, :-1]
         lengths = np.sqrt((bones * bones).sum(axis=2)).sum(axis=1)
@@ -115,11 +133,11 @@ class HandRetargeting:
         fading = np.clip((apart - PINCH_M) / _FADE_M, 0.0, 1.0)
         return _Targets(tips, ways, _PINCH_WEIGHT - (_PINCH_WEIGHT - 1.0) * fading)
 
-    def _improvement(self, targets: _Targets) -> Vector:
-        """One Gauss-Newton step (6,) inside the limits."""
+    def _improvement(self, positions: Vector, targets: _Targets) -> Vector:
+        """One Gauss-Newton step (6,) from ``positions`` inside the limits."""
         import daqp
 
-        self._model.update_with_jacobians(self.positions)
+        self._model.update_with_jacobians(positions)
         tips = self._tips_in_palm()
         moves = self._palm.T @ self._model.origin_jacobians(self._tips)  # (5, 3, 6)
         weights = targets.weights[:, None]
@@ -127,8 +145,8 @@ class HandRetargeting:
             [(targets.tips - tips).ravel(), (weights * (targets.ways - (tips[0] - tips[1:]))).ravel()]
         )
         rows = np.concatenate([moves.reshape(-1, 6), (weights[:, :, None] * (moves[0] - moves[1:])).reshape(-1, 6)])
-        low = np.maximum(self._lower - self.positions, -_TRUST_RAD)
-        high = np.minimum(self._upper - self.positions, _TRUST_RAD)
+        low = np.maximum(self._lower - positions, -_TRUST_RAD)
+        high = np.minimum(self._upper - positions, _TRUST_RAD)
         hessian = rows.T @ rows + _DAMPED
         step, _, exit_flag, _ = daqp.solve(hessian, -rows.T @ missing, _NO_ROWS, high, low, np.zeros(6, np.int32))
         return np.minimum(np.maximum(step, low), high) if exit_flag == 1 else np.zeros(6)
@@ -156,13 +174,22 @@ def _closed(apart_m: float) -> float:
     return apart_m if apart_m > PINCH_M else max(apart_m - TOUCH_M, 0.0) * PINCH_M / (PINCH_M - TOUCH_M)
 
 
-def palm_axes(wrist: Vector, index: Vector, little: Vector) -> Matrix:
-    """(3, 3) axes of a palm as columns: to the knuckles, from little to index finger, and their cross product."""
+def palm_axes(wrist: Vector, index: Vector, little: Vector) -> Matrix | None:
+    """(3, 3) axes of a palm as columns: to the knuckles, from little to index finger, and their cross product.
+
+    None where the three are no palm: at one place, or on one line.
+    """
     along = (index + little) / 2 - wrist
-    along = along / np.sqrt(along @ along)
+    length_m = np.sqrt(along @ along)
+    if length_m < _PALM_M:
+        return None
+    along = along / length_m
     across = index - little
     across = across - along * (across @ along)
-    across = across / np.sqrt(across @ across)
+    width_m = np.sqrt(across @ across)
+    if width_m < _PALM_M:
+        return None
+    across = across / width_m
     (a, b, c), (d, e, f) = along.tolist(), across.tolist()
     return np.array([[a, d, b * f - c * e], [b, e, c * d - a * f], [c, f, a * e - b * d]])
 

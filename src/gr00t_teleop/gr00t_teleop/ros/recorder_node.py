@@ -11,6 +11,7 @@ from typing import Any
 from gr00t_msgs.msg import RecorderState
 from std_msgs.msg import String
 
+from gr00t_policy.core.errors import DatasetError
 from gr00t_policy.ros import qos
 from gr00t_policy.ros.diagnostics import PERIOD_S, Diagnostics
 from gr00t_policy.ros.lifecycle import SuiteNode, run
@@ -48,6 +49,7 @@ class RecorderNode(SuiteNode[RecorderConfig]):
         self._folders = EpisodeFolders(Path(settings.folder).absolute())
         for bag in self._folders.unfinished():
             self.get_logger().warning(f"{bag} was cut off; `gr00t bag recover {bag}` saves what is whole")
+        self._keep_undecided(self._folders)
         robot = robot_with_cameras(settings)
         required = requirements(settings, robot)
         self._recorder = EpisodeRecorder(
@@ -87,10 +89,19 @@ class RecorderNode(SuiteNode[RecorderConfig]):
             self._action.tick()
 
     def cleanup(self) -> None:
-        self._recorder = None
+        if self._recorder is not None:
+            self._recorder.keep_reviewed()
+            self._recorder = None
         if self._folders is not None:
             self._folders.release()
             self._folders = None
+
+    def _keep_undecided(self, folders: EpisodeFolders) -> None:
+        try:
+            for bag in folders.keep_undecided():
+                self.get_logger().warning(f"{bag} was in review when its recorder was killed; it is kept, not judged")
+        except (DatasetError, OSError) as error:
+            self.get_logger().warning(f"an episode that was in review when its recorder was killed stays so: {error}")
 
     def _start_episode(self) -> Path:
         """What recorder/start does."""

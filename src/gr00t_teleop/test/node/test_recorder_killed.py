@@ -37,6 +37,25 @@ def test_a_recorder_that_is_killed_in_an_episode_loses_at_most_a_quarter_of_a_se
             scene.state = RecorderState()  # latched: the next recorder's own word is to be heard
 
 
+def test_an_episode_in_review_is_kept_by_the_end_of_its_recorder_and_after_a_kill_by_the_next_one(tmp_path):
+    folder = tmp_path / "episodes"
+    with scene_of(tmp_path) as scene:
+        scene.sending.set()
+        for end, left in ((signal.SIGKILL, ["pending"]), (signal.SIGINT, ["decided", "decided"])):
+            with recorder_process(folder, instruction="wave") as process:
+                scene.ready()
+                assert scene.call("start").success
+                scene.wait_state(RecorderState.RECORDING)
+                time.sleep(0.2)
+                assert scene.call("stop").success
+                scene.wait_state(RecorderState.REVIEW)
+                process.send_signal(end)
+                process.wait(60)
+            bags = sorted(folder.glob("episode_*"))
+            assert [read_metadata(bag)["custom_data"]["review"] for bag in bags] == left
+            scene.state = RecorderState()
+
+
 def _check_content(bag: Path, recorded_s: float) -> None:
     joints, modes = numbers(bag)
     assert joints == list(range(joints[0], joints[-1] + 1)), "whole and in order"

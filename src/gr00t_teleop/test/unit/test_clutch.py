@@ -65,6 +65,21 @@ def test_losing_both_hands_for_a_second_opens_it_and_one_hand_keeps_it():
     assert not person.show(1, OPEN)
 
 
+def test_hands_that_come_back_after_a_second_without_any_samples_find_it_open():
+    person = Person()
+    assert person.show(1, TOUCH) and person.show(1, OPEN)
+    person.now_ns += 1_100_000_000
+    assert not person.show(1, OPEN)
+    assert person.show(0.8, TOUCH), "the same gesture closes it again"
+
+
+def test_a_gesture_that_began_before_a_pause_begins_anew_after_it():
+    person = Person()
+    person.show(0.3, TOUCH)
+    person.now_ns += 1_100_000_000
+    assert [person.show(*step) for step in ((0.6, TOUCH), (0.2, TOUCH))] == [0, 1]
+
+
 def test_the_right_code_is_taken_and_wrong_ones_make_everybody_wait():
     pairing = Pairing("123456")
     assert pairing.refusal("123456", 0) == ""

@@ -241,6 +241,42 @@ def test_a_disk_that_fails_is_said_and_the_next_episode_can_be_tried(scene, monk
     scene.settle(State.RECORDING)
 
 
+@pytest.fixture
+def failed(scene, monkeypatch) -> Path:
+    """The bag of an episode that the disk has failed and that no tick has looked at since."""
+    scene.connect()
+    scene.send(5)
+    bag = scene.start()
+
+    def fail(self: BagWriter) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(BagWriter, "flush", fail)
+        scene.send(5)
+        scene.recorder.stop(scene.now_ns)
+        assert scene.recorder._episode.thread.wait(10)
+    return bag
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_what_the_disk_has_just_failed_can_be_neither_kept_nor_discarded_and_lies_where_it_was(scene, failed, keep):
+    with pytest.raises(RefusedError, match="No space left on device.*gr00t bag recover") as refused:
+        scene.recorder.decide(scene.now_ns, Decision(keep=keep, outcome="success"))
+    assert refused.value.reason is Refusal.DISK
+    report = scene.recorder.report(scene.now_ns)
+    assert report.state is State.FAILED and report.bag == failed and failed.is_dir()
+    assert scene.recorder.end_of(failed).failure
+
+
+def test_starting_right_after_a_failure_of_the_disk_says_that_the_one_before_is_not_whole(scene, failed):
+    scene.start()
+    report = scene.recorder.report(scene.now_ns)
+    assert report.state is State.RECORDING
+    assert f"{failed} could not be written to its end" in report.detail
+    assert "No space" in scene.recorder.end_of(failed).failure
+
+
 def test_a_snapshot_holds_the_last_seconds_also_while_nothing_is_recorded(scene):
     with pytest.raises(RefusedError, match="nothing to save"):
         scene.recorder.snapshot("now")

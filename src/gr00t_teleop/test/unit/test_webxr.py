@@ -21,6 +21,7 @@ from gr00t_teleop.types import tracked
 
 CODE = "271828"
 HZ = 90
+BARE_HANDS = float("nan")  # a frame without a button
 
 
 class Page:
@@ -50,6 +51,13 @@ async def at_rate(count: int):
     for i in range(count):
         await asyncio.sleep(max(0.0, begin + i / HZ - time.monotonic()))
         yield i
+
+
+def touching(made: np.ndarray) -> np.ndarray:
+    """The frame with both thumbs on their little fingers."""
+    for first in (HEADER + 48, HEADER + 48 + 400):
+        made[first + 4 * 16 : first + 5 * 16] = made[first + 24 * 16 : first + 25 * 16]
+    return made
 
 
 @pytest.fixture(scope="module")
@@ -250,16 +258,32 @@ def test_bare_hands_drive_by_touching_both_little_fingers(page):
     async def session():
         async with page.headset() as headset:
             async for i in at_rate(int(1.2 * HZ)):
-                made = frame(i / HZ, sequence=i + 1, clutch=float("nan"))
-                if i > 10:
-                    for first in (HEADER + 48, HEADER + 48 + 400):
-                        made[first + 4 * 16 : first + 5 * 16] = made[first + 24 * 16 : first + 25 * 16]
-                await headset.send(made)
+                made = frame(i / HZ, sequence=i + 1, clutch=BARE_HANDS)
+                await headset.send(touching(made) if i > 10 else made)
             await page.until(lambda: page.states[-1][1].engaged)
 
     asyncio.run(session())
     first = next(i for i, (_, state) in enumerate(page.states) if state.engaged)
     assert (page.states[first][0] - page.states[11][0]) / 1e9 == pytest.approx(0.7, abs=0.15)
+
+
+def test_laying_controllers_down_does_not_engage_until_the_bare_hands_ask_again(page):
+    async def session():
+        async with page.headset() as headset:
+            async for i in at_rate(int(2.4 * HZ)):
+                is_controllers = 1.0 <= i / HZ < 1.2  # picked up with the grip not held
+                made = frame(i / HZ, sequence=i + 1, clutch=0.0 if is_controllers else BARE_HANDS)
+                if is_controllers:
+                    made[7:11] = 2.0, 2.0, 0.0, 0.0
+                asks = i / HZ < 0.9 or i / HZ > 1.5
+                await headset.send(touching(made) if asks and not is_controllers else made)
+            await page.until(lambda: page.states[-1][1].sequence == int(2.4 * HZ))
+
+    asyncio.run(session())
+    engaged = {(state.sequence - 1) / HZ: state.engaged for _, state in page.states}
+    assert any(driving for at_s, driving in engaged.items() if at_s < 1.0)
+    assert not any(driving for at_s, driving in engaged.items() if 1.0 <= at_s < 2.0)
+    assert any(driving for at_s, driving in engaged.items() if at_s > 2.2), "the gesture made again engages"
 
 
 def test_another_web_page_in_the_same_browser_is_not_let_in(page):
