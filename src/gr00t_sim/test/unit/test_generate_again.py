@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gr00t_policy.core.errors import CheckpointError, ConfigError, DatasetError
+from gr00t_policy.core.errors import CheckpointError, DatasetError
 from gr00t_policy.data.reader import LeRobotDataset
 from gr00t_policy.model.checkpoint import load_checkpoint, save_checkpoint
 from gr00t_sim import generate
@@ -117,16 +117,3 @@ def test_takeovers_of_one_policy_are_not_gone_on_with_by_another(tmp_path, monke
         run(config)
     with pytest.raises(CheckpointError, match=f"was replaced while it drove: {first[:12]} before, {second[:12]} now"):
         demonstrate(maker, 0)
-
-
-@pytest.mark.parametrize(("seed", "episodes"), [(10000, 1), (10099, 1), (9990, 11), (9000, 5000), (10050, 200)])
-def test_seeds_of_the_evaluation_are_refused(seed, episodes):
-    with pytest.raises(ConfigError, match=r"10000 to 10099, which are for evaluation.*use --seed below 10000"):
-        GenerateConfig(seed=seed, episodes=episodes)
-
-
-@pytest.mark.parametrize(
-    ("seed", "episodes", "tries"), [(9990, 10, 10), (0, 200, 4000), (10100, 3, 60), (9000, 150, 1000)]
-)
-def test_failures_do_not_lead_into_the_evaluation_s_seeds(seed, episodes, tries):
-    assert GenerateConfig(seed=seed, episodes=episodes).most_tries == tries
