@@ -2,8 +2,9 @@
 """What the experiments on learning share: arms that are trained and evaluated by the commands a user has, and their table.
 
 Everything is done through ``gr00t``, so each number can be made again by hand from the commands that are printed. A command
-that has run is not run again: an experiment that was stopped goes on where it was. Scores are those of the checkpoint that is
-there now: where another one has taken its place they are made again. Code may change meanwhile; the table then says so.
+that has run is not run again, unless another has written to its place since: an experiment that was stopped goes on where it
+was, and one with other options in the same folder leaves no scores of its own to the first. Scores are those of the checkpoint
+that is there now: where another one has taken its place they are made again. Code may change meanwhile; the table then says so.
 
 Every arm is one training, with one seed (``--seed``): intervals tell what other scenes would give, not what another training
 would.
@@ -236,13 +237,17 @@ def evaluation(protocol: Protocol, arm: Arm, task: str, languages: Sequence[str]
 
 
 def once(folder: Path, command: Command, made: Path | None = None) -> None:
-    """Run ``gr00t`` unless it ran to its end before and left ``made``; its output goes to a log file.
+    """Run ``gr00t`` unless what it writes is its own, from a run to the end, and ``made`` is there; output goes to a log file.
 
     Raises CalledProcessError.
     """
-    if list(command) in (entry["command"] for entry in _done(folder)) and (made is None or made.is_file()):
+    if _is_newest(folder, command) and (made is None or made.is_file()):
         return
     folder.mkdir(parents=True, exist_ok=True)
+    if made is not None and str(made) == _written_by(command):
+        made.unlink(
+            missing_ok=True
+        )  # killed before it is noted as done, this run leaves nothing that passes for another's
     print("gr00t " + " ".join(command), flush=True)
     began = time.monotonic()
     with (folder / "log.txt").open("a") as log:
@@ -250,6 +255,21 @@ def once(folder: Path, command: Command, made: Path | None = None) -> None:
     entry = {"command": list(command), "seconds": round(time.monotonic() - began, 1), "revision": suite_revision()}
     with (folder / "done.jsonl").open("a") as file:
         file.write(json.dumps(entry) + "\n")
+
+
+def _is_newest(folder: Path, command: Command) -> bool:
+    """Whether this very command was the last to write what it writes: other options may have had the same place since."""
+    place = _written_by(command)
+    there = [entry["command"] for entry in _done(folder) if _written_by(entry["command"]) == place]
+    return bool(there) and there[-1] == list(command)
+
+
+def _written_by(command: Sequence[str]) -> str:
+    """The file or folder that a command is told to write; the command itself where it is told none."""
+    for option in ("--json", "--out"):
+        if option in command:
+            return command[command.index(option) + 1]
+    return " ".join(command)
 
 
 def _done(folder: Path) -> list[dict[str, Any]]:

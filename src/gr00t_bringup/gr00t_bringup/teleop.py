@@ -19,6 +19,7 @@ from gr00t_bringup.status import live_table
 from gr00t_bringup.teleop_status import line, rows
 from gr00t_bringup.terminal_keys import PassedKeys, TerminalKeys
 from gr00t_policy.core.errors import ConfigError
+from gr00t_sim.evaluation.seeds import require_trainable
 from gr00t_teleop.devices.config import DEVICES, OperatorConfig
 
 if TYPE_CHECKING:
@@ -61,7 +62,8 @@ class TeleopConfig:
     say: str = ""
     """what the robot is to be shown, and the policy asked for; empty: each scene's own sentence"""
     seed: int = 0
-    """seed of the first scene; each kept episode takes the next, also in a second run into the same folder"""
+    """seed of the first scene; each kept episode takes the next, also in a second run into the same folder. 10000 to 10099 are
+    for evaluation: passed over, or, where the first is one of them, driven and not recorded (not with --episodes, --headless)"""
     looks: str = "none"
     """how pictures vary with the seed: none, mild or strong"""
     episodes: int = 0
@@ -92,6 +94,8 @@ class TeleopConfig:
             raise ConfigError(f"episodes and seed must not be negative, got {self.episodes} and {self.seed}")
         if self.clutch_takes_over and self.checkpoint is None:
             raise ConfigError("--clutch-takes-over needs a policy to take over from; give one with --checkpoint")
+        if self.episodes:
+            require_trainable(self.seed, 1)
 
 
 def run(config: TeleopConfig) -> int:
@@ -101,6 +105,8 @@ def run(config: TeleopConfig) -> int:
     shutil.rmtree(config.out / "logs", ignore_errors=True)
     with ExitStack() as cleanup:
         keys = cleanup.enter_context(TerminalKeys(wanted=not config.headless))
+        if not keys.there:  # episodes are then begun by services, which nobody here holds back
+            require_trainable(config.seed, 1)
         passed = cleanup.enter_context(PassedKeys()) if config.device == _READS_KEYS and keys.there else None
         if config.device == _READS_KEYS and passed is None:
             raise ConfigError("the device 'keyboard' needs a terminal to read keys from, and this command has none")

@@ -7,7 +7,6 @@ knows where the robot is.
 """
 
 from collections import Counter
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +18,7 @@ from gr00t_safety.checks import Refusal, RefusalKind, check_jump
 from gr00t_safety.config import SOURCES, GateConfig
 from gr00t_safety.ladder import Event, Ladder, State
 from gr00t_safety.limits import limiter_for
+from gr00t_safety.report import GateReport
 from gr00t_safety.staleness import AgeLimits, Freshness
 from gr00t_safety.streams import CommandStream, MeasuredPose
 
@@ -26,24 +26,6 @@ Vector = NDArray[np.float64]
 
 _STALL_TICKS = 3  # a tick later than this many periods: the gate itself slept, so ages say nothing yet
 _REACHED_RAD = 1e-6
-
-
-@dataclass(frozen=True)
-class GateReport:
-    """What the gate is doing, for the state topic. Ages [s] are infinite before the first message."""
-
-    state: State
-    reason: str
-    source: str
-    command_age_s: float
-    joint_state_age_s: float
-    speed_scale: float
-    accepted: int
-    rejected: int
-    limited: int
-    late: tuple[str, ...]  # streams worth a warning
-    joint_state_fault: str  # why a joint state was refused just now; '' if none was
-    refused: dict[str, int]  # commands and joint states by kind of refusal
 
 
 class Gate:

@@ -14,7 +14,7 @@ from gr00t_policy.data.json_file import read_json, shown
 from gr00t_policy.data.reader import LeRobotDataset
 from gr00t_sim.checkpoint_policy import load_policy, own_noise_scale, read_checkpoint
 from gr00t_sim.demonstration import PERIOD_S, Demonstrator, Variety
-from gr00t_sim.evaluation.options import EVALUATION_SEEDS
+from gr00t_sim.evaluation.seeds import require_trainable, tries_before_evaluation
 from gr00t_sim.jobs.runner import local_runner
 from gr00t_sim.looks import looks_named
 from gr00t_sim.production.outcome import SeedOutcome, kept_episode
@@ -70,13 +70,7 @@ class GenerateConfig:
             raise ConfigError(f"episodes and workers must be at least 1, got {self.episodes} and {self.workers}")
         if self.noise_scale is not None and (self.policy is None or not 0 <= self.noise_scale < math.inf):
             raise ConfigError(f"noise_scale is that of a policy and not below 0: {self.noise_scale} for {self.policy}")
-        kept_free = EVALUATION_SEEDS
-        if self.seed < kept_free.stop and self.seed + self.episodes > kept_free.start:
-            raise ConfigError(
-                f"seeds {self.seed} to {self.seed + self.episodes - 1} include some of {kept_free.start} to "
-                f"{kept_free.stop - 1}, which are for evaluation: a policy must not have seen those scenes; use --seed "
-                f"below {kept_free.start}, or {kept_free.stop} and more"
-            )
+        require_trainable(self.seed, self.episodes)
 
     @property
     def folder(self) -> Path:
@@ -95,9 +89,7 @@ class GenerateConfig:
     @property
     def most_tries(self) -> int:
         """Scenes to try at most: where the evaluation's begin, no more."""
-        most = _MOST_TRIES_PER_EPISODE * self.episodes
-        before_evaluation = EVALUATION_SEEDS.start - self.seed
-        return min(most, before_evaluation) if before_evaluation > 0 else most
+        return tries_before_evaluation(self.seed, _MOST_TRIES_PER_EPISODE * self.episodes)
 
     @property
     def maker(self) -> "Maker":

@@ -19,6 +19,7 @@ from rich.table import Table
 from gr00t_policy.core.embodiment import load_embodiment
 from gr00t_policy.core.errors import ConfigError, DatasetError
 from gr00t_policy.data.durable import write_json
+from gr00t_sim.evaluation.seeds import require_trainable, tries_before_evaluation
 from gr00t_sim.jobs.runner import make_runner
 from gr00t_sim.multiplication.multiplier import MotionSettings, Multiplier
 from gr00t_sim.multiplication.selection import named, same_hands
@@ -46,7 +47,7 @@ class MultiplyConfig:
     task: str | None = None
     """The task that the source shows; needed only where the dataset does not say."""
     seed: int = 700000
-    """Seed of the first scene; try i uses seed + i."""
+    """Seed of the first scene; try i uses seed + i. Seeds 10000 to 10099 are for evaluation and refused."""
     hands: Literal["all", "shown"] = "all"
     """all: every scene, and an error when one needs a hand that no source uses; shown: such scenes are passed over."""
     noise_m: float = 0.001
@@ -54,7 +55,7 @@ class MultiplyConfig:
     bridge_steps: int = 4
     """Periods between two segments, at least; more when the way is long."""
     tries: int = 0
-    """Scenes to try at most; 0: ten for each demonstration to keep."""
+    """Scenes to try at most, none of the evaluation's; 0: ten for each demonstration to keep."""
     workers: int = 2
     """Processes; one a core."""
     cluster: str | None = None
@@ -73,6 +74,12 @@ class MultiplyConfig:
             )
         if not 0 <= self.noise_m <= 0.02:
             raise ConfigError(f"noise_m must be between 0 and 0.02 m, got {self.noise_m}")
+        require_trainable(self.seed, self.count)
+
+    @property
+    def most_tries(self) -> int:
+        """Scenes to try at most: where the evaluation's begin, no more."""
+        return tries_before_evaluation(self.seed, self.tries or _TRIES_PER_EPISODE * self.count)
 
 
 @dataclass(frozen=True)
@@ -107,7 +114,7 @@ def run(config: MultiplyConfig) -> int:
         out=config.out,
         first_seed=config.seed,
         wanted=config.count,
-        most_tries=config.tries or _TRIES_PER_EPISODE * config.count,
+        most_tries=config.most_tries,
         made_with={"task": task, "source": recipe.digest, "settings": repr(settings)},
         if_too_few="the same command with more --tries goes on, more sources help more",
     )

@@ -16,6 +16,7 @@ from gr00t_policy.core.errors import ConfigError
 from gr00t_policy.data.grounding import GroundingFacts, load_grounding, save_grounding
 from gr00t_policy.data.transforms import ImageTransform
 from gr00t_sim.demonstration import random_reach_targets
+from gr00t_sim.evaluation.seeds import require_trainable
 from gr00t_sim.experts.registry import make_expert
 from gr00t_sim.looks import looks_named, require_looks
 from gr00t_sim.recording import goal_uv
@@ -36,7 +37,7 @@ class ScenesConfig:
     suite: str = "gr1_tabletop"
     """A suite of tasks, or one task; docs/tasks.md lists them."""
     seed: int = 500000
-    """Seed of the first scene."""
+    """Seed of the first scene; the next ones follow. Seeds 10000 to 10099 are for evaluation and refused."""
     image_size: int = 112
     """Side of the stored picture: the network's."""
     crop_fraction: float = 1.0
@@ -53,6 +54,12 @@ class ScenesConfig:
             raise ConfigError(f"scenes and workers must be at least 1, got {self.scenes} and {self.workers}")
         tasks_named(self.suite)
         looks_named(self.looks)
+        require_trainable(self.seed, self.share * self.workers)
+
+    @property
+    def share(self) -> int:
+        """Scenes of each worker; those of the last may be more than are kept."""
+        return -(-self.scenes // self.workers)
 
 
 def run(config: ScenesConfig) -> int:
@@ -61,7 +68,7 @@ def run(config: ScenesConfig) -> int:
         require_looks(config.out, load_grounding(config.out).facts.looks, config.looks)
         print(f"{config.out} exists; remove it to make it again")
         return 0
-    share = -(-config.scenes // config.workers)
+    share = config.share
     jobs = [(config, share, config.seed + index * share, index == 0) for index in range(config.workers)]
     with multiprocessing.get_context("spawn").Pool(config.workers) as pool:
         parts = pool.starmap(make_scenes, jobs)

@@ -17,6 +17,7 @@ from gr00t_bringup.json_file import write_json
 from gr00t_bringup.machine import this_machine
 from gr00t_bringup.nodes import NODES
 from gr00t_policy.core.errors import ConfigError
+from gr00t_sim.evaluation.seeds import require_trainable
 
 if TYPE_CHECKING:
     from gr00t_bringup.ros.stack import StackOptions
@@ -42,7 +43,8 @@ class OperatorBenchConfig:
     films: int = 1
     """film so many scenes from the first on, and every scene that was not solved"""
     record: Path | None = None
-    """record every scene as an episode into this folder, by the recorder node, with the head camera's pictures"""
+    """record every scene as an episode into this folder, by the recorder node, with the head camera's pictures; not of
+    scenes 10000 to 10099, which are for evaluation"""
     out: Path = Path("out/bench_operator")
     """folder for films, logs and the certificate"""
     namespace: str = ""
@@ -55,6 +57,8 @@ class OperatorBenchConfig:
             raise ConfigError(
                 f"scenes must be at least 1, limit_s 10 and films 0; got {self.scenes}, {self.limit_s} and {self.films}"
             )
+        if self.record is not None:
+            require_trainable(self.seed, self.scenes)
 
 
 GOOD_SHARE = 0.8

@@ -2,19 +2,21 @@
 """Whether ``meta/stats.json`` says what the data do: other loaders normalise by it."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
 from gr00t_bringup.dataset_check.data_finding import DataFinding
 from gr00t_policy.core.errors import DatasetError
-from gr00t_policy.data.columns import stored_statistics
 from gr00t_policy.data.dataset import LeRobotDataset
 from gr00t_policy.data.key_statistics import key_statistics_from_dict
 from gr00t_policy.data.meta import read_object
+from gr00t_policy.data.stored_statistics import camera_statistics, stored_statistics
 
 # Largest difference over the range of the value. Quantiles have several definitions; files are rounded.
 _TOLERANCE = {"min": 1e-3, "max": 1e-3, "mean": 1e-3, "std": 1e-3, "q01": 0.02, "q99": 0.02}
 _LEAST_SPAN = 1e-3
+_CAMERA_TOLERANCE = 0.1  # of the range of a colour: each writer takes other pictures for its sample
 _FIX = "delete meta/stats.json: those who need it compute it again"
 
 
@@ -35,7 +37,7 @@ def statistics_findings(dataset: LeRobotDataset, *, readable: bool) -> Iterator[
         return
     try:
         stored = read_object(path)
-        computed = stored_statistics(dataset.layout, len(dataset.episodes))
+        computed = stored_statistics(dataset.layout, len(dataset.episodes), cameras=())
         for column, values in computed.items():
             given = stored.get(column)
             if isinstance(given, dict) and (lacking := [name for name in values if name not in given]):
@@ -46,8 +48,35 @@ def statistics_findings(dataset: LeRobotDataset, *, readable: bool) -> Iterator[
                 )
                 given = {**given, **{name: values[name] for name in lacking}}
             yield from _compared(column, key_statistics_from_dict(given, f"{path}, {column}").to_dict(), values)
+        for key in map(dataset.video_key, dataset.cameras):
+            if key in stored:
+                yield from _camera_findings(dataset, key, stored[key])
     except DatasetError as error:
         yield DataFinding("error", "statistics", str(error), _FIX, column="meta/stats.json")
+
+
+def _camera_findings(dataset: LeRobotDataset, key: str, said: Any) -> Iterator[DataFinding]:
+    """Ours do not need those of cameras; LeRobot's trainer does, as three colours between 0 and 1. Videos that cannot be read
+    are told by the check of them."""
+    try:
+        given = {name: np.asarray(said[name], np.float64) for name in ("min", "max", "mean", "std")}
+    except (KeyError, TypeError, ValueError):
+        yield DataFinding("warning", "statistics", "not numbers min, max, mean and std", _FIX, column=key)
+        return
+    if any(values.shape != (3, 1, 1) for values in given.values()):
+        shapes = ", ".join(str(values.shape) for values in given.values())
+        yield DataFinding("warning", "statistics", f"of shape {shapes}, LeRobot has (3, 1, 1)", _FIX, column=key)
+        return
+    try:
+        computed = camera_statistics(dataset.layout, len(dataset.episodes), key)
+    except DatasetError:
+        return
+    for name in ("mean", "std"):
+        apart = np.abs(given[name] - np.asarray(computed[name])).max()
+        if not apart <= _CAMERA_TOLERANCE:
+            found = f"{name} of a colour is {apart:.2g} from that of the pictures"
+            yield DataFinding("warning", "statistics", found, _FIX, column=key, numbers={"apart": float(apart)})
+            return
 
 
 def _compared(column: str, said: dict[str, list[float]], values: dict[str, list[float]]) -> Iterator[DataFinding]:

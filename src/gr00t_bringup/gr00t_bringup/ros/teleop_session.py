@@ -14,6 +14,7 @@ from gr00t_bringup.ros.stack_client import NotReadyError
 from gr00t_bringup.ros.teleop_states import TOPICS, teleop_status
 from gr00t_bringup.teleop_status import TeleopStatus
 from gr00t_policy.data.bag_metadata import METADATA_FILE
+from gr00t_sim.evaluation.seeds import EVALUATION_SEEDS, scene_seed
 
 _HEARD_S = 5.0
 _RECORDER_S = 5.0  # until the recorder has found all senders, which it looks for twice a second
@@ -23,7 +24,8 @@ _OPEN = ("recording", "saving", "review")  # states of the recorder in which an 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be recorded. seed: of the first scene; each kept episode takes the next. wanted: episodes; 0: no number.
+    """What is to be recorded. seed: of the first scene; each kept episode takes the next, ``scene_seed`` says which. wanted:
+    episodes; 0: no number.
 
     say: the sentence; '': each scene's own. has_policy: whether there is one that the person can take over from.
     clutch_takes_over: closing the clutch does so, since who wears a headset reaches no key. replays: the person is a
@@ -46,7 +48,7 @@ class TeleopSession:
     def __init__(self, stack: RunningStack, plan: Plan) -> None:
         self._stack, self._plan = stack, plan
         self._before = self._closed()
-        self._seed = plan.seed + len(self._before)  # a second run into the same folder goes on
+        self._number = len(self._before)  # of the scene; a second run into the same folder goes on
         self._sentence = ""
         self._solved = False  # when the newest episode ended
         self._kept = 0
@@ -76,7 +78,7 @@ class TeleopSession:
         undecided = {Path(status.bag)} if status.recorder in _OPEN and status.bag else set()
         kept = len(self._closed() - self._before - undecided)
         if kept > self._kept:
-            self._seed += kept - self._kept
+            self._number += kept - self._kept
             self._kept = kept
             if not self.is_done:
                 self.lay_out()
@@ -89,10 +91,16 @@ class TeleopSession:
         return self._scene
 
     def next_scene(self) -> str:
-        self._seed += 1
+        self._number += 1
         return self.lay_out()
 
     def start_episode(self) -> str:
+        """Refused in a scene that is kept for evaluation: episodes are recorded to be trained on."""
+        if self._seed in EVALUATION_SEEDS:
+            raise NotReadyError(
+                f"scene {self._seed} is for evaluation, as are all from {EVALUATION_SEEDS.start} to "
+                f"{EVALUATION_SEEDS.stop - 1}: it can be driven, and is not recorded; start with another --seed to record"
+            )
         return f"recording {Path(self._stack.client.trigger('recorder/start')).name}"
 
     def end_episode(self) -> str:
@@ -144,6 +152,10 @@ class TeleopSession:
     def count_kept(self) -> int:
         """Episodes of this run that are on disk, also the one that the end of the recorder kept."""
         return len(self._closed() - self._before)
+
+    @property
+    def _seed(self) -> int:
+        return scene_seed(self._plan.seed, self._number)
 
     @property
     def _scene(self) -> str:

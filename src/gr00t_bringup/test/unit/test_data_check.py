@@ -67,7 +67,9 @@ def _change(root: Path, column: str, change: Callable[[np.ndarray], np.ndarray],
 
 
 def _film(root: Path, frames: np.ndarray, fps: float = 20.0, episode: int = 1) -> None:
+    """Put another video into one episode; the statistics are taken away."""
     write_video(Layout(root).video(episode, _VIDEO), frames, fps)
+    Layout(root).stats.unlink(missing_ok=True)
 
 
 def test_an_intact_dataset_has_no_finding_and_its_lag_is_known(dataset):
@@ -200,6 +202,26 @@ def test_statistics_without_quantiles_are_a_warning_and_the_rest_is_compared(dat
     stored[ACTION]["mean"][0] += 1.0
     stats.write_text(json.dumps(stored))
     assert not _check(dataset).ok
+
+
+def test_statistics_of_a_camera_that_are_of_other_pictures_or_of_another_shape_are_warnings(dataset):
+    stats, key = Layout(dataset).stats, "observation.images.head"
+    stored = json.loads(stats.read_text())
+
+    def said(**changes: object) -> list[str]:
+        stats.write_text(json.dumps({**stored, key: {**stored[key], **changes}}))
+        check = _check(dataset)
+        assert check.ok, "training here does not need them"
+        return [each.found for each in check.findings if each.column == key]
+
+    assert said() == []
+    mean = np.array(stored[key]["mean"])
+    assert said(mean=(mean + 0.05).tolist()) == [], "of other pictures of the same scenes"
+    assert said(mean=(mean * 255).tolist())[0].startswith("mean of a colour is ")
+    assert said(std=[0.1, 0.1, 0.1])[0].endswith("LeRobot has (3, 1, 1)")
+    assert said(std=None, min="low") == ["not numbers min, max, mean and std"]
+    stats.write_text(json.dumps({name: values for name, values in stored.items() if name != key}))
+    assert [each.level for each in _check(dataset).findings if each.name == "statistics"] == ["ok"], "as written before"
 
 
 def test_a_task_without_text_and_statistics_of_other_data_are_errors(dataset):

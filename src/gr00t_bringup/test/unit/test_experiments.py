@@ -3,6 +3,7 @@
 
 import importlib
 import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -101,6 +102,49 @@ def test_scores_that_do_not_say_their_checkpoint_are_not_taken_for_anyones(tmp_p
     file.write_text(json.dumps({"tasks": {}}))
     assert sources.forget_other_checkpoint(file, "abc") and not file.exists()
     assert "which one is not said" in capsys.readouterr().out
+
+
+def test_what_another_command_has_written_over_since_is_made_again_and_nothing_else(tmp_path, capsys):
+    experiment = importlib.import_module("experiment")
+    networks = [save_small_checkpoint(tmp_path / name, seed=seed) for seed, name in enumerate(("one", "other"))]
+    written = tmp_path / "scores" / "written.json"
+    written.parent.mkdir()
+    one, other = (("inspect", str(network), "--json", str(written)) for network in networks)
+    beside = ("inspect", str(networks[0]), "--json", str(tmp_path / "beside.json"))
+
+    def ran(command: tuple[str, ...]) -> bool:
+        experiment.once(tmp_path, command, made=Path(command[-1]))
+        return "gr00t inspect" in capsys.readouterr().out
+
+    assert ran(one)
+    first = written.read_bytes()
+    assert ran(beside) and ran(other) and written.read_bytes() != first
+    assert ran(one) and written.read_bytes() == first, "asked for again, it is not the other's that is found"
+    assert not ran(one) and not ran(beside), "nothing has written over these"
+    (tmp_path / "beside.json").unlink()
+    assert ran(beside)
+
+    with pytest.raises(subprocess.CalledProcessError):
+        ran(("inspect", str(tmp_path / "nowhere"), "--json", str(written)))
+    assert ran(one) and written.read_bytes() == first, "a run that ended halfway may have written, and is not noted"
+
+
+def test_runs_that_differ_in_options_alone_write_to_one_place(tmp_path):
+    experiment = importlib.import_module("experiment")
+    arm, file = experiment.Arm("small", tmp_path / "small"), tmp_path / "scores.json"
+    commands = [
+        experiment.evaluation(experiment.Protocol(out=tmp_path, **options), arm, "stack", ("own",), file)
+        for options in ({}, {"max_s": 10.0}, {"episodes": 50})
+    ]
+    entries = [{"command": list(command), "seconds": 1.0} for command in (commands[0], commands[1])]
+    (tmp_path / "done.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in entries))
+    file.write_text("{}")
+    experiment.once(tmp_path, commands[1], made=file)
+    assert file.read_text() == "{}", "the last to write is not run again"
+    for command in (commands[0], commands[2]):
+        file.write_text("{}")
+        with pytest.raises(subprocess.CalledProcessError):  # it runs, and there is no such checkpoint
+            experiment.once(tmp_path, command, made=file)
 
 
 def made(code: str = "c" * 64, checkpoint: str = "h" * 64, revision: str = "r" * 40) -> dict:

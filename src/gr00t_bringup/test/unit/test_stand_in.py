@@ -157,6 +157,12 @@ def test_numbers_of_the_benchmark_are_checked(wrong: dict) -> None:
         OperatorBenchConfig(**wrong)
 
 
+def test_scenes_of_the_evaluation_are_driven_and_not_recorded(tmp_path) -> None:
+    assert OperatorBenchConfig().seed == 10000 and OperatorBenchConfig(seed=9980, record=tmp_path).scenes == 20
+    with pytest.raises(ConfigError, match="seeds 9981 to 10000 include some of 10000 to 10099"):
+        OperatorBenchConfig(seed=9981, record=tmp_path)
+
+
 def test_a_person_with_bare_hands_puts_the_cube_into_the_bin_through_retargeter_gate_and_physics() -> None:
     rig = StandInRig("pick_named_object", 10_000)
     assert rig.run(30.0), rig.sim.task_state().detail

@@ -33,6 +33,8 @@ from gr00t_teleop.devices.config import DEVICES
         (("--episodes", "-1"), "must not be negative"),
         (("--clutch-takes-over",), "needs a policy.*--checkpoint"),
         (("--say", "dance",), "dance"),
+        (("--seed", "10005", "--episodes", "2"), "10000 to 10099, which are for evaluation"),
+        (("--seed", "10005"), "for evaluation.*use --seed below 10000"),  # nobody at the keys
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )  # fmt: skip
@@ -51,6 +53,13 @@ def test_the_help_names_every_device_and_every_key(capsys):
     assert all(device in words for device in DEVICES)
     for name in TeleopConfig.__dataclass_fields__:
         assert f"--{name.replace('_', '-')}" in words
+
+
+def test_scenes_of_the_evaluation_may_be_driven_where_no_episodes_are_asked_for(capsys):
+    assert TeleopConfig(seed=10005).seed == 10005
+    with pytest.raises(SystemExit):
+        main(["teleop", "--help"])
+    assert "10000 to 10099 are for evaluation" in " ".join(capsys.readouterr().out.replace("│", " ").split())
 
 
 def test_options_of_a_device_have_the_types_of_its_parameters():

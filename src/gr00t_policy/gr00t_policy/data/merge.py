@@ -12,10 +12,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from gr00t_policy.core.errors import DatasetError
-from gr00t_policy.data.columns import stored_statistics
+from gr00t_policy.data.columns import as_column, read_rows
 from gr00t_policy.data.durable import append_json_line, flush, write_json, written_aside
 from gr00t_policy.data.layout import ANNOTATION, Layout, make_totals
 from gr00t_policy.data.reader import LeRobotDataset
+from gr00t_policy.data.stored_statistics import stored_statistics
 from gr00t_policy.data.writer import require_same_format
 
 
@@ -57,14 +58,14 @@ def _join(datasets: list[LeRobotDataset], target: Layout) -> None:
     """Episodes go into our own layout whatever the shards' paths are."""
     tasks: dict[str, int] = {}
     episode, frame = 0, 0
+    single = {name for name, feature in datasets[0].info["features"].items() if list(feature["shape"]) == [1]}
     for dataset in datasets:
         renumbered = {old: tasks.setdefault(text, len(tasks)) for old, text in sorted(dataset.tasks.items())}
         for entry in dataset.episodes:
-            table = _renumber(pq.read_table(dataset.layout.data(entry.index)), episode, frame, renumbered)
+            table = _renumber(pq.read_table(dataset.layout.data(entry.index)), episode, frame, renumbered, single)
             with written_aside(target.data(episode)) as aside:
                 pq.write_table(table, aside, compression="zstd")
-            for camera, described in dataset.modality.get("video", {}).items():
-                key = described.get("original_key", camera)
+            for key in map(dataset.video_key, dataset.cameras):
                 _link(dataset.layout.video(entry.index, key), target.video(episode, key))
             line = {"episode_index": episode, "tasks": list(entry.tasks), "length": entry.length, **entry.info}
             append_json_line(target.episodes, line)
@@ -72,20 +73,23 @@ def _join(datasets: list[LeRobotDataset], target: Layout) -> None:
     for text, index in tasks.items():
         append_json_line(target.tasks, {"task_index": index, "task": text})
     write_json(target.modality, datasets[0].modality)
-    write_json(target.stats, stored_statistics(target, episode))
+    write_json(target.stats, stored_statistics(target, episode, [*map(datasets[0].video_key, datasets[0].cameras)]))
     totals = make_totals(episodes=episode, frames=frame, tasks=len(tasks), cameras=len(datasets[0].cameras))
     paths = {"data_path": target.data_path, "video_path": target.video_path, "chunks_size": target.chunks_size}
     write_json(target.info, {**datasets[0].info, **paths, **totals})
 
 
-def _renumber(table: pa.Table, episode: int, frame: int, tasks: dict[int, int]) -> pa.Table:
+def _renumber(table: pa.Table, episode: int, frame: int, tasks: dict[int, int], single: set[str]) -> pa.Table:
+    """single: columns of one value a row; where they are lists of one, as they were written before, they become scalars."""
     count = table.num_rows
-    new: dict[str, Any] = {"episode_index": np.full(count, episode), "index": frame + np.arange(count)}
+    lists = {name for name in single & {*table.column_names} if pa.types.is_nested(table.schema.field(name).type)}
+    new: dict[str, Any] = {name: read_rows(table[name]) for name in lists}
+    new |= {"episode_index": np.full(count, episode), "index": frame + np.arange(count)}
     for name in table.column_names:
         if name == "task_index" or name.startswith(ANNOTATION):
             new[name] = np.array([tasks[int(old)] for old in table[name].to_numpy()])
     for name, values in new.items():
-        table = table.set_column(table.column_names.index(name), name, pa.array(values))
+        table = table.set_column(table.column_names.index(name), name, as_column(values))
     return table
 
 

@@ -167,7 +167,7 @@ class LeRobotDataset:
     def video_path(self, index: int, camera: str) -> Path:
         if camera not in self.cameras:
             raise DatasetError(f"{self.layout.modality} has no camera '{camera}'; it has: {', '.join(self.cameras)}")
-        return self.layout.video(self._entry(index).index, self._video_key(camera))
+        return self.layout.video(self._entry(index).index, self.video_key(camera))
 
     def validate(self) -> None:
         """Look at every file: rows, widths, times, finite values, each video's header. Raises at the first fault."""
@@ -266,7 +266,7 @@ class LeRobotDataset:
         """camera -> (H, W) of every video in modality.json."""
         sizes = {}
         for camera in self.modality.get("video", {}):
-            key = self._video_key(camera)
+            key = self.video_key(camera)
             feature = self._features.get(key)
             if feature is None or feature.get("dtype") != "video":
                 raise DatasetError(
@@ -276,7 +276,8 @@ class LeRobotDataset:
             sizes[camera] = (int(by_name["height"]), int(by_name["width"]))
         return sizes
 
-    def _video_key(self, camera: str) -> str:
+    def video_key(self, camera: str) -> str:
+        """The column of info.json that a camera's videos are."""
         return str(self.modality["video"][camera].get("original_key", camera))
 
     def _language_column(self, language_key: str | None) -> str:
@@ -325,6 +326,8 @@ class LeRobotDataset:
             raise DatasetError(f"{path}, column '{column}' holds {table[column].type}, not numbers")
         if width is None and rows.ndim == 2 and rows.shape[1] == 1:
             rows = rows[:, 0]  # a list of one number is that number
+        elif width == 1 and rows.ndim == 1:
+            rows = rows[:, None]
         given = rows.shape[1] if rows.ndim == 2 else None
         if given != width:
             raise DatasetError(

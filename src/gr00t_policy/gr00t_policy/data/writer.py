@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from gr00t_policy.core.embodiment import Embodiment
 from gr00t_policy.core.errors import DatasetError
-from gr00t_policy.data.columns import as_column, stored_statistics
+from gr00t_policy.data.columns import as_column
 from gr00t_policy.data.durable import (
     append_json_line,
     drop_torn_line,
@@ -37,6 +37,7 @@ from gr00t_policy.data.layout import (
     make_modality,
     make_totals,
 )
+from gr00t_policy.data.stored_statistics import stored_statistics
 from gr00t_policy.data.video import DEFAULT_ENCODING, FrameSource, VideoEncoding, require_regular, write_video
 
 _log = logging.getLogger(__name__)
@@ -132,14 +133,19 @@ class LeRobotWriter:
         self._lengths.append(length)
         return episode
 
-    def finish(self) -> None:
-        """Write counts and statistics; the dataset can be read from here on, and continued later."""
+    def finish(self, *, statistics: bool = True) -> None:
+        """Write counts and statistics; the dataset can be read from here on, and continued later.
+
+        statistics: False for a shard, which is to be merged: those of the whole are computed then.
+        """
         if self._info is None:
             raise DatasetError(f"{self.layout.root} holds no episode; add one before finishing")
         totals = make_totals(
             episodes=self.num_episodes, frames=self.num_frames, tasks=len(self._tasks), cameras=len(self.image_sizes)
         )
-        write_json(self.layout.stats, stored_statistics(self.layout, self.num_episodes))
+        if statistics:
+            cameras = [IMAGES + camera for camera in self.image_sizes]
+            write_json(self.layout.stats, stored_statistics(self.layout, self.num_episodes, cameras))
         write_json(self.layout.info, {**self._info, **totals})
 
     def close(self) -> None:

@@ -49,6 +49,9 @@ def broken_rules(folder: Path) -> list[str]:
         width = int(np.prod(features[name]["shape"]))
         values = [np.ravel(stats[name][key]) for key in STATISTICS if key in stats[name]]
         rule(all(len(value) == width and np.isfinite(value).all() for value in values), f"statistics of {name}")
+    for name in videos:  # LeRobot's trainer puts ImageNet's in their place, and stops where there is none
+        shapes = {np.shape(stats.get(name, {}).get(key)) for key in STATISTICS}
+        rule(shapes == {(3, 1, 1)}, f"statistics of {name}")
     for part, column in (("state", "observation.state"), ("action", "action")):
         spans = sorted((each["start"], each["end"]) for each in modality[part].values())
         rule(

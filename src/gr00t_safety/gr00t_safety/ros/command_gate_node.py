@@ -31,9 +31,10 @@ from gr00t_policy.runtime.process_priority import raise_all_threads
 from gr00t_policy.runtime.quiet_process import QuietProcess
 from gr00t_safety.checks import Refusal
 from gr00t_safety.config import SOURCES, GateConfig
-from gr00t_safety.gate import Gate, GateReport
+from gr00t_safety.gate import Gate
 from gr00t_safety.ladder import State
 from gr00t_safety.publisher_count import PublisherCount
+from gr00t_safety.report import GateReport
 from gr00t_safety.ros.conversion import command_reader, report_to_message, report_to_statuses
 from gr00t_safety.ros.services import GateServices
 

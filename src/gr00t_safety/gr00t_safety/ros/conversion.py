@@ -8,8 +8,8 @@ from gr00t_policy.core.embodiment import Embodiment
 from gr00t_policy.core.joint_order import JointOrder
 from gr00t_policy.ros.diagnostics import Level, Status
 from gr00t_policy.ros.messages import stamp_from_ns
-from gr00t_safety.gate import GateReport
 from gr00t_safety.ladder import State
+from gr00t_safety.report import GateReport
 
 _LEVELS = {
     State.INACTIVE: Level.OK,

@@ -46,6 +46,7 @@ _CODE = {
         "simulation.py",
         "surfaces.py",
         "tasks",
+        "vessels.py",
     ),
 }
 _SUFFIXES = (".py", ".yaml", ".json")
@@ -110,17 +111,19 @@ def identity_from_dict(data: dict[str, Any]) -> Identity:
 def code_digest() -> str:
     """sha256 hex over the files that decide how an episode goes, and the versions of the libraries below them."""
     parts = [f"{name} {_version(name)}".encode() for name in _LIBRARIES]
+    parts += [f"{name} {_sha256(file.read_bytes())}".encode() for name, file in code_files().items()]
+    return _sha256(b"\n".join(parts))
+
+
+def code_files() -> dict[str, Path]:
+    """Name, from the package on -> file that decides how an episode goes."""
+    found: dict[str, Path] = {}
     for package, names in _CODE.items():
         root = _package_folder(package)
-        for name in names:
-            place = root / name
+        for place in (root / name for name in names):
             files = sorted(place.rglob("*")) if place.is_dir() else [place]
-            parts += [
-                f"{package}/{file.relative_to(root)} {_sha256(file.read_bytes())}".encode()
-                for file in files
-                if file.suffix in _SUFFIXES
-            ]
-    return _sha256(b"\n".join(parts))
+            found |= {f"{package}/{file.relative_to(root)}": file for file in files if file.suffix in _SUFFIXES}
+    return found
 
 
 def _package_folder(package: str) -> Path:

@@ -9,12 +9,10 @@ from gr00t_policy.model.config import EULER_STEPS
 from gr00t_policy.runtime.config import BLEND_TIME_S, CHUNK_MODES, ENGINES, PRECISIONS, ControllerConfig, check_choice
 from gr00t_policy.runtime.interpolation import INTERPOLATIONS
 from gr00t_sim.evaluation.episode import EpisodeKey, EpisodeSettings
+from gr00t_sim.evaluation.seeds import EVALUATION_SEEDS
 from gr00t_sim.evaluation.sentences import LANGUAGES, languages_of
 from gr00t_sim.looks import looks_named
 from gr00t_sim.tasks.registry import make_task, suite_named
-
-# What published numbers are measured on: no demonstration may show these scenes.
-EVALUATION_SEEDS = range(10000, 10100)
 
 
 @dataclass(frozen=True)
@@ -28,7 +26,7 @@ class EpisodeOptions:
     episodes: int = len(EVALUATION_SEEDS)
     """Episodes per task and language."""
     seed: int = EVALUATION_SEEDS.start
-    """Seed of the first scene; demonstrations use seeds below 10000."""
+    """Seed of the first scene; nothing to train on is made of scenes 10000 to 10099."""
     language: tuple[str, ...] = LANGUAGES
     """own: the scene's sentence; other: one that names another object or bin; empty: none."""
     max_s: float = 20.0

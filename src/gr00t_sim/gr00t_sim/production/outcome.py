@@ -36,7 +36,7 @@ class SeedOutcome:
 def kept_episode(
     made: Demonstration, task: str, embodiment: Embodiment, scene: Mapping[str, Any], source: int | None = None
 ) -> SeedOutcome:
-    """A successful demonstration of a task, written as a dataset of one episode; ``scene`` is kept beside its seed.
+    """A successful demonstration of a task, written as a shard of one episode; ``scene`` is kept beside its seed.
 
     Raises DatasetError when the temporary folder cannot be written.
     """
@@ -45,7 +45,7 @@ def kept_episode(
             with LeRobotWriter(folder, embodiment) as writer:
                 info = {**scene, **({} if source is None else {"source_episode": source})}
                 add_to(writer, made, task, info)
-                writer.finish()
+                writer.finish(statistics=False)
             root = Path(folder)
             paths = sorted(path for path in root.rglob("*") if path.is_file() and path.name != LOCK)
             files = {path.relative_to(root).as_posix(): path.read_bytes() for path in paths}

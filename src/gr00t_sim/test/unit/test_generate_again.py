@@ -201,16 +201,3 @@ def test_unfinished_takeovers_from_before_go_on_with_all_noise_alone(tmp_path, m
 def test_a_scale_of_nobody_s_noise_or_of_none_is_refused(policy, scale):
     with pytest.raises(ConfigError, match="noise_scale is that of a policy and not below 0"):
         GenerateConfig(policy=policy, noise_scale=scale)
-
-
-@pytest.mark.parametrize(("seed", "episodes"), [(10000, 1), (10099, 1), (9990, 11), (9000, 5000), (10050, 200)])
-def test_seeds_of_the_evaluation_are_refused(seed, episodes):
-    with pytest.raises(ConfigError, match=r"10000 to 10099, which are for evaluation.*use --seed below 10000"):
-        GenerateConfig(seed=seed, episodes=episodes)
-
-
-@pytest.mark.parametrize(
-    ("seed", "episodes", "tries"), [(9990, 10, 10), (0, 200, 4000), (10100, 3, 60), (9000, 150, 1000)]
-)
-def test_failures_do_not_lead_into_the_evaluation_s_seeds(seed, episodes, tries):
-    assert GenerateConfig(seed=seed, episodes=episodes).most_tries == tries

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What results are said to be made with: all code that an episode runs."""
+
+import ast
+import importlib.util
+from collections.abc import Iterator
+from pathlib import Path
+
+from gr00t_sim.evaluation.identity import code_digest, code_files
+
+SUITE = ("gr00t_policy", "gr00t_sim")
+
+
+def imported(file: Path) -> Iterator[str]:
+    """Modules of the suite that a file imports, in functions too; what is imported from one may be one itself."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        names: list[str] = []
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        yield from (name for name in names if name.split(".")[0] in SUITE)
+
+
+def source(module: str) -> Path | None:
+    """The file of a module; None where the name is of something in a module, or of a folder."""
+    top, *rest = module.split(".")
+    spec = importlib.util.find_spec(top)
+    assert spec is not None and spec.submodule_search_locations
+    file = Path(spec.submodule_search_locations[0]).joinpath(*rest).with_suffix(".py")
+    return file if rest and file.is_file() else None
+
+
+def test_all_code_of_the_suite_that_an_episode_imports_is_in_the_code_digest():
+    seen: dict[Path, str] = {}
+    waiting = ["gr00t_sim.evaluation.episode"]
+    while waiting:
+        file = source(module := waiting.pop())
+        if file is not None and file not in seen:
+            seen[file] = module
+            waiting += imported(file)
+    assert len(seen) > 50 and "gr00t_policy.runtime.policy" in seen.values(), "followed into the policy"
+    assert sorted(set(seen) - set(code_files().values())) == []
+
+
+def test_the_code_digest_is_of_the_bytes_of_these_files():
+    assert len(code_digest()) == 64 and code_digest() == code_digest()
+    names = list(code_files())
+    assert len(set(names)) == len(names) and all(name.split("/")[0] in SUITE for name in names)
+    assert {"gr00t_sim/vessels.py", "gr00t_sim/tasks/pour.py", "gr00t_policy/embodiments/gr1.yaml"} <= set(names)
