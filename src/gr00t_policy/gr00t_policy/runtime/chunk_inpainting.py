@@ -37,7 +37,7 @@ class ChunkInpainter(ChunkBlender):
 
     def guide(self, stamp_ns: int, ready_ns: int) -> Guide | None:
         with self._lock:
-            if self.exhausted(stamp_ns):
+            if self.begins_anew(stamp_ns):
                 return None
             times = stamp_ns + self._step_ns * np.arange(self._steps)
             places = (np.minimum(times, self.end_ns) - self._origin_ns) / self._cell_ns - self._dropped

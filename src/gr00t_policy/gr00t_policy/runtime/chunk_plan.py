@@ -59,6 +59,10 @@ class ChunkPlan(ABC):
         """True when nothing is planned for ``time_ns`` and sampling holds the last target."""
         return self._empty or time_ns > self.end_ns
 
+    def begins_anew(self, stamp_ns: int) -> bool:
+        """True when a chunk with this stamp has nothing to continue: nothing is planned for it, or the clock was set back."""
+        return self.exhausted(stamp_ns) or self._newest_ns - stamp_ns > _CLOCK_JUMP_NS
+
     def update(self, chunk: ActionChunk, now_ns: int | None = None) -> bool:
         """Take a chunk in. False (and counted) when it is not finite or older than the newest one used.
 
@@ -72,7 +76,7 @@ class ChunkPlan(ABC):
         step_ns = round(chunk.step_dt_s * _NS)
         fits = chunk.positions.shape == (self._steps, self._joints) and step_ns == self._step_ns
         with self._lock:
-            if fits and not self._empty and older_ns <= 0 and not self.exhausted(chunk.stamp_ns):
+            if fits and not self.begins_anew(chunk.stamp_ns):
                 self._join(chunk, now_ns)
             else:
                 self._steps, self._step_ns = len(chunk.positions), step_ns

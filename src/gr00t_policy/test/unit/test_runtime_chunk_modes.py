@@ -123,11 +123,13 @@ def test_chunks_that_come_often_forget_the_plan_as_fast_as_chunks_that_come_seld
         assert plan.guide(every_ms * MS, ready_ns=0).weights[4] == pytest.approx(once**share)
 
 
-def test_nothing_guides_the_first_chunk_nor_one_after_a_gap():
+def test_nothing_guides_the_first_chunk_nor_one_after_a_gap_nor_one_after_the_clock_was_set_back():
     plan = make_plan("rtc", 1)
     assert plan.guide(0, 0) is None
-    plan.update(line(0))
-    assert plan.guide(2000 * MS, 2010 * MS) is None
+    plan.update(line(5000))
+    assert plan.guide(7000 * MS, 7010 * MS) is None
+    assert plan.guide(4000 * MS, 4010 * MS) is not None  # older chunks are refused, and continue nothing
+    assert plan.guide(4000 * MS - 1, 4010 * MS) is None
     assert make_plan("blend", 1).guide(0, 0) is None
 
 

@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """The controller's ways to execute chunks: each follows a motion in its own time; what real-time chunking is guided by."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from test_runtime_controller import GR1, NS, TICK_NS, J, World, tokens, world
 
-from gr00t_policy.runtime.config import ControllerConfig
+from gr00t_policy.runtime.config import CHUNK_MODES, ControllerConfig
 from gr00t_policy.runtime.controller import Controller
-from gr00t_policy.runtime.policy import ReplayPolicy
+from gr00t_policy.runtime.policy import HoldPolicy, ReplayPolicy
 
 
 class SlowAndGuided(ReplayPolicy):
@@ -89,3 +91,32 @@ def test_a_motion_on_which_all_chunks_agree_is_commanded_in_its_own_time_in_ever
     for command in [command for command in commands if command.stamp_ns > begin_ns + NS][::17]:
         expected = 0.01 * ((command.stamp_ns - begin_ns) / NS * 20 - 1)
         np.testing.assert_allclose(command.positions, expected, atol=1e-3)
+
+
+class GoesOn(HoldPolicy):
+    """Wants to go on at 0.5 rad/s from where the robot is, and keeps what it is given as known."""
+
+    def act(self, state, state_stamp_ns, guide=None):
+        chunk = super().act(state, state_stamp_ns)
+        wanted = state + 0.025 * (1 + np.arange(16.0))[:, None]
+        known = np.zeros((16, 1)) if guide is None else guide.weights[:, None]
+        given = wanted if guide is None else guide.positions
+        return replace(chunk, positions=known * given + (1 - known) * wanted)
+
+
+@pytest.mark.parametrize("mode", CHUNK_MODES)
+def test_after_the_clock_was_set_back_the_motion_goes_on_from_where_the_robot_is(mode):
+    there = world(GoesOn(GR1), ControllerConfig(head_mode="every_tick", chunk_mode=mode))
+    path = []
+    for number in range(360):
+        there.steady_ns += TICK_NS
+        ros_ns = there.ros_ns - (0 if number < 240 else 2 * NS)
+        there.controller.inputs.offer_state(there.pose, ros_ns - 2_000_000, there.steady_ns, ros_ns)
+        if number % 12 == 0:
+            there.controller.inputs.offer_tokens(tokens(number + 1, ros_ns - 60_000_000), there.steady_ns)
+        command = there.controller.tick(there.steady_ns, ros_ns)
+        there.pose = there.pose if command is None else command.positions
+        path.append(there.pose[0])
+    assert path[239] > 0.9
+    assert np.diff(path).min() > -0.001  # it went back to where it had been three tenths of a second before
+    assert path[-1] > path[239] + 0.4
