@@ -346,6 +346,8 @@ class Controller:
         from_ns, pose = self.inputs.state.stamp_ns, self.inputs.state.positions
         if self._in_force is not None and self._in_force.stamp_ns < reach_ns:
             from_ns, pose = self._in_force.stamp_ns, self._in_force.positions
+        # Joint states may be stamped ahead of this clock; then the line begins now, and is never followed backwards or beyond.
+        from_ns = min(from_ns, reach_ns)
         share = (reach_ns - from_ns) / (first_ns - from_ns)
         return pose + share * (self._plan.sample(first_ns) - pose)
 

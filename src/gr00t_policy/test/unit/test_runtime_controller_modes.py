@@ -5,6 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 from test_runtime_controller import GR1, NS, TICK_NS, J, World, tokens, world
 
 from gr00t_policy.runtime.config import CHUNK_MODES, ControllerConfig
@@ -91,6 +93,35 @@ def test_a_motion_on_which_all_chunks_agree_is_commanded_in_its_own_time_in_ever
     for command in [command for command in commands if command.stamp_ns > begin_ns + NS][::17]:
         expected = 0.01 * ((command.stamp_ns - begin_ns) / NS * 20 - 1)
         np.testing.assert_allclose(command.positions, expected, atol=1e-3)
+
+
+@given(
+    mode=st.sampled_from(CHUNK_MODES),
+    head=st.sampled_from(["every_tick", "worker"]),
+    ahead_ms=st.lists(st.integers(-40, 99), min_size=1, max_size=20),
+    whole_ms=st.sampled_from([1, 10]),
+)
+@settings(max_examples=40, deadline=None)
+@example(mode="blend", head="worker", ahead_ms=[-5] * 12 + [40], whole_ms=10)
+@example(mode="blend", head="every_tick", ahead_ms=[60], whole_ms=1)
+def test_commands_lie_between_the_robot_and_the_plan_whatever_the_clock_of_joint_states(mode, head, ahead_ms, whole_ms):
+    """Joint states are stamped behind or, as far as is allowed, ahead of the controller's clock; the robot stands at 0."""
+    controller = Controller(
+        ReplayPolicy(GR1, np.ones((400, J))), ControllerConfig(head_mode=head, chunk_mode=mode), lambda: there.steady_ns
+    )
+    there = World(controller, joint_states=False)
+    controller.warm_up(tokens(0, 0))
+    controller.activate()
+    seen = []
+    for number in range(60):
+        stamp_ns = there.ros_ns + TICK_NS + ahead_ms[min(number, len(ahead_ms) - 1)] * 1_000_000
+        stamp_ns -= stamp_ns % (whole_ms * 1_000_000)
+        controller.inputs.offer_state(there.pose, stamp_ns, there.steady_ns + TICK_NS, there.ros_ns + TICK_NS)
+        command = there.tick()
+        seen += [] if command is None else [command.positions[0]]
+        if head == "worker":
+            controller.evaluate_news()
+    assert seen and min(seen) >= 0.0 and max(seen) <= 1.0 + 1e-9
 
 
 class GoesOn(HoldPolicy):
