@@ -30,7 +30,8 @@ class Guide:
 
 
 class ChunkPlan(ABC):
-    """Plan of joint targets (J,) [rad] over time. One thread updates it; ``guide`` and ``sample`` may be asked from another."""
+    """Plan of joint targets (J,) [rad] over time. One thread updates, resets and samples it; ``guide`` and ``moved`` may be asked
+    from another."""
 
     def __init__(self, joints: int) -> None:
         self._joints = joints
@@ -91,6 +92,11 @@ class ChunkPlan(ABC):
         assert not self._empty, "sample before the first chunk"
         with self._lock:
             return self._at(min(time_ns, self.end_ns))
+
+    def moved(self, from_ns: int, to_ns: int) -> NDArray[np.float64] | None:
+        """How far the plan goes between two times (J,) [rad]; None without a plan."""
+        with self._lock:  # ``reset`` may come from the other thread at any time
+            return None if self._empty else self.sample(to_ns) - self.sample(from_ns)
 
     def guide(self, stamp_ns: int, ready_ns: int) -> Guide | None:
         """What the chunk with this stamp, usable from ``ready_ns`` on, should agree with; None: with nothing."""

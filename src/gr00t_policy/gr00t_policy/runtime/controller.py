@@ -293,8 +293,8 @@ class Controller:
         older one, with where that began, or None."""
         ready_ns = origin.began_ns + self._ros_minus_steady_ns + self._delay.expected_ns
         pose, stamp_ns = measured.positions, measured.stamp_ns
-        if self._config.compensate_latency and not self._plan.empty:
-            moved = self._plan.sample(ready_ns) - self._plan.sample(stamp_ns)
+        moved = self._plan.moved(stamp_ns, ready_ns) if self._config.compensate_latency else None
+        if moved is not None:
             pose, stamp_ns = (pose + moved).astype(pose.dtype), ready_ns
         guide = self._plan.guide(stamp_ns + self._step_ns, ready_ns)
         return self._chunks.evaluate(pose, stamp_ns, origin, guide)

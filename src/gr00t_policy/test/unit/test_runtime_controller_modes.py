@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The controller's ways to execute chunks: each follows a motion in its own time; what real-time chunking is guided by."""
 
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -81,6 +82,37 @@ def test_with_latency_compensated_the_head_is_asked_about_the_pose_at_which_its_
     assert 60_000_000 <= delay_ns <= 60_000_000 + 2 * TICK_NS
     moved = 0.2 * (stamp_ns - measured.stamp_ns) / NS
     np.testing.assert_allclose(pose - measured.positions, moved, atol=2e-3)
+
+
+class ForgetfulLock:
+    """The plan's lock; when the worker wants it, the tick's thread gets it first, once, to forget the plan in a hold."""
+
+    def __init__(self, controller: Controller) -> None:
+        self._lock, self._forget, self.waits = threading.RLock(), controller._forget_plan, True
+        controller._plan._lock = self
+
+    def __enter__(self):
+        if self.waits:
+            self.waits = False
+            other = threading.Thread(target=self._forget)
+            other.start()
+            other.join()
+        return self._lock.__enter__()
+
+    def __exit__(self, *error):
+        return self._lock.__exit__(*error)
+
+
+def test_a_hold_that_forgets_the_plan_while_the_worker_begins_a_chunk_does_not_end_the_worker():
+    there, policy = slow_world(compensate_latency=True)
+    for _ in range(4):
+        there.controller.evaluate_news()
+        there.tick()
+    lock = ForgetfulLock(there.controller)
+    assert there.controller.evaluate_news() and not lock.waits
+    pose, stamp_ns, _ = policy.asked[-1]
+    np.testing.assert_array_equal(pose, there.pose)  # nothing says how far the robot will have gone
+    assert stamp_ns < there.ros_ns - 60_000_000
 
 
 @pytest.mark.parametrize("mode", ["switch", "ensemble", "rtc"])
