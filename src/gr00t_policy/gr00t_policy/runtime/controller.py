@@ -291,11 +291,16 @@ class Controller:
     def _act(self, measured: MeasuredState, origin: _Origin) -> tuple[ActionChunk, _Origin] | None:
         """The head's answer to the pose measured, or to the one expected when the answer is there; staggered, the answer to an
         older one, with where that began, or None."""
-        ready_ns = origin.began_ns + self._ros_minus_steady_ns + self._delay.expected_ns
+        began_ns = origin.began_ns + self._ros_minus_steady_ns
+        ready_ns = began_ns + self._delay.expected_ns
         pose, stamp_ns = measured.positions, measured.stamp_ns
-        moved = self._plan.moved(stamp_ns, ready_ns) if self._config.compensate_latency else None
-        if moved is not None:
-            pose, stamp_ns = (pose + moved).astype(pose.dtype), ready_ns
+        if self._config.compensate_latency:
+            ready_ns = self._delay.ascending_ns(began_ns)
+            moved = self._plan.moved(stamp_ns, ready_ns)
+            if moved is None:  # nor is there a chunk that this one could be older than
+                self._delay.begin_anew()
+            else:
+                pose, stamp_ns = (pose + moved).astype(pose.dtype), ready_ns
         guide = self._plan.guide(stamp_ns + self._step_ns, ready_ns)
         return self._chunks.evaluate(pose, stamp_ns, origin, guide)
 
@@ -304,9 +309,12 @@ class Controller:
         newest, limit_s = self._evaluation, self._config.chunk_max_age_s
         if self._head_fault:
             return Verdict(State.HOLDING, Cause.HEAD_FAILED, self._head_fault)
+        if newest is not None and newest is not self._seen:
+            if self._take_in(newest.chunk, now_ros_ns):
+                self._blended = newest
+            else:
+                self.inputs.count_chunk("out of order")
         self._seen = newest
-        if newest is not None and newest is not self._blended and self._take_in(newest.chunk, now_ros_ns):
-            self._blended = newest
         if self._blended is None:
             return Verdict(State.HOLDING, Cause.NO_PLAN, "waiting for the head's first chunk")
         if (now_ros_ns - self._blended.chunk.state_stamp_ns) / _NS > limit_s:

@@ -12,16 +12,19 @@ from test_runtime_controller import GR1, NS, TICK_NS, J, World, tokens, world
 
 from gr00t_policy.runtime.config import CHUNK_MODES, ControllerConfig
 from gr00t_policy.runtime.controller import Controller
+from gr00t_policy.runtime.expected_delay import ExpectedDelay
 from gr00t_policy.runtime.policy import HoldPolicy, ReplayPolicy
 
 
 class SlowAndGuided(ReplayPolicy):
     """Takes 60 ms, in which ticks go on, and keeps what it was asked with."""
 
+    took_ns = 60_000_000
+
     def act(self, state, state_stamp_ns, guide=None):
         self.asked.append((state.copy(), state_stamp_ns, guide))
         began_ns = self.there.steady_ns
-        while self.there.steady_ns < began_ns + 60_000_000:
+        while self.there.steady_ns < began_ns + self.took_ns:
             self.there.tick()
         return super().act(state, state_stamp_ns)
 
@@ -113,6 +116,60 @@ def test_a_hold_that_forgets_the_plan_while_the_worker_begins_a_chunk_does_not_e
     pose, stamp_ns, _ = policy.asked[-1]
     np.testing.assert_array_equal(pose, there.pose)  # nothing says how far the robot will have gone
     assert stamp_ns < there.ros_ns - 60_000_000
+
+
+@pytest.mark.parametrize("longest_ms", [160, 200])
+def test_after_one_slow_evaluation_no_compensated_chunk_counts_as_older(longest_ms):
+    there, policy = slow_world(compensate_latency=True)
+    seen = []
+    for number in range(40):
+        policy.took_ns = (longest_ms if number == 10 else 60) * 1_000_000
+        there.controller.evaluate_news()
+        seen.append(there.tick() is not None)
+    stamps = [stamp_ns for _, stamp_ns, _ in policy.asked]
+    assert np.diff(stamps[2:]).min() > 0
+    assert there.controller.report(there.steady_ns, there.ros_ns).refused == {}
+    assert all(seen)
+
+
+class StampsBack(ReplayPolicy):
+    """Stamps its chunks earlier than they are by ``back_ns``."""
+
+    back_ns = 0
+
+    def act(self, state, state_stamp_ns, guide=None):
+        chunk = super().act(state, state_stamp_ns)
+        return replace(chunk, stamp_ns=chunk.stamp_ns - self.back_ns)
+
+
+def test_a_chunk_that_counts_as_older_is_reported_once():
+    policy = StampsBack(GR1, np.zeros((400, J)))
+    there = world(policy, ControllerConfig(head_mode="worker"))
+    there.run(0.2)
+    for policy.back_ns in (0, 50_000_000, 0):
+        there.tick()
+        assert there.controller.evaluate_news()
+        there.run(0.03)
+    assert there.controller.report(there.steady_ns, there.ros_ns).refused == {"chunk: out of order": 1}
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 100), st.integers(1, 400)), min_size=2, max_size=60),
+)
+def test_what_is_stamped_with_the_expected_delay_ascends_and_comes_back_to_it(steps_ms):
+    delay, now_ms, used = ExpectedDelay(TICK_NS), 0, []
+    for passed_ms, took_ms in steps_ms:
+        now_ms += passed_ms
+        used.append(delay.ascending_ns(now_ms * 1_000_000))
+        assert used[-1] >= now_ms * 1_000_000 + delay.expected_ns
+        delay.add(took_ms * 1_000_000)
+    assert min(np.diff(used) - [step[0] * 500_000 for step in steps_ms[1:]]) >= 0
+    for _ in range(30):
+        now_ms += 100
+        delay.add(1_000_000)
+        last = delay.ascending_ns(now_ms * 1_000_000)
+    assert last == now_ms * 1_000_000 + 1_000_000 + TICK_NS
+    assert delay.ascending_ns((now_ms - 2000) * 1_000_000) < last  # the clock was set back
 
 
 @pytest.mark.parametrize("mode", ["switch", "ensemble", "rtc"])
