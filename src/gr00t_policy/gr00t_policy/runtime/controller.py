@@ -120,7 +120,7 @@ class Controller:
         self._prepared: deque[tuple[TokensInUse, PreparedTokens]] = deque(maxlen=1)  # both ends are atomic
         self._head_fault = ""
         self._tell_ns = self._counted_image_ns = self._reach_ns = 0
-        self._ros_minus_steady_ns = 0
+        self._ros_minus_steady_ns: int | None = None  # known from the first tick on
         self._good_since_ns: int | None = None
         self.verdict = Verdict(State.WAITING_FOR_TOKENS, Cause.NO_TOKENS, "no tokens came yet")
 
@@ -187,6 +187,8 @@ class Controller:
 
     def evaluate_news(self) -> bool:
         """For the worker: evaluate the head if something new has come since the last time. False: there was nothing to do."""
+        if self._ros_minus_steady_ns is None:  # the worker runs before the ticks: how old tokens are is not known yet
+            return False
         self._take_tokens()
         state, in_use = self.inputs.state, self.inputs.in_use
         nothing_new = state is self._evaluated[0] and in_use is self._evaluated[1]
@@ -243,6 +245,7 @@ class Controller:
             self.prepare_news()
         if not self._prepared:
             return
+        assert self._ros_minus_steady_ns is not None, "tokens are taken from the first tick on"
         taken, prepared = self._prepared.popleft()
         try:
             self.inputs.check_order(taken.tokens, self._clock_ns() + self._ros_minus_steady_ns)
@@ -291,6 +294,7 @@ class Controller:
     def _act(self, measured: MeasuredState, origin: _Origin) -> tuple[ActionChunk, _Origin] | None:
         """The head's answer to the pose measured, or to the one expected when the answer is there; staggered, the answer to an
         older one, with where that began, or None."""
+        assert self._ros_minus_steady_ns is not None
         began_ns = origin.began_ns + self._ros_minus_steady_ns
         ready_ns = began_ns + self._delay.expected_ns
         pose, stamp_ns = measured.positions, measured.stamp_ns
