@@ -52,4 +52,6 @@ class ChunkInpainter(ChunkBlender):
     def _share(self, chunk: ActionChunk, first: int, stop: int, now_ns: int | None) -> float | NDArray[np.float64]:
         if now_ns is None:
             return 1.0
-        return np.clip(self._steps_since(now_ns, first, stop), 0.0, 1.0)[:, None]
+        # Where the chunk begins after now (in every tick, or with latency compensated) the last cell that stays is before it.
+        seam_ns = max(now_ns, round(chunk.stamp_ns - self._cell_ns))
+        return np.clip(self._steps_since(seam_ns, first, stop), 0.0, 1.0)[:, None]

@@ -147,6 +147,20 @@ def test_a_chunk_that_heeds_its_guide_goes_on_without_a_step():
     assert np.abs(np.diff(path)).max() < 1.2 * np.abs(np.diff(heeding)).max() / 50
 
 
+@pytest.mark.parametrize("late_ms", [-60, -40, -20, 0, 30])  # after the new chunk's first step
+@pytest.mark.parametrize("stamp_ms", [200, 203, 207, 211])
+def test_what_two_chunks_differ_at_the_seam_is_passed_over_within_one_step(late_ms, stamp_ms):
+    plan = make_plan("rtc", 1)
+    plan.update(chunk(0, np.zeros(16)))
+    plan.update(chunk(stamp_ms, np.ones(16)), (stamp_ms + late_ms) * MS)
+    begins_ms = stamp_ms + max(late_ms, -12.5)
+    assert value(plan, begins_ms - 12.5) == 0.0
+    path = np.array([value(plan, t) for t in np.arange(begins_ms - 12.5, stamp_ms + 200, 2.5)])
+    assert path[-1] == pytest.approx(1.0)
+    assert value(plan, begins_ms + 50 + 12.5) == pytest.approx(1.0)
+    assert np.diff(path).min() >= 0.0 and np.diff(path).max() <= 2.5 / 50 + 1e-9
+
+
 @given(st.lists(st.floats(-1, 1), min_size=2, max_size=20))
 @settings(max_examples=40, deadline=None)
 def test_the_smooth_curve_goes_through_every_step_and_never_beyond_its_neighbours(values):
