@@ -111,8 +111,9 @@ class Planner:
         self.verdict = self._judge_inputs()
 
     def deactivate(self) -> None:
-        """No tokens from now on."""
-        self.verdict = _INACTIVE
+        """No tokens from now on, nor those that are being encoded."""
+        with self._lock:
+            self.verdict = _INACTIVE
 
     def instruction(self, sentence: str) -> str | None:
         """Take a sentence; an empty one stops the tokens. Returns why it was refused, and the one before stays."""
@@ -228,6 +229,9 @@ class Planner:
             return None
         ended_ns = self._clock_ns()
         took_s = (ended_ns - began_ns) / _NS
+        if self._is_withdrawn():
+            self._say(self._judge_inputs())
+            return None
         self._encoder_fault = ""
         self._sequence += 1
         self._durations.add(took_s)
@@ -241,6 +245,12 @@ class Planner:
         }
         return replace(tokens, stage_s=stage_s)
 
+    def _is_withdrawn(self) -> bool:
+        """Whether nobody wants what was being encoded. Tokens of a sentence that another one replaced in the meantime are wanted:
+        they say which they are of, and without them the robot would hold in between."""
+        with self._lock:
+            return self.verdict is _INACTIVE or not self._instruction
+
     def refuse_tokens(self, detail: str) -> None:
         """What the network gave could not be sent."""
         with self._lock:
@@ -249,5 +259,6 @@ class Planner:
         self._say(Verdict(State.ENCODING, detail))
 
     def _say(self, verdict: Verdict) -> None:
-        if self.verdict is not _INACTIVE:
-            self.verdict = verdict
+        with self._lock:
+            if self.verdict is not _INACTIVE:
+                self.verdict = verdict

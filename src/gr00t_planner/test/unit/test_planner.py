@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from small_checkpoint import save_small_checkpoint
 
 from gr00t_planner.config import PlannerConfig
-from gr00t_planner.planner import Planner, State
+from gr00t_planner.planner import Planner, State, Verdict
 from gr00t_policy.core.embodiment import load_embodiment
 from gr00t_policy.core.errors import ConfigError, MessageError
 from gr00t_policy.core.types import ConditioningTokens
@@ -241,6 +241,50 @@ def test_a_sentence_said_before_activation_is_in_force_after_it():
     assert there.tick() is None and there.planner.verdict.state is State.INACTIVE
     there.planner.activate()
     assert there.tick().instruction == "take the can"
+
+
+class Interrupted(HoldPolicy):
+    """Something happens while it encodes, once."""
+
+    happens = None
+
+    def encode(self, observation, sequence=0, instruction_id=0):
+        happens, self.happens = self.happens, None
+        if happens is not None:
+            happens()
+        return super().encode(observation, sequence, instruction_id)
+
+
+def interrupted() -> tuple[World, Interrupted]:
+    policy = Interrupted(GR1)
+    built = world(policy)
+    built.planner.instruction("take the can")
+    assert built.tick().sequence == 1
+    return built, policy
+
+
+def test_a_sentence_that_is_taken_back_while_it_is_encoded_gives_no_tokens():
+    there, policy = interrupted()
+    policy.happens = lambda: there.planner.instruction("")
+    assert there.tick() is None
+    assert there.planner.verdict == Verdict(State.WAITING_FOR_INSTRUCTION, "the sentence was taken back")
+    there.planner.instruction("take the ball")
+    tokens = there.tick()
+    assert (tokens.instruction, tokens.sequence) == ("take the ball", 2)
+
+
+def test_a_planner_that_is_deactivated_while_it_encodes_gives_no_tokens():
+    there, policy = interrupted()
+    policy.happens = there.planner.deactivate
+    assert there.tick() is None and there.planner.verdict.state is State.INACTIVE
+
+
+def test_tokens_that_were_being_encoded_when_another_sentence_came_say_which_they_are_of():
+    there, policy = interrupted()
+    policy.happens = lambda: there.planner.instruction("take the ball")
+    former, new = there.run(2)
+    assert (former.instruction, former.instruction_id) == ("take the can", 1)
+    assert (new.instruction, new.instruction_id) == ("take the ball", 2)
 
 
 def test_settings_that_make_no_sense_are_refused_with_the_choices():

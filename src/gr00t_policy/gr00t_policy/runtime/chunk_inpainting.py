@@ -37,7 +37,7 @@ class ChunkInpainter(ChunkBlender):
 
     def guide(self, stamp_ns: int, ready_ns: int) -> Guide | None:
         with self._lock:
-            if self.exhausted(stamp_ns):
+            if self.begins_anew(stamp_ns):
                 return None
             times = stamp_ns + self._step_ns * np.arange(self._steps)
             places = (np.minimum(times, self.end_ns) - self._origin_ns) / self._cell_ns - self._dropped
@@ -52,4 +52,6 @@ class ChunkInpainter(ChunkBlender):
     def _share(self, chunk: ActionChunk, first: int, stop: int, now_ns: int | None) -> float | NDArray[np.float64]:
         if now_ns is None:
             return 1.0
-        return np.clip(self._steps_since(now_ns, first, stop), 0.0, 1.0)[:, None]
+        # Where the chunk begins after now (in every tick, or with latency compensated) the last cell that stays is before it.
+        seam_ns = max(now_ns, round(chunk.stamp_ns - self._cell_ns))
+        return np.clip(self._steps_since(seam_ns, first, stop), 0.0, 1.0)[:, None]

@@ -30,7 +30,8 @@ class Guide:
 
 
 class ChunkPlan(ABC):
-    """Plan of joint targets (J,) [rad] over time. One thread updates it; ``guide`` and ``sample`` may be asked from another."""
+    """Plan of joint targets (J,) [rad] over time. One thread updates, resets and samples it; ``guide`` and ``moved`` may be asked
+    from another."""
 
     def __init__(self, joints: int) -> None:
         self._joints = joints
@@ -59,6 +60,10 @@ class ChunkPlan(ABC):
         """True when nothing is planned for ``time_ns`` and sampling holds the last target."""
         return self._empty or time_ns > self.end_ns
 
+    def begins_anew(self, stamp_ns: int) -> bool:
+        """True when a chunk with this stamp has nothing to continue: nothing is planned for it, or the clock was set back."""
+        return self.exhausted(stamp_ns) or self._newest_ns - stamp_ns > _CLOCK_JUMP_NS
+
     def update(self, chunk: ActionChunk, now_ns: int | None = None) -> bool:
         """Take a chunk in. False (and counted) when it is not finite or older than the newest one used.
 
@@ -72,7 +77,7 @@ class ChunkPlan(ABC):
         step_ns = round(chunk.step_dt_s * _NS)
         fits = chunk.positions.shape == (self._steps, self._joints) and step_ns == self._step_ns
         with self._lock:
-            if fits and not self._empty and older_ns <= 0 and not self.exhausted(chunk.stamp_ns):
+            if fits and not self.begins_anew(chunk.stamp_ns):
                 self._join(chunk, now_ns)
             else:
                 self._steps, self._step_ns = len(chunk.positions), step_ns
@@ -87,6 +92,11 @@ class ChunkPlan(ABC):
         assert not self._empty, "sample before the first chunk"
         with self._lock:
             return self._at(min(time_ns, self.end_ns))
+
+    def moved(self, from_ns: int, to_ns: int) -> NDArray[np.float64] | None:
+        """How far the plan goes between two times (J,) [rad]; None without a plan."""
+        with self._lock:  # ``reset`` may come from the other thread at any time
+            return None if self._empty else self.sample(to_ns) - self.sample(from_ns)
 
     def guide(self, stamp_ns: int, ready_ns: int) -> Guide | None:
         """What the chunk with this stamp, usable from ``ready_ns`` on, should agree with; None: with nothing."""

@@ -120,7 +120,7 @@ class Controller:
         self._prepared: deque[tuple[TokensInUse, PreparedTokens]] = deque(maxlen=1)  # both ends are atomic
         self._head_fault = ""
         self._tell_ns = self._counted_image_ns = self._reach_ns = 0
-        self._ros_minus_steady_ns = 0
+        self._ros_minus_steady_ns: int | None = None  # known from the first tick on
         self._good_since_ns: int | None = None
         self.verdict = Verdict(State.WAITING_FOR_TOKENS, Cause.NO_TOKENS, "no tokens came yet")
 
@@ -187,6 +187,8 @@ class Controller:
 
     def evaluate_news(self) -> bool:
         """For the worker: evaluate the head if something new has come since the last time. False: there was nothing to do."""
+        if self._ros_minus_steady_ns is None:  # the worker runs before the ticks: how old tokens are is not known yet
+            return False
         self._take_tokens()
         state, in_use = self.inputs.state, self.inputs.in_use
         nothing_new = state is self._evaluated[0] and in_use is self._evaluated[1]
@@ -243,6 +245,7 @@ class Controller:
             self.prepare_news()
         if not self._prepared:
             return
+        assert self._ros_minus_steady_ns is not None, "tokens are taken from the first tick on"
         taken, prepared = self._prepared.popleft()
         try:
             self.inputs.check_order(taken.tokens, self._clock_ns() + self._ros_minus_steady_ns)
@@ -291,11 +294,17 @@ class Controller:
     def _act(self, measured: MeasuredState, origin: _Origin) -> tuple[ActionChunk, _Origin] | None:
         """The head's answer to the pose measured, or to the one expected when the answer is there; staggered, the answer to an
         older one, with where that began, or None."""
-        ready_ns = origin.began_ns + self._ros_minus_steady_ns + self._delay.expected_ns
+        assert self._ros_minus_steady_ns is not None
+        began_ns = origin.began_ns + self._ros_minus_steady_ns
+        ready_ns = began_ns + self._delay.expected_ns
         pose, stamp_ns = measured.positions, measured.stamp_ns
-        if self._config.compensate_latency and not self._plan.empty:
-            moved = self._plan.sample(ready_ns) - self._plan.sample(stamp_ns)
-            pose, stamp_ns = (pose + moved).astype(pose.dtype), ready_ns
+        if self._config.compensate_latency:
+            ready_ns = self._delay.ascending_ns(began_ns)
+            moved = self._plan.moved(stamp_ns, ready_ns)
+            if moved is None:  # nor is there a chunk that this one could be older than
+                self._delay.begin_anew()
+            else:
+                pose, stamp_ns = (pose + moved).astype(pose.dtype), ready_ns
         guide = self._plan.guide(stamp_ns + self._step_ns, ready_ns)
         return self._chunks.evaluate(pose, stamp_ns, origin, guide)
 
@@ -304,9 +313,12 @@ class Controller:
         newest, limit_s = self._evaluation, self._config.chunk_max_age_s
         if self._head_fault:
             return Verdict(State.HOLDING, Cause.HEAD_FAILED, self._head_fault)
+        if newest is not None and newest is not self._seen:
+            if self._take_in(newest.chunk, now_ros_ns):
+                self._blended = newest
+            else:
+                self.inputs.count_chunk("out of order")
         self._seen = newest
-        if newest is not None and newest is not self._blended and self._take_in(newest.chunk, now_ros_ns):
-            self._blended = newest
         if self._blended is None:
             return Verdict(State.HOLDING, Cause.NO_PLAN, "waiting for the head's first chunk")
         if (now_ros_ns - self._blended.chunk.state_stamp_ns) / _NS > limit_s:
@@ -346,6 +358,8 @@ class Controller:
         from_ns, pose = self.inputs.state.stamp_ns, self.inputs.state.positions
         if self._in_force is not None and self._in_force.stamp_ns < reach_ns:
             from_ns, pose = self._in_force.stamp_ns, self._in_force.positions
+        # Joint states may be stamped ahead of this clock; then the line begins now, and is never followed backwards or beyond.
+        from_ns = min(from_ns, reach_ns)
         share = (reach_ns - from_ns) / (first_ns - from_ns)
         return pose + share * (self._plan.sample(first_ns) - pose)
 

@@ -4,6 +4,7 @@
 from collections import deque
 
 _KEPT = 10
+_CLOCK_JUMP_NS = 1_000_000_000  # as in the inputs and the plan
 
 
 class ExpectedDelay:
@@ -12,6 +13,7 @@ class ExpectedDelay:
     def __init__(self, period_ns: int) -> None:
         self._period_ns = period_ns
         self._recent: deque[int] = deque(maxlen=_KEPT)
+        self.begin_anew()
 
     def add(self, took_ns: int) -> None:
         self._recent.append(took_ns)
@@ -19,3 +21,21 @@ class ExpectedDelay:
     @property
     def expected_ns(self) -> int:
         return max(self._recent, default=0) + self._period_ns
+
+    def begin_anew(self) -> None:
+        """What ``ascending_ns`` says next need not come after anything."""
+        self._before: tuple[int, int] | None = None  # began, used
+
+    def ascending_ns(self, began_ns: int) -> int:
+        """When a chunk that is begun at ``began_ns`` will be used, for chunks that are stamped with it.
+
+        When a long evaluation leaves the ten, the delay falls by at most half of the time that passes: by more, a chunk would
+        be stamped before the one begun before it and count as older.
+        """
+        used_ns = began_ns + self.expected_ns
+        if self._before is not None:
+            passed_ns = began_ns - self._before[0]
+            if passed_ns >= -_CLOCK_JUMP_NS:
+                used_ns = max(used_ns, self._before[1] + max(passed_ns, 0) // 2)
+        self._before = began_ns, used_ns
+        return used_ns

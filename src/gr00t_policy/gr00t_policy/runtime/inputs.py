@@ -150,9 +150,9 @@ class ControllerInputs:
         self._bad_tokens = text
         self._count("tokens: not usable")
 
-    def count_chunk(self) -> None:
-        """The network's answer was not usable."""
-        self._count("chunk: not usable")
+    def count_chunk(self, fault: str = "not usable") -> None:
+        """The network's answer was not used."""
+        self._count(f"chunk: {fault}")
 
     def token_age_s(self, now_ros_ns: int) -> float:
         """Age of the image behind the tokens in use; NaN without tokens."""

@@ -123,11 +123,13 @@ def test_chunks_that_come_often_forget_the_plan_as_fast_as_chunks_that_come_seld
         assert plan.guide(every_ms * MS, ready_ns=0).weights[4] == pytest.approx(once**share)
 
 
-def test_nothing_guides_the_first_chunk_nor_one_after_a_gap():
+def test_nothing_guides_the_first_chunk_nor_one_after_a_gap_nor_one_after_the_clock_was_set_back():
     plan = make_plan("rtc", 1)
     assert plan.guide(0, 0) is None
-    plan.update(line(0))
-    assert plan.guide(2000 * MS, 2010 * MS) is None
+    plan.update(line(5000))
+    assert plan.guide(7000 * MS, 7010 * MS) is None
+    assert plan.guide(4000 * MS, 4010 * MS) is not None  # older chunks are refused, and continue nothing
+    assert plan.guide(4000 * MS - 1, 4010 * MS) is None
     assert make_plan("blend", 1).guide(0, 0) is None
 
 
@@ -143,6 +145,20 @@ def test_a_chunk_that_heeds_its_guide_goes_on_without_a_step():
     assert value(plan, 900) == pytest.approx(heeding[14])
     path = np.array([value(plan, t) for t in range(300, 900)])
     assert np.abs(np.diff(path)).max() < 1.2 * np.abs(np.diff(heeding)).max() / 50
+
+
+@pytest.mark.parametrize("late_ms", [-60, -40, -20, 0, 30])  # after the new chunk's first step
+@pytest.mark.parametrize("stamp_ms", [200, 203, 207, 211])
+def test_what_two_chunks_differ_at_the_seam_is_passed_over_within_one_step(late_ms, stamp_ms):
+    plan = make_plan("rtc", 1)
+    plan.update(chunk(0, np.zeros(16)))
+    plan.update(chunk(stamp_ms, np.ones(16)), (stamp_ms + late_ms) * MS)
+    begins_ms = stamp_ms + max(late_ms, -12.5)
+    assert value(plan, begins_ms - 12.5) == 0.0
+    path = np.array([value(plan, t) for t in np.arange(begins_ms - 12.5, stamp_ms + 200, 2.5)])
+    assert path[-1] == pytest.approx(1.0)
+    assert value(plan, begins_ms + 50 + 12.5) == pytest.approx(1.0)
+    assert np.diff(path).min() >= 0.0 and np.diff(path).max() <= 2.5 / 50 + 1e-9
 
 
 @given(st.lists(st.floats(-1, 1), min_size=2, max_size=20))

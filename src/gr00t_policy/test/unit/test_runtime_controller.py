@@ -347,6 +347,17 @@ def test_in_worker_mode_ticks_sample_the_plan_and_hold_when_the_worker_stops():
     assert there.said == (State.HOLDING, Cause.NO_PLAN)
 
 
+def test_good_tokens_that_came_before_the_first_tick_are_taken_by_the_worker_after_it():
+    there = world(config=ControllerConfig(head_mode="worker"))
+    there.send_tokens()
+    assert not there.controller.evaluate_news()  # it begins before the ticks do
+    there.planner = False
+    there.tick()
+    there.controller.evaluate_news()
+    assert there.tick() is not None
+    assert there.controller.inputs.refused == {}
+
+
 def test_nothing_is_commanded_before_activation_and_after_deactivation():
     there = running()
     there.controller.deactivate()
