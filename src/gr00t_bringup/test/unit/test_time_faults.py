@@ -151,9 +151,14 @@ def test_a_controller_that_stands_still_for_300_ms_is_held_for_within_60_and_goe
     driving.assert_no_jump()
 
 
-def test_a_machine_that_sleeps_for_300_ms_goes_on_without_a_jump(driving):
+def test_a_machine_that_sleeps_for_300_ms_holds_the_robot_where_it_stands_and_goes_on_without_a_jump(driving):
+    stands = driving.robot
+    driving.judge.rested()
     driving.now_ns += 300 * MS
-    assert driving.run(1.5)[-1] is State.ACTIVE
+    states = driving.run(1.5)
+    held = states.index(State.ACTIVE)
+    assert held / 120 >= GateConfig().healthy_s and states[-1] is State.ACTIVE
+    np.testing.assert_array_equal(driving.judge.applied[driving.judge.rests[0]], stands)
     driving.assert_no_jump()
 
 
