@@ -245,9 +245,8 @@ def once(folder: Path, command: Command, made: Path | None = None) -> None:
         return
     folder.mkdir(parents=True, exist_ok=True)
     if made is not None and str(made) == _written_by(command):
-        made.unlink(
-            missing_ok=True
-        )  # killed before it is noted as done, this run leaves nothing that passes for another's
+        # Killed before it is noted as done, this run leaves nothing that passes for another's.
+        made.unlink(missing_ok=True)
     print("gr00t " + " ".join(command), flush=True)
     began = time.monotonic()
     with (folder / "log.txt").open("a") as log:

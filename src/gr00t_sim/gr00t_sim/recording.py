@@ -58,10 +58,8 @@ def record(
     done_at: int | None = None
     for tick in range(most_ticks):
         if tick % ticks_per_picture == 0:
-            image, places = (
-                sim.render(),
-                goal_uv(sim),
-            )  # labels are of the instant of the picture, also where rows share it
+            image = sim.render()
+            places = goal_uv(sim)  # of the instant of the picture, also where rows share it
         state = sim.joint_positions()
         choice = choose(tick, done_at is not None)
         if choice is None:

@@ -83,9 +83,8 @@ class Scene:
         self.teleop: list[TeleopState] = []
         self.commands: list[tuple[int, np.ndarray]] = []
         self.robot_then: list[np.ndarray] = []  # what the robot was told last when each command came
-        self.given: list[
-            tuple[int, np.ndarray]
-        ] = []  # by the gate: number of the message, one per tick, and all joints
+        # By the gate: number of the message, one per tick, and all joints.
+        self.given: list[tuple[int, np.ndarray]] = []
         self._reader = CommandReader(lambda names: JointOrder(GR1.policy_joints))
         self._given_reader = CommandReader(lambda names: JointOrder(GR1.joints))
         node.create_subscription(TeleopState, "teleop/state", self.teleop.append, qos.LATCHED)

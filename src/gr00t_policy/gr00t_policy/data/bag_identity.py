@@ -10,9 +10,8 @@ from pathlib import Path
 from gr00t_policy.core.errors import DatasetError
 from gr00t_policy.data.bag_reading import file_summary, mcap_files
 
-_END_BYTES = (
-    64 * 1024
-)  # of a file's begin, and of the end of its messages with their times, which no two recordings share
+# Of a file's begin, and of the end of its messages with their times, which no two recordings share.
+_END_BYTES = 64 * 1024
 
 
 def bag_identity(bag: Path) -> str:

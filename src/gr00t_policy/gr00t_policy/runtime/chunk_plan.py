@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from gr00t_policy.core.types import ActionChunk
 
 _NS = 1_000_000_000
-_CLOCK_JUMP_NS = _NS
+CLOCK_JUMP_NS = _NS  # stamps that go back further: the clock was set
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class ChunkPlan(ABC):
 
     def begins_anew(self, stamp_ns: int) -> bool:
         """True when a chunk with this stamp has nothing to continue: nothing is planned for it, or the clock was set back."""
-        return self.exhausted(stamp_ns) or self._newest_ns - stamp_ns > _CLOCK_JUMP_NS
+        return self.exhausted(stamp_ns) or self._newest_ns - stamp_ns > CLOCK_JUMP_NS
 
     def update(self, chunk: ActionChunk, now_ns: int | None = None) -> bool:
         """Take a chunk in. False (and counted) when it is not finite or older than the newest one used.
@@ -71,7 +71,7 @@ class ChunkPlan(ABC):
         line begins.
         """
         older_ns = self._newest_ns - chunk.stamp_ns
-        if not np.isfinite(chunk.positions).all() or (not self._empty and 0 < older_ns <= _CLOCK_JUMP_NS):
+        if not np.isfinite(chunk.positions).all() or (not self._empty and 0 < older_ns <= CLOCK_JUMP_NS):
             self.rejected += 1
             return False
         step_ns = round(chunk.step_dt_s * _NS)

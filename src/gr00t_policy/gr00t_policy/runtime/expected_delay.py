@@ -3,8 +3,9 @@
 
 from collections import deque
 
+from gr00t_policy.runtime.chunk_plan import CLOCK_JUMP_NS
+
 _KEPT = 10
-_CLOCK_JUMP_NS = 1_000_000_000  # as in the inputs and the plan
 
 
 class ExpectedDelay:
@@ -35,7 +36,7 @@ class ExpectedDelay:
         used_ns = began_ns + self.expected_ns
         if self._before is not None:
             passed_ns = began_ns - self._before[0]
-            if passed_ns >= -_CLOCK_JUMP_NS:
+            if passed_ns >= -CLOCK_JUMP_NS:
                 used_ns = max(used_ns, self._before[1] + max(passed_ns, 0) // 2)
         self._before = began_ns, used_ns
         return used_ns
