@@ -17,8 +17,10 @@ from gr00t_bringup.dataset_check.statistics_check import statistics_findings
 from gr00t_bringup.inspection.dataset_report import closest_robot
 from gr00t_policy.core.embodiment import Embodiment
 from gr00t_policy.core.errors import DatasetError
-from gr00t_policy.data.dataset import LeRobotDataset
+from gr00t_policy.data.convert_scene import SEED, SIM_TASK
+from gr00t_policy.data.dataset import EpisodeEntry, LeRobotDataset
 from gr00t_policy.data.layout import STATE
+from gr00t_sim.evaluation.seeds import EVALUATION_SEEDS
 
 _MOVING_RAD = 0.01  # a step that a camera which sees the robot should show
 # name -> what is said of it when nothing was found
@@ -36,6 +38,7 @@ _CHECKS = {
     "video": "all are there and fit their rows",
     "camera": "pictures show something, and something new",
     "statistics": "meta/stats.json says what the data do",
+    "evaluation": "no scene that policies are judged in",
 }
 
 
@@ -84,7 +87,7 @@ def check_dataset(root: Path, robot: Embodiment | None = None, *, all_frames: bo
 def _unseen(dataset: LeRobotDataset, found: list[DataFinding]) -> set[str]:
     """Checks that had nothing to look at, so that nothing can be said of them."""
     unread = {each.episode for each in found if each.name == "files" and each.level == "error"}
-    of_rows = set(_CHECKS) - {"files", "video", "camera", "statistics"}
+    of_rows = set(_CHECKS) - {"files", "video", "camera", "statistics", "evaluation"}
     return (of_rows if len(unread) >= len(dataset.episodes) else set()) | (
         set() if dataset.cameras else {"video", "camera"}
     )
@@ -109,8 +112,23 @@ def _findings(dataset: LeRobotDataset, robot: Embodiment, *, all_frames: bool) -
         moving = _moving(columns.get(STATE), entry.length)
         for camera in dataset.cameras:
             yield from camera_findings(dataset, entry, camera, moving, all_frames=all_frames)
+        yield from _evaluation_scene(entry)
     yield from joints.findings()
     yield from statistics_findings(dataset, readable=whole)
+
+
+def _evaluation_scene(entry: EpisodeEntry) -> Iterator[DataFinding]:
+    seed = entry.info.get(SEED)
+    if SIM_TASK in entry.info and seed in EVALUATION_SEEDS:
+        yield DataFinding(
+            "warning",
+            "evaluation",
+            f"scene {seed}, one of {EVALUATION_SEEDS.start} to {EVALUATION_SEEDS.stop - 1}, in which policies are judged",
+            "leave the episode out: a policy that has seen the scene is not judged by it",
+            entry.index,
+            "episodes.jsonl",
+            {"seed": float(entry.info[SEED])},
+        )
 
 
 def _moving(states: NDArray[Any] | None, length: int) -> NDArray[np.bool_]:

@@ -260,6 +260,17 @@ def test_a_null_among_the_numbers_is_found_like_nan(dataset):
     assert ("error", "finite", 1, "timestamp") in _bad(_check(dataset))
 
 
+def test_an_episode_in_a_scene_that_policies_are_judged_in_is_a_warning(dataset):
+    file = dataset / "meta" / "episodes.jsonl"
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    file.write_text(
+        "".join(
+            json.dumps(line | {"sim_task": "stack", "seed": 9999 + index}) + "\n" for index, line in enumerate(lines)
+        )
+    )
+    assert _bad(_check(dataset)) == [("warning", "evaluation", 1, "episodes.jsonl")]
+
+
 def test_episodes_with_the_same_finding_share_a_row_and_errors_come_first():
     alike = [DataFinding("warning", "gap", f"{n} gaps", "cut", n, "timestamp") for n in range(8)]
     table = rows([*alike, DataFinding("error", "finite", "3 NaN", "remove", 2, ACTION)])

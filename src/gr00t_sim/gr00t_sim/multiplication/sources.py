@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gr00t_policy.core.errors import DatasetError
+from gr00t_sim.evaluation.seeds import EVALUATION_SEEDS
 from gr00t_sim.multiplication.geometry import Place, share_turned
 from gr00t_sim.multiplication.segmentation import HandMotion, Segment, SegmentationError, boundaries
 from gr00t_sim.multiplication.source_data import RecordedEpisode
@@ -69,7 +70,8 @@ def prepare(
     episodes: list[RecordedEpisode],
     progress: Callable[[], object] = lambda: None,
 ) -> tuple[list[Source], dict[int, str]]:
-    """Sources of the episodes whose replay succeeds, and why the others do not serve (index -> reason).
+    """Sources of the episodes whose replay succeeds, and why the others do not serve (index -> reason); scenes of the
+    evaluation never do.
 
     Raises DatasetError when none is left, saying of each why.
     """
@@ -77,6 +79,10 @@ def prepare(
     sources: list[Source] = []
     refused: dict[int, str] = {}
     for episode in episodes:
+        if episode.seed in EVALUATION_SEEDS:
+            refused[episode.index] = f"it shows scene {episode.seed}, which is for evaluation"
+            progress()
+            continue
         try:
             trace = replay(sim, episode)
             if trace.success:

@@ -199,6 +199,13 @@ def test_a_source_that_does_not_replay_to_success_is_named(sim, recorded):
         prepare(sim, [stands_still])
 
 
+def test_a_source_in_a_scene_of_the_evaluation_is_named_and_not_carried_into_others(sim, recorded):
+    judged = dataclasses.replace(recorded[1], seed=10000)
+    sources, refused = prepare(sim, [recorded[0], judged])
+    assert [one.index for one in sources] == [0]
+    assert refused == {1: "it shows scene 10000, which is for evaluation"}
+
+
 @pytest.mark.parametrize(
     ("file", "change", "message"),
     [
