@@ -161,7 +161,8 @@ class Planner:
         if self.verdict is _INACTIVE:
             return None
         with self._lock:
-            seen = self._streams.observe(now_ros_ns)
+            streams = self._streams
+            seen = streams.observe(now_ros_ns)
             sentence_id = self._instruction_id
         verdict = self._judge(seen)
         new = isinstance(seen, Observation) and (seen.image_stamp_ns, sentence_id) != self._newest
@@ -170,7 +171,7 @@ class Planner:
             self._skipped += 1
             return None
         assert isinstance(seen, Observation)
-        return self._encode(seen, sentence_id, now_ros_ns)
+        return self._encode(seen, sentence_id, now_ros_ns, streams)
 
     def report(self, now_ns: int, now_ros_ns: int) -> PlannerReport:
         with self._lock:
@@ -219,17 +220,20 @@ class Planner:
             return Verdict(State.STALE_IMAGE, f"camera '{frozen[0]}' is frozen: {limit} identical images in a row")
         return Verdict(State.ENCODING, self._sentence_fault or self._image_fault or self._encoder_fault)
 
-    def _encode(self, seen: Observation, sentence_id: int, now_ros_ns: int) -> ConditioningTokens | None:
+    def _encode(
+        self, seen: Observation, sentence_id: int, now_ros_ns: int, streams: ObservationStreams
+    ) -> ConditioningTokens | None:
         self._newest = (seen.image_stamp_ns, sentence_id)
         began_ns = self._clock_ns()
         try:
             tokens = self._policy.encode(seen, self._sequence + 1, sentence_id)
         except MessageError as error:
-            self.refuse_tokens(str(error))
+            if not self._is_withdrawn(streams):
+                self.refuse_tokens(str(error))
             return None
         ended_ns = self._clock_ns()
         took_s = (ended_ns - began_ns) / _NS
-        if self._is_withdrawn():
+        if self._is_withdrawn(streams):
             self._say(self._judge_inputs())
             return None
         self._encoder_fault = ""
@@ -245,11 +249,12 @@ class Planner:
         }
         return replace(tokens, stage_s=stage_s)
 
-    def _is_withdrawn(self) -> bool:
-        """Whether nobody wants what was being encoded. Tokens of a sentence that another one replaced in the meantime are wanted:
-        they say which they are of, and without them the robot would hold in between."""
+    def _is_withdrawn(self, streams: ObservationStreams) -> bool:
+        """Whether nobody wants what was being encoded from these streams, which an activation makes anew. Tokens of a sentence
+        that another one replaced in the meantime are wanted: they say which they are of, and without them the robot would hold
+        in between."""
         with self._lock:
-            return self.verdict is _INACTIVE or not self._instruction
+            return self.verdict is _INACTIVE or not self._instruction or streams is not self._streams
 
     def refuse_tokens(self, detail: str) -> None:
         """What the network gave could not be sent."""

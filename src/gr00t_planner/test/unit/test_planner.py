@@ -279,6 +279,13 @@ def test_a_planner_that_is_deactivated_while_it_encodes_gives_no_tokens():
     assert there.tick() is None and there.planner.verdict.state is State.INACTIVE
 
 
+def test_a_planner_that_is_activated_again_while_it_still_encodes_gives_no_tokens_of_the_picture_before():
+    there, policy = interrupted()
+    policy.happens = lambda: (there.planner.deactivate(), there.planner.activate())
+    assert there.tick() is None and there.planner.verdict.state is State.WAITING_FOR_IMAGE
+    assert there.tick().sequence == 1
+
+
 def test_tokens_that_were_being_encoded_when_another_sentence_came_say_which_they_are_of():
     there, policy = interrupted()
     policy.happens = lambda: there.planner.instruction("take the ball")
