@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gr00t_bringup.tracing.counted import CountedCommands
 from gr00t_bringup.tracing.periods import StreamMeter
 from gr00t_policy.core.errors import DatasetError
 from gr00t_policy.data.bag import BagTopic, MessageDecoder, bag_topics, read_bag
@@ -149,16 +150,16 @@ def measure(streams: RunStreams) -> RunFigures:
     if stop <= start:
         start = streams.policy_sent[0]
     inside = _within(streams.chunk_sent, start, stop)
-    ticks, misses = _counted(streams.ticks, streams.misses)
+    counted = _counted(streams.ticks, streams.misses)
     return RunFigures(
         planner_rate_hz=_rate(streams.tokens_sent[_within(streams.tokens_sent, start, stop)]),
         control_rate_hz=_rate(streams.policy_sent[_within(streams.policy_sent, start, stop)]),
         head_rate_hz=_rate_by_number(streams.chunk_id[inside], streams.chunk_sent[inside]),
         joint_state_rate_hz=_slowest([Numbered(streams.joint_sent, streams.joint_number)], start, stop),
         camera_rate_hz=_slowest(list(streams.pictures.values()), start, stop),
-        deadline_miss_fraction=misses / ticks if ticks else 0.0,
-        deadline_misses=misses,
-        ticks=ticks,
+        deadline_miss_fraction=counted.misses / counted.ticks if counted.ticks else 0.0,
+        deadline_misses=counted.misses,
+        ticks=counted.ticks,
         realtime_scheduling=bool(len(streams.realtime) and streams.realtime.all()),
         command_gaps=_gaps(streams.policy_sent[_within(streams.policy_sent, start, stop)]),
         wake_up_lateness_ms=_wake_ups(streams.wake_ups, start),
@@ -274,11 +275,11 @@ def _wake_ups(told: list[WakeUpsTold], start: int) -> WakeUps:
     )
 
 
-def _counted(ticks: NDArray[np.int64], misses: NDArray[np.int64]) -> tuple[int, int]:
-    """What was added to the controller's two counts; both begin anew when it is activated again."""
-    anew = np.diff(ticks) < 0
-    since_ticks, since_misses = (np.where(anew, counts[1:], np.diff(counts)) for counts in (ticks, misses))
-    return int(since_ticks.sum()), int(since_misses.sum())
+def _counted(ticks: NDArray[np.int64], misses: NDArray[np.int64]) -> CountedCommands:
+    counted = CountedCommands()
+    for told in zip(ticks.tolist(), misses.tolist(), strict=True):
+        counted.add(*told)
+    return counted
 
 
 def _gaps(sent: Stamps) -> Gaps:

@@ -39,10 +39,9 @@ def _facts(trace: Trace) -> list[tuple[str, str]]:
     facts = []
     if trace.chain.evaluations_s[0]:
         facts.append(("head", f"{trace.chain.head_rate_hz:.1f} Hz by chunk_id"))
-    if trace.ticks:
-        facts.append(
-            ("missed commands", f"{trace.deadline_misses} of {trace.ticks} due, by the controller's own count")
-        )
+    if trace.counted.ticks:
+        counted = f"{trace.counted.misses} of {trace.counted.ticks} due in the bag, by the controller's own count"
+        facts.append(("missed commands", counted))
     facts.extend(leads_to_text(trace.leads))
     if trace.chain.unanswered:
         facts.append(

@@ -31,6 +31,7 @@ TYPES = {
     "action_chunk": "gr00t_msgs/msg/ActionChunk",
     "policy/joint_trajectory": "trajectory_msgs/msg/JointTrajectory",
     "joint_trajectory": "trajectory_msgs/msg/JointTrajectory",
+    "controller/state": "gr00t_msgs/msg/ControllerState",
     "diagnostics": "diagnostic_msgs/msg/DiagnosticArray",
 }
 
@@ -222,6 +223,25 @@ def test_the_leads_that_nodes_told_are_shown_with_their_range(tmp_path, capsys):
     assert "2.90 ms before the gate's tick, measured (2.50 to 3.10); 5 commands perhaps too late for it" in shown
     assert "tick lead of retargeter" in shown and "none: 100 Hz" in shown
     assert traced(tmp_path / "silent", Run()).leads == {}
+
+
+def told_counts(at_ms: float, ticks: int, misses: int) -> BagMessage:
+    kind = TYPES["controller/state"]
+    cdr = bytes(STORE.serialize_cdr(made(kind, state=3, ticks=ticks, deadline_misses=misses), kind))
+    return BagMessage("/controller/state", cdr, ns(at_ms), ns(at_ms), 0)
+
+
+def test_missed_commands_are_those_of_the_bag_also_when_it_begins_late_and_the_controller_is_activated_again(
+    tmp_path, capsys
+):
+    """The controller had run for eight hours; it misses 2 of 100, is activated again, and misses 3 of 60 and 0 of 40."""
+    told = ((100, 3_456_000, 17_000), (1100, 3_456_100, 17_002), (1200, 60, 3), (1600, 100, 3))
+    rows = [*rows_of(Run(), lambda *_: True), *(told_counts(*each) for each in told)]
+    bag = write_rows(tmp_path / "bag", rows)
+    data = trace_bag(bag, NOMINAL).as_data()
+    assert (data["control_ticks"], data["deadline_misses"]) == (100 + 60 + 40, 2 + 3)
+    verb.run(verb.TraceConfig(bag))
+    assert "5 of 200 due in the bag, by the controller's own count" in " ".join(capsys.readouterr().out.split())
 
 
 def test_topics_are_found_in_any_namespace(tmp_path):
