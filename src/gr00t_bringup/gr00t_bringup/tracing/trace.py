@@ -56,6 +56,12 @@ class Trace:
     def duration_s(self) -> float:
         return (self.end_ns - self.begin_ns) / 1e9
 
+    @property
+    def unanswered(self) -> int | None:
+        """Commands of the policy after which the gate said nothing for half a second; None where one of both is not recorded."""
+        both = self.bag.has(Stage.POLICY) and self.bag.has(Stage.COMMAND)
+        return self.chain.unanswered if both else None
+
     def streams(self) -> dict[str, StreamFigures]:
         return {topic: meter.figures() for topic, meter in self.meters.items()}
 
@@ -73,7 +79,7 @@ class Trace:
             "head_rate_hz": self.chain.head_rate_hz,
             "ages_ms": {span.key: spans[span.key] for span in AGES},
             "hops_ms": {span.key: spans[span.key] for span in HOPS},
-            "commands_unanswered": self.chain.unanswered,
+            "commands_unanswered": self.unanswered,
             "stamps_translated": self.chain.clock.translated,
             "control_ticks": self.counted.ticks,
             "deadline_misses": self.counted.misses,
