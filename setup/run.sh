@@ -110,6 +110,10 @@ peers_key() {
 list_interfaces() { (cd "$root/src/gr00t_msgs" && LC_ALL=C ls msg srv action); }
 
 main() {
+    # The first line of a script names its interpreter, and the kernel ends that name at white space.
+    if [[ $root =~ [[:space:]] ]]; then
+        fail "'$root' has white space in its path, and installed programs cannot start there; move or clone it to a path without"
+    fi
     local sets=(build runtime sim train teleop)
     if [ "${1:-}" = --dev ]; then sets+=(dev cluster); fi
     mkdir -p "$root/log"

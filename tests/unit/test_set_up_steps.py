@@ -131,6 +131,16 @@ def test_a_bare_machine_gets_every_set_by_its_hashes_and_the_build_and_the_secon
     assert (second.returncode, machine.calls, second.stderr) == (0, [], "")
 
 
+@pytest.mark.parametrize("name", ["my robot", "my\trobot"])
+def test_a_folder_with_white_space_in_its_path_is_refused_at_once_in_one_line(machine: Machine, name: str):
+    elsewhere = Machine(machine.root.rename(machine.root.with_name(name)), machine.tools)
+    refused = elsewhere.set_up()
+    assert (refused.returncode, elsewhere.calls) == (1, [])
+    assert not (elsewhere.root / "log").exists() and not (elsewhere.root / ".venv").exists()
+    (line,) = refused.stderr.splitlines()
+    assert f"'{elsewhere.root}' has white space in its path" in line and "move or clone it" in line
+
+
 def test_what_changed_is_done_again_and_nothing_else(machine: Machine):
     machine.set_up()
     machine.change("requirements/train.txt")

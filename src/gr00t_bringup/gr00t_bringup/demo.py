@@ -3,7 +3,6 @@
 
 import math
 import os
-import shutil
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
+from gr00t_bringup.fresh_folder import fresh_folder
 from gr00t_bringup.json_file import write_json
 from gr00t_bringup.machine import ProcessMemory, memory_of, this_machine
 from gr00t_bringup.measure import RunFigures, measure, read_streams
@@ -71,7 +71,7 @@ def run(config: DemoConfig) -> int:
         looks_named(config.looks)
     task = task_for_demo(config.task, config.say)  # what is refused must not cost an earlier demo's film
     wish = sentence_for(task, config.say)
-    bag = _fresh_folder(config.out) / "bag"
+    bag = fresh_folder(config.out, ("bag", "logs", "video.mp4", "summary.json")) / "bag"
     print(f"starting the nodes (logs in {config.out / 'logs'}) ...", flush=True)
     began_ns, sentence, status, memory = _drive(config, task, wish, bag)
     print("measuring the run and making the film ...", flush=True)
@@ -176,13 +176,3 @@ def _film(config: DemoConfig, bag: Path, began_ns: int) -> None:
     from gr00t_bringup.run_film import film_run
 
     film_run(bag, config.out / "video.mp4", began_ns, config.namespace)
-
-
-def _fresh_folder(folder: Path) -> Path:
-    """The output folder without what an earlier demo left in it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in ("bag", "logs"):
-        shutil.rmtree(folder / name, ignore_errors=True)
-    for name in ("video.mp4", "summary.json"):
-        (folder / name).unlink(missing_ok=True)
-    return folder

@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gr00t_bringup.tracing.chunk_ties import ChunkTie, first_commands, tie_of
+from gr00t_bringup.tracing.counted import CountedCommands
 from gr00t_bringup.tracing.periods import StreamMeter
 from gr00t_policy.core.errors import DatasetError
 from gr00t_policy.data.bag import BagTopic, MessageDecoder, bag_topics, read_bag
@@ -131,6 +133,8 @@ class RunStreams:
     realtime: NDArray[np.bool_]
     wake_ups: list[WakeUpsTold]
     real_time_factors: NDArray[np.float64]
+    tokens_number: Stamps = field(default_factory=lambda: np.zeros(0, np.int64))  # the planner's
+    chunk_ties: list[ChunkTie] = field(default_factory=list)  # of old bags none
 
 
 @dataclass
@@ -149,16 +153,16 @@ def measure(streams: RunStreams) -> RunFigures:
     if stop <= start:
         start = streams.policy_sent[0]
     inside = _within(streams.chunk_sent, start, stop)
-    ticks, misses = _counted(streams.ticks, streams.misses)
+    counted = _counted(streams.ticks, streams.misses)
     return RunFigures(
         planner_rate_hz=_rate(streams.tokens_sent[_within(streams.tokens_sent, start, stop)]),
         control_rate_hz=_rate(streams.policy_sent[_within(streams.policy_sent, start, stop)]),
         head_rate_hz=_rate_by_number(streams.chunk_id[inside], streams.chunk_sent[inside]),
         joint_state_rate_hz=_slowest([Numbered(streams.joint_sent, streams.joint_number)], start, stop),
         camera_rate_hz=_slowest(list(streams.pictures.values()), start, stop),
-        deadline_miss_fraction=misses / ticks if ticks else 0.0,
-        deadline_misses=misses,
-        ticks=ticks,
+        deadline_miss_fraction=counted.misses / counted.ticks if counted.ticks else 0.0,
+        deadline_misses=counted.misses,
+        ticks=counted.ticks,
         realtime_scheduling=bool(len(streams.realtime) and streams.realtime.all()),
         command_gaps=_gaps(streams.policy_sent[_within(streams.policy_sent, start, stop)]),
         wake_up_lateness_ms=_wake_ups(streams.wake_ups, start),
@@ -198,10 +202,13 @@ def read_streams(folder: Path, namespace: str = "") -> RunStreams:
         columns = found[message.topic]
         if message.topic == prefix + "action_chunk":
             chunk = decoder.decode(message)
-            columns.rows.append((chunk.chunk_id, message.publish_ns, chunk.inference_s))
+            columns.rows.append(
+                (chunk.chunk_id, message.publish_ns, chunk.inference_s, tie_of(chunk, message.publish_ns))
+            )
         elif message.topic == prefix + "conditioning_tokens":
             tokens = decoder.decode(message)
-            columns.rows.append((message.stamp_ns, message.publish_ns, tokens.preprocess_s + tokens.encode_s))
+            encode_s = tokens.preprocess_s + tokens.encode_s
+            columns.rows.append((message.stamp_ns, message.publish_ns, encode_s, tokens.sequence))
         elif message.topic == _DIAGNOSTICS:
             columns.rows.extend((told,) for told in _wake_ups_told(decoder.decode(message), message.publish_ns))
         elif message.topic == prefix + "controller/state":
@@ -249,6 +256,8 @@ def _streams(found: dict[str, _Columns], wake_ups: list[WakeUpsTold]) -> RunStre
         realtime=state.column(2, np.bool_),
         wake_ups=wake_ups,
         real_time_factors=found["sim/task_state"].column(0, np.float64),
+        tokens_number=tokens.column(3),
+        chunk_ties=[tie for *_, tie in chunks.rows if tie is not None],
     )
 
 
@@ -274,11 +283,11 @@ def _wake_ups(told: list[WakeUpsTold], start: int) -> WakeUps:
     )
 
 
-def _counted(ticks: NDArray[np.int64], misses: NDArray[np.int64]) -> tuple[int, int]:
-    """What was added to the controller's two counts; both begin anew when it is activated again."""
-    anew = np.diff(ticks) < 0
-    since_ticks, since_misses = (np.where(anew, counts[1:], np.diff(counts)) for counts in (ticks, misses))
-    return int(since_ticks.sum()), int(since_misses.sum())
+def _counted(ticks: NDArray[np.int64], misses: NDArray[np.int64]) -> CountedCommands:
+    counted = CountedCommands()
+    for told in zip(ticks.tolist(), misses.tolist(), strict=True):
+        counted.add(*told)
+    return counted
 
 
 def _gaps(sent: Stamps) -> Gaps:
@@ -291,12 +300,18 @@ def _gaps(sent: Stamps) -> Gaps:
 
 
 def _image_to_command_ms(streams: RunStreams, start: int, stop: int) -> NDArray[np.float64]:
-    """For each encoded image: from its stamp to the gate's command that surely was computed from it.
+    """For each encoded image: from its stamp to the gate's first command that surely was computed from it.
 
-    Surely: the joint state behind it was sampled after the tokens had arrived, so the evaluation began after that.
+    Surely: its joint state was sampled after the tokens were sent, and is not before the one that the first chunk from them
+    names (it is sent at once), for their way and preparation take time as well. Where no chunk tells (``action_chunk`` not
+    recorded) only the sending counts, and what those take is missing.
     """
     sampled = _on_system_clock(streams.policy_stamp, streams)
     answer = np.searchsorted(sampled, streams.tokens_sent + _HAND_OVER_NS)
+    if streams.chunk_ties:
+        tokens = list(zip(streams.tokens_number.tolist(), streams.tokens_stamp.tolist(), strict=True))
+        named = first_commands(streams.chunk_ties, tokens, streams.policy_stamp, streams.policy_sent)
+        answer = np.maximum(answer, named)
     stamps, answer = streams.tokens_stamp[answer < len(sampled)], answer[answer < len(sampled)]
     sent = _next_at_or_after(streams.command_sent, streams.policy_sent[answer] + _HAND_OVER_NS)
     kept = (sent >= start) & (sent <= stop)

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -155,15 +155,15 @@ class ProcessGroup:
         return tail(next(process.log for process in self._running if process.name == name), lines)
 
     def stop(self) -> None:
-        """End every process, last started first: SIGINT, then SIGTERM, then SIGKILL to its whole group."""
+        """End every process, last started first: SIGINT, then SIGTERM, then SIGKILL to its whole group.
+
+        Nothing cuts it short: a Ctrl-C meanwhile is ignored, a SIGTERM is heeded afterwards.
+        """
         if threading.current_thread() is not threading.main_thread():
             self._stop_all()
             return
-        previous = signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not leave children behind
-        try:
+        with _undisturbed():  # or children that are deaf to all but SIGKILL would be left behind
             self._stop_all()
-        finally:
-            signal.signal(signal.SIGINT, previous)
 
     def _stop_all(self) -> None:
         self._see_segments()
@@ -200,6 +200,21 @@ def last_words(log: Path) -> str:
     lines = log.read_text(errors="replace").splitlines() if log.is_file() else []
     found = [match for line in lines if (match := _REFUSAL.search(line))]
     return found[-1][1] if found else ""
+
+
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """SIGINT is ignored meanwhile, SIGTERM takes effect at the end. In the main thread only."""
+    asked: list[int] = []
+    interrupt = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    terminate = signal.signal(signal.SIGTERM, lambda number, _: asked.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, interrupt)
+        signal.signal(signal.SIGTERM, terminate)
+        if asked:
+            signal.raise_signal(signal.SIGTERM)
 
 
 def _prepare_child() -> None:

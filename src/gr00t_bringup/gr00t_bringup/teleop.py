@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """``gr00t teleop``: a person drives the simulated robot and records episodes, also as corrections of a policy, in one command."""
 
-import shutil
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 import yaml
 
+from gr00t_bringup.fresh_folder import fresh_folder
 from gr00t_bringup.node_talk import NodeTalk
 from gr00t_bringup.nodes import RECORD, TELEOP, nodes_for
 from gr00t_bringup.processes import StopPatience
@@ -102,7 +102,7 @@ def run(config: TeleopConfig) -> int:
     """Until all episodes are kept, or the person quits. Raises Gr00tError."""
     device = device_parameters(config.device, config.device_options)  # what is refused must not start a process
     _check(config)
-    shutil.rmtree(config.out / "logs", ignore_errors=True)
+    fresh_folder(config.out, ("logs",))
     with ExitStack() as cleanup:
         keys = cleanup.enter_context(TerminalKeys(wanted=not config.headless))
         if not keys.there:  # episodes are then begun by services, which nobody here holds back

@@ -1,19 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """``gr00t bench convert``: processor time of `gr00t data convert` for a second of the recorder's rated load."""
 
-import shutil
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from gr00t_bringup.bench.goals import Goal
 from gr00t_bringup.bench.rated_bag import rated_robot, write_rated_bag
+from gr00t_bringup.fresh_folder import fresh_folder
 from gr00t_bringup.json_file import write_json
 from gr00t_bringup.machine import this_machine
 from gr00t_policy.core.errors import ConfigError, DatasetError
 from gr00t_policy.data.convert_bags import Conversion, convert_bags
 
 GOAL = 5.0
+_BAG, _DATASET = _MADE = ("rated_bag", "rated_dataset")  # names that nobody's own data have
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class ConvertBenchConfig:
     fps: float = 20.0
     """rows per second"""
     out: Path = Path("out/bench_convert")
-    """folder for the bag and the dataset"""
+    """folder for rated_bag/ and rated_dataset/"""
     keep: bool = False
     """leave both behind"""
     json: Path | None = None
@@ -54,11 +55,11 @@ class ConvertFigures:
 
 def run(config: ConvertBenchConfig) -> int:
     """Make the bag, convert it, print. Raises Gr00tError."""
-    shutil.rmtree(config.out, ignore_errors=True)
+    fresh_folder(config.out, _MADE)
     robot = rated_robot()
-    print(f"writing {config.seconds:g} s of the rated load into {config.out}/bag ...", flush=True)
-    bag = write_rated_bag(config.out / "bag", robot, config.seconds)
-    figures = measure(bag, config.out / "dataset", Conversion(robot, config.fps))
+    print(f"writing {config.seconds:g} s of the rated load into {config.out / _BAG} ...", flush=True)
+    bag = write_rated_bag(config.out / _BAG, robot, config.seconds)
+    figures = measure(bag, config.out / _DATASET, Conversion(robot, config.fps))
     goal = Goal("conversion per core", figures.times_real_time, "times real time", GOAL, float("inf"))
     machine = this_machine()
     print(
@@ -71,7 +72,7 @@ def run(config: ConvertBenchConfig) -> int:
         said = {**asdict(figures), "times_real_time": figures.times_real_time, "goal": GOAL, "reached": goal.reached}
         write_json(config.json, {**said, "fps": config.fps, "machine": asdict(machine)})
     if not config.keep:
-        shutil.rmtree(config.out)
+        fresh_folder(config.out, _MADE)
     return 0 if goal.reached else 1
 
 

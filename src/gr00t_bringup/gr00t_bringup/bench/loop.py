@@ -13,6 +13,7 @@ import tyro
 from gr00t_bringup.bench.goals import goals, memory_goal
 from gr00t_bringup.bench.scenes import SceneResult, SceneSequence
 from gr00t_bringup.demo import sentence_for, summary_of
+from gr00t_bringup.fresh_folder import fresh_folder
 from gr00t_bringup.json_file import write_json
 from gr00t_bringup.machine import (
     ProcessMemory,
@@ -90,7 +91,7 @@ class Observed:
 def run(config: LoopConfig) -> int:
     """Measure and print. Raises Gr00tError when the stack did not come up or never drove."""
     wish = sentence_for(config.task, config.say)
-    shutil.rmtree(config.out, ignore_errors=True)
+    fresh_folder(config.out, ("bag", "logs"))
     observed = _observe(config, wish)
     figures, observed.leads = measure(read_streams(config.out / "bag")), read_leads(config.out / "bag")
     successes = sum(scene.success for scene in observed.scenes)

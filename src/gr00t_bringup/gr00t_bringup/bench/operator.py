@@ -7,12 +7,12 @@ gate and simulator as processes over DDS. Nothing is welded, and nobody but the 
 """
 
 import secrets
-import shutil
 import socket
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gr00t_bringup.fresh_folder import fresh_folder
 from gr00t_bringup.json_file import write_json
 from gr00t_bringup.machine import this_machine
 from gr00t_bringup.nodes import NODES
@@ -68,8 +68,7 @@ def run(config: OperatorBenchConfig) -> int:
     """Drive, print, film; 0 when at least ``GOOD_SHARE`` of the scenes were solved, 1 when not. Raises Gr00tError."""
     from gr00t_sim.interval import wilson95
 
-    for name in ("logs", "films"):
-        shutil.rmtree(config.out / name, ignore_errors=True)
+    fresh_folder(config.out, ("logs", "films"))
     scenes = _drive(config)
     solved = sum(scene["solved"] for scene in scenes)
     low, high = wilson95(solved, len(scenes))

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from gr00t_bringup.fresh_folder import fresh_folder
 from gr00t_bringup.json_file import write_json
 from gr00t_bringup.machine import cpu_seconds, cpu_shares, process_memory, this_machine
 from gr00t_bringup.nodes import NODES, parameter_files
@@ -22,6 +23,7 @@ from gr00t_policy.data.bag_metadata import read_metadata
 _NAMESPACE = "bench_record"
 _START_S = 60.0
 _CLOSE_S = 30.0
+_RECORDED, _SENT = "recorded", "sent.json"
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class RecordBenchConfig:
     minutes: float = 1.0
     """time recorded"""
     out: Path = Path("out/bench_record")
-    """folder for the bag and logs/"""
+    """folder for recorded/ with the bag, and logs/"""
     compression: str = "none"
     """of the bag's chunks: none or zstd"""
     keep_bag: bool = False
@@ -73,7 +75,7 @@ class Recorded:
 
 def run(config: RecordBenchConfig) -> int:
     """Record, count, print; 0 when no message is missing, 1 otherwise. Raises Gr00tError when it could not be measured."""
-    shutil.rmtree(config.out, ignore_errors=True)
+    fresh_folder(config.out, (_RECORDED, _SENT, "logs"))
     recorded = _record(config)
     counts = _count(recorded)
     facts = read_metadata(recorded.bag)["custom_data"]
@@ -105,7 +107,7 @@ def run(config: RecordBenchConfig) -> int:
 def _record(config: RecordBenchConfig) -> Recorded:
     from gr00t_bringup.ros.recorder_client import READY, RECORDING, REVIEW, RecorderClient
 
-    counts = (config.out / "sent.json").absolute()
+    counts = (config.out / _SENT).absolute()
     with ProcessGroup(config.out / "logs", StopPatience()) as processes:
         processes.start("recorder", _recorder_command(config))
         load = [sys.executable, "-m", "gr00t_bringup.ros.record_load", str(counts)]
@@ -141,7 +143,7 @@ def _recorder_command(config: RecordBenchConfig) -> list[str]:
     (node,) = (node for node in NODES if node.name == "recorder")
     overrides = {
         "autostart": True,
-        "folder": str(config.out.absolute()),
+        "folder": str((config.out / _RECORDED).absolute()),
         "instruction": "gr00t bench record",
         "compression": config.compression,
         "max_episode_s": 0.0,

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from gr00t_bringup.bench.scenes import SceneResult, SceneSequence
+from gr00t_bringup.bench.soak_levels import SoakLevels, levels_lost
 from gr00t_bringup.bench.soak_plot import draw_soak
 from gr00t_bringup.bench.soak_verdict import TIME, SoakLimits, getting_worse, series_of, trends_of
 from gr00t_bringup.bench.trend import Trend
@@ -23,7 +24,7 @@ from gr00t_bringup.machine import this_machine
 from gr00t_bringup.nodes import shipped_checkpoint
 from gr00t_bringup.processes import ProcessDiedError
 from gr00t_bringup.status import live_display
-from gr00t_policy.core.errors import ConfigError
+from gr00t_policy.core.errors import ConfigError, Gr00tError
 from gr00t_policy.data.durable import append_json_line, drop_torn_line
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ _FEWEST_SAMPLES = 36  # of which a third may be warm-up
 
 @dataclass(frozen=True)
 class SoakConfig:
-    """How long, what is sampled how often. Exit code 1 when something gets worse or a node ends; says what."""
+    """How long, what is sampled how often. Exit code 1 when something gets worse, or the robot stands still, or a node ends."""
 
     minutes: float = 10.0
     """length of the run, after the nodes have started"""
@@ -47,6 +48,8 @@ class SoakConfig:
     """not judged, as programs grow until they have done everything once; at most a third of the run"""
     limits: SoakLimits = field(default_factory=SoakLimits)
     """change to the worse per hour that is not called a trend"""
+    levels: SoakLevels = field(default_factory=SoakLevels)
+    """where rates, misses and the share of time in which the robot is driven must stay, in each quarter of the time judged"""
     again: bool = False
     """judge the samples that a former run left in --out, also one that was cut off, by these limits; nothing is started"""
     task: str = "pick_named_object"
@@ -89,7 +92,8 @@ class _Seen:
 
 
 def run(config: SoakConfig) -> int:
-    """Watch, judge, print, draw; 0 when nothing gets worse, 1 when something does or a node ended. Raises Gr00tError."""
+    """Watch, judge, print, draw; 0 when nothing gets worse, 1 when something does or the run ended early. Raises Gr00tError
+    when nothing was seen."""
     wish = sentence_for(config.task, "")  # an unknown task is refused before anything starts
     seen = _Seen()
     if not config.again:
@@ -97,7 +101,10 @@ def run(config: SoakConfig) -> int:
         (config.out / _SAMPLES).write_text("")
         try:
             _watch(config, wish, seen)
-        except ProcessDiedError as error:
+        except Gr00tError as error:
+            nothing_seen = not (config.out / _SAMPLES).stat().st_size
+            if nothing_seen and not isinstance(error, ProcessDiedError):
+                raise
             seen.ended = str(error)
     seen.samples = _read_samples(config.out / _SAMPLES)
     if config.again and len(seen.samples) < _FEWEST_SAMPLES:
@@ -109,7 +116,8 @@ def _conclude(config: SoakConfig, seen: _Seen) -> int:
     """Judge what was seen; the exit code."""
     not_judged_s = min(config.warm_up_s, seen.samples[-1][TIME] / 3) if seen.samples else config.warm_up_s
     trends = trends_of(seen.samples, config.limits, not_judged_s)
-    failures = [*([seen.ended] if seen.ended else []), *getting_worse(trends)]
+    lost = levels_lost(seen.samples, config.levels, not_judged_s)
+    failures = [*([seen.ended] if seen.ended else []), *getting_worse(trends), *lost]
     _print(trends, seen)
     if config.json is not None:
         write_json(config.json, _as_data(config, seen, trends, failures) | {"warm_up_s": not_judged_s})
@@ -177,6 +185,7 @@ def _as_data(config: SoakConfig, seen: _Seen, trends: dict[str, Trend], failures
     return {
         "minutes": config.minutes,
         "limits": asdict(config.limits),
+        "levels": asdict(config.levels),
         "failures": failures,
         "trends": {
             name: asdict(trend) | {"visible_per_hour": trend.visible_per_hour} for name, trend in trends.items()

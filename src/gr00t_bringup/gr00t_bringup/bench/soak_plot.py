@@ -9,6 +9,7 @@ from gr00t_bringup.bench.trend import Trend, Verdict
 from gr00t_bringup.bench.vital_signs import (
     CONTROL_RATE,
     CORES,
+    DRIVEN,
     HANDLES,
     HEAD_P99,
     HEAD_RATE,
@@ -36,7 +37,7 @@ _PANELS = (
     ("threads", (THREADS,)),
     ("shared memory: segments, MB", (SEGMENTS, SEGMENTS_MB)),
     ("share of a core", (CORES,)),
-    ("real-time factor; 1: the robot is driven", (REAL_TIME_FACTOR, "driven")),
+    ("real-time factor; 1: the robot is driven", (REAL_TIME_FACTOR, DRIVEN)),
     ("temperature [deg C]", (TEMPERATURE,)),
 )
 _COLUMNS = 2

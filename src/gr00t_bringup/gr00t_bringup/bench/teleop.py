@@ -17,6 +17,7 @@ import yaml
 from gr00t_bringup.bench.goals import Goal
 from gr00t_bringup.bench.headset import RATE_HZ
 from gr00t_bringup.bench.teleop_figures import TeleopFigures, teleop_figures, teleop_goals
+from gr00t_bringup.fresh_folder import fresh_folder
 from gr00t_bringup.json_file import write_json
 from gr00t_bringup.machine import busiest_others, cpu_seconds, cpu_shares, this_machine
 from gr00t_bringup.node_talk import NodeTalk
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from gr00t_bringup.ros.stack import RunningStack, StackOptions
 
 _ENGAGE_S, _CLOSE_S, _PERIOD_S = 30.0, 30.0, 0.2
+_RECORDED, _TAKEN, _SENT = "recorded", "headset.json", "sent.json"
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class TeleopBenchConfig:
     rated_cameras: bool = True
     """also send, and record, what the recorder is rated for: two cameras of 60 kB pictures (jpeg, 640x480) at 30 Hz"""
     out: Path = Path("out/bench_teleop")
-    """folder for the bag and logs/"""
+    """folder for recorded/ with the bag, and logs/"""
     json: Path | None = None
     """write the figures here"""
     keep_bag: bool = False
@@ -65,7 +67,7 @@ class _Observed:
 
 def run(config: TeleopBenchConfig) -> int:
     """Measure and print; 1 when a goal is missed. Raises Gr00tError when nobody drove."""
-    shutil.rmtree(config.out, ignore_errors=True)
+    fresh_folder(config.out, (_RECORDED, _TAKEN, _SENT, "logs"))
     observed = _observe(config)
     figures, leads = teleop_figures(observed.bag, observed.taken_ns), read_leads(observed.bag)
     result: dict[str, Any] = {
@@ -91,7 +93,7 @@ def run(config: TeleopBenchConfig) -> int:
 def _observe(config: TeleopBenchConfig) -> _Observed:
     from gr00t_bringup.ros.stack import running_stack
 
-    code, times = secrets.token_hex(8), (config.out / "headset.json").absolute()
+    code, times = secrets.token_hex(8), (config.out / _TAKEN).absolute()
     certificates = (config.out / "certificates").absolute()
     with running_stack(_options(config, code, certificates), config.out / "logs") as stack:
         stack.wait_active()
@@ -100,7 +102,7 @@ def _observe(config: TeleopBenchConfig) -> _Observed:
         headset = [sys.executable, "-m", "gr00t_bringup.bench.headset", *words]
         stack.processes.start("headset", headset, essential=False)
         if config.rated_cameras:
-            load = [sys.executable, "-m", "gr00t_bringup.ros.record_load", str((config.out / "sent.json").absolute())]
+            load = [sys.executable, "-m", "gr00t_bringup.ros.record_load", str((config.out / _SENT).absolute())]
             stack.processes.start("cameras", [*load, "cameras"], essential=False)
         _until(stack, "the gate follows", lambda: stack.status().gate == "active", _ENGAGE_S)
         bag = Path(stack.client.trigger("recorder/start"))
@@ -133,7 +135,7 @@ def _options(config: TeleopBenchConfig, code: str, certificates: Path) -> "Stack
             "operator": {"device": "webxr", **page},
             "command_gate": {"default_source": "teleop"},
             "recorder": {
-                "folder": str(config.out.absolute()),
+                "folder": str((config.out / _RECORDED).absolute()),
                 "instruction": "gr00t bench teleop",
                 "topics": [*dict.fromkeys((*topics, *rated, "/diagnostics"))],
             },

@@ -2,7 +2,6 @@
 """``gr00t bench tokens``: how long conditioning tokens take from the planner's network to the controller's head, over DDS."""
 
 import os
-import shutil
 import signal
 import sys
 import tempfile
@@ -15,6 +14,7 @@ from typing import Any
 from gr00t_bringup.bench.token_figures import TokenFigures, token_figures, token_goal
 from gr00t_bringup.bench.token_plan import Times, TokenPlan, kind_of
 from gr00t_bringup.bench.token_transports import TRANSPORTS, transport_environment
+from gr00t_bringup.fresh_folder import fresh_folder
 from gr00t_bringup.json_file import write_json
 from gr00t_bringup.machine import busiest_others, cpu_seconds, cpu_shares, this_machine
 from gr00t_bringup.nodes import shipped_checkpoint
@@ -81,7 +81,7 @@ class TokenRun:
 
 def run(config: TokenBenchConfig) -> int:
     """Measure and print. Raises Gr00tError when it could not be measured."""
-    shutil.rmtree(config.out, ignore_errors=True)
+    fresh_folder(config.out, ("logs",))
     kinds = tuple(kind_of(size, dtype) for size, dtype in product(config.sizes_mb, config.dtypes))
     runs = []
     for transport, load in product(config.transports, config.loads):

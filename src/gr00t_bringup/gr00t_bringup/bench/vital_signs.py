@@ -18,7 +18,7 @@ from gr00t_bringup.status import StackStatus
 
 MEMORY, HANDLES, THREADS, CORES = "memory_mb", "handles", "threads", "cores"
 SEGMENTS, SEGMENTS_MB, MISSES = "shared_segments", "shared_segments_mb", "deadline_misses_percent"
-TEMPERATURE = "temperature_c"
+TEMPERATURE, DRIVEN = "temperature_c", "driven"
 # Figures of these names are fields of StackStatus.
 PLANNER_RATE, CONTROL_RATE, HEAD_RATE = "planner_rate_hz", "control_rate_hz", "head_rate_hz"
 HEAD_P99, IMAGE_AGE, JOINT_STATE_AGE = "head_p99_ms", "image_to_command_p95_ms", "joint_state_to_command_p99_ms"
@@ -43,7 +43,7 @@ class VitalSigns:
         return {
             **{name: float(getattr(status, name)) for name in _TOLD},
             MISSES: self._missed_percent(status),
-            "driven": float(status.gate == "active"),
+            DRIVEN: float(status.gate == "active"),
             **self._shares(everyone),
             **_holdings(everyone),
             **self._shared(everyone),

@@ -37,8 +37,8 @@ class TopicRecorder:
         return self._topics.unrecorded
 
     @property
-    def failure(self) -> OSError | None:
-        """What ended the recording early: the disk is full or gone."""
+    def failure(self) -> Exception | None:
+        """What ended the recording early: the disk is full or gone, or a fault."""
         return self._topics.failure
 
     def newest(self, topic: str) -> Any | None:
@@ -48,10 +48,10 @@ class TopicRecorder:
         return None if data is None else deserialize_message(data, self._topics.message_type(name))
 
     def close(self) -> None:
-        """Take what has arrived, then stop. Raises DatasetError when the bag could not be written to the end."""
+        """Take what has arrived, then stop. Raises DatasetError when the recording ended early."""
         self._topics.close()
         if self.failure is not None:
-            raise DatasetError(f"recording stopped early: {self.failure}")
+            raise DatasetError(f"recording stopped early: {type(self.failure).__name__}: {self.failure}")
 
     def wants(self, topic: str) -> bool:
         return not self._wanted or topic.endswith(self._wanted)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from gr00t_bringup.interface import IMAGE, JOINT_STATE, TRAJECTORY
+from gr00t_bringup.nodes import DRY_RUN_TOPIC
 from gr00t_policy.core.errors import DatasetError
 from gr00t_policy.data.bag import BagMessage, BagTopic, MessageDecoder, bag_topics, read_bag
 from gr00t_policy.data.bag_damage import BROKEN_MESSAGE
@@ -103,7 +104,7 @@ class Event:
 
 @dataclass(frozen=True)
 class BagStages:
-    """What of the suite a bag holds. topics: all of it; stages: topic -> stage."""
+    """What of the suite a bag holds. topics: all of it; stages: topic -> stage, COMMAND of a dry run included."""
 
     folder: Path
     topics: dict[str, BagTopic]
@@ -123,6 +124,8 @@ def find_stages(folder: Path, namespace: str | None = None) -> BagStages:
     stages: dict[str, Stage] = {}
     for name, topic in topics.items():
         stage = _stage(name, prefix)
+        if name == f"{prefix}/{DRY_RUN_TOPIC}" and f"{prefix}/{Stage.COMMAND.value}" not in topics:
+            stage = Stage.COMMAND  # what the gate would have sent
         if stage is not None and topic.type_name not in TYPES[stage]:
             raise DatasetError(
                 f"{name} is {topic.type_name} in bag {folder}, expected {' or '.join(TYPES[stage])}; "

@@ -39,15 +39,12 @@ def _facts(trace: Trace) -> list[tuple[str, str]]:
     facts = []
     if trace.chain.evaluations_s[0]:
         facts.append(("head", f"{trace.chain.head_rate_hz:.1f} Hz by chunk_id"))
-    if trace.ticks:
-        facts.append(
-            ("missed commands", f"{trace.deadline_misses} of {trace.ticks} due, by the controller's own count")
-        )
+    if trace.counted.ticks:
+        counted = f"{trace.counted.misses} of {trace.counted.ticks} due in the bag, by the controller's own count"
+        facts.append(("missed commands", counted))
     facts.extend(leads_to_text(trace.leads))
-    if trace.chain.unanswered:
-        facts.append(
-            ("unanswered", f"{trace.chain.unanswered} commands of the policy without one of the gate for 0.5 s")
-        )
+    if trace.unanswered:
+        facts.append(("unanswered", f"{trace.unanswered} commands of the policy without one of the gate for 0.5 s"))
     if trace.chain.clock.translated:
         facts.append(("clock", "stamps are of another clock than the recording; they were placed by the joint states"))
     for topic, figures in trace.streams().items():

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from gr00t_bringup.tracing.chain import AGES, HOPS, Chain, Span
+from gr00t_bringup.tracing.counted import CountedCommands
 from gr00t_bringup.tracing.events import BagStages, ControllerFacts, Stage, find_stages, read_events
 from gr00t_bringup.tracing.leads import LeadFigures, read_leads
 from gr00t_bringup.tracing.periods import StreamFigures, StreamMeter
@@ -38,8 +39,8 @@ class Nominal:
 
 @dataclass
 class Trace:
-    """begin_ns, end_ns: first and last sending. meters: topic -> stream; said: the controller's last words while it ran. leads:
-    by node.
+    """begin_ns, end_ns: first and last sending. meters: topic -> stream; said: the controller's last words while it ran.
+    leads: by node. counted: commands due and missed between the controller's first and last words in the bag.
     """
 
     bag: BagStages
@@ -49,12 +50,17 @@ class Trace:
     meters: dict[str, StreamMeter] = field(default_factory=dict)
     said: ControllerFacts | None = None
     leads: dict[str, LeadFigures] = field(default_factory=dict)
-    ticks: int = 0
-    deadline_misses: int = 0
+    counted: CountedCommands = field(default_factory=CountedCommands)
 
     @property
     def duration_s(self) -> float:
         return (self.end_ns - self.begin_ns) / 1e9
+
+    @property
+    def unanswered(self) -> int | None:
+        """Commands of the policy after which the gate said nothing for half a second; None where one of both is not recorded."""
+        both = self.bag.has(Stage.POLICY) and self.bag.has(Stage.COMMAND)
+        return self.chain.unanswered if both else None
 
     def streams(self) -> dict[str, StreamFigures]:
         return {topic: meter.figures() for topic, meter in self.meters.items()}
@@ -73,10 +79,10 @@ class Trace:
             "head_rate_hz": self.chain.head_rate_hz,
             "ages_ms": {span.key: spans[span.key] for span in AGES},
             "hops_ms": {span.key: spans[span.key] for span in HOPS},
-            "commands_unanswered": self.chain.unanswered,
+            "commands_unanswered": self.unanswered,
             "stamps_translated": self.chain.clock.translated,
-            "control_ticks": self.ticks,
-            "deadline_misses": self.deadline_misses,
+            "control_ticks": self.counted.ticks,
+            "deadline_misses": self.counted.misses,
             "controller_said": self.said.figures if self.said else None,
             "tick_leads": {node: asdict(lead) for node, lead in self.leads.items()},
             "not_computed": self.missing(),
@@ -122,7 +128,6 @@ def _meter(stage: Stage, nominal: Nominal) -> StreamMeter:
 
 
 def _listen(trace: Trace, said: ControllerFacts) -> None:
-    """Its counters begin anew with each activation; the newest are those that matter."""
-    trace.ticks, trace.deadline_misses = said.ticks, said.deadline_misses
+    trace.counted.add(said.ticks, said.deadline_misses)
     if said.running:
         trace.said = said

@@ -23,7 +23,7 @@ def test_no_message_of_the_rated_load_is_lost(tmp_path, capsys):
     assert (code, figures["messages_lost"], figures["messages_lost_by_recorder"]) == (0, 0, 0), figures["topics"]
     assert figures["queue_peak_bytes"] > 0 and figures["recorder_cores"] > 0
     assert "lost" in capsys.readouterr().out
-    assert not list((tmp_path / "bench").glob("episode_*")), "the bag goes unless it is to be kept"
+    assert not list((tmp_path / "bench").glob("**/episode_*")), "the bag goes unless it is to be kept"
 
 
 def test_messages_missing_at_the_end_or_in_between_are_counted_as_lost(tmp_path):

@@ -109,14 +109,21 @@ def test_without_a_bag_the_newest_messages_are_still_kept(context, sender):
     recorder.close()
 
 
-def test_a_disk_that_fails_is_reported_at_the_end_and_does_not_stop_the_run(context, sender, tmp_path):
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # of a fault; the log has it
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [(OSError(28, "No space left on device"), "No space left"), (KeyError("/state"), "KeyError: '/state'")],
+)
+def test_a_disk_or_a_program_that_fails_is_reported_at_the_end_and_does_not_stop_the_run(
+    context, sender, tmp_path, error, said
+):
     class FullDisk(BagWriter):
         def write(self, message):
-            raise OSError(28, "No space left on device")
+            raise error
 
     publisher = sender.create_publisher(String, "state", qos.LATCHED)
     publisher.publish(String(data="here"))
     recorder = TopicRecorder(context, FullDisk(tmp_path / "bag"))
     _wait(lambda: recorder.failure is not None)
-    with pytest.raises(DatasetError, match="No space left"):
+    with pytest.raises(DatasetError, match=said):
         recorder.close()

@@ -31,7 +31,8 @@ def _wide_limits() -> list[str]:
         *("memory-mb", "misses-percent", "planner-rate-hz", "control-rate-hz", "head-rate-hz", "real-time-factor"),
         *("head-p99-ms", "image-to-command-p95-ms", "joint-state-to-command-p99-ms"),
     )
-    return [word for name in names for word in (f"--limits.{name}", "1e9")]
+    levels = ["--levels.rate-percent", "100", "--levels.misses-percent", "100", "--levels.driven-percent", "0"]
+    return [*(word for name in names for word in (f"--limits.{name}", "1e9")), *levels]
 
 
 def _fails_when_the_planner_leaks(run: Path, capsys) -> None:

@@ -20,7 +20,7 @@ def test_a_person_who_drives_for_a_moment_is_measured(tmp_path, capsys):
     assert figures["messages_lost_by_recorder"] == 0
     assert figures["machine"]["cores"] > 0 and len(figures["load_average"]) == 3
     assert "headset to command p50" in printed
-    (bag,) = (tmp_path / "bench").glob("episode_*")
+    (bag,) = (tmp_path / "bench" / "recorded").glob("episode_*")
     entries = read_metadata(bag)["topics_with_message_count"]
     counted = {entry["topic_metadata"]["name"]: entry["message_count"] for entry in entries}
     assert figures["rated_cameras"]

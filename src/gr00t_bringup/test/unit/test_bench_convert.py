@@ -20,7 +20,7 @@ def test_figures_are_of_the_bag_and_the_exit_code_says_whether_the_goal_is_reach
     assert figures["rows"] == pytest.approx(40, abs=3) and figures["recorded_s"] == pytest.approx(figures["rows"] / 20)
     assert figures["times_real_time"] == pytest.approx(figures["recorded_s"] / figures["processor_s"])
     assert code == (0 if figures["reached"] else 1) and figures["reached"] == (figures["times_real_time"] >= 5)
-    contents = bag_contents(out / "bag")
+    contents = bag_contents(out / "rated_bag")
     rates = {name: count / 2.0 for name, count in contents.counts.items()}
     assert sorted(rates.values()) == [0.5, 10.0, 30.0, 30.0, *[120.0] * 5], "the load of `gr00t bench record`"
 

@@ -9,12 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from gr00t_bringup.bench import soak
+from gr00t_bringup.bench.soak_levels import SoakLevels, levels_lost
 from gr00t_bringup.bench.soak_plot import draw_soak
 from gr00t_bringup.bench.soak_verdict import TIME, SoakLimits, getting_worse, trends_of
 from gr00t_bringup.bench.trend import Limit, Verdict, judge, robust_slope
 from gr00t_bringup.bench.vital_signs import VitalSigns
 from gr00t_bringup.cli import main
 from gr00t_bringup.status import StackStatus
+from gr00t_policy.core.errors import Gr00tError
 
 HOUR = np.arange(0.0, 3600.0, 5.0)  # s
 LIMIT = Limit(per_hour=1.0, least=1.0)
@@ -159,6 +162,53 @@ def test_each_figure_fails_the_run_when_it_slides_to_the_worse_and_never_when_to
     assert worse(hour({name: -drift})) == []
 
 
+def stepped(at_s: float, until_s: float = 1e9, **levels: float) -> list[dict[str, float]]:
+    """An hour that is healthy and driven, but for these figures from ``at_s`` to ``until_s``."""
+    return [
+        {**sample, "driven": 1.0, **(levels if at_s <= sample[TIME] < until_s else {})} for sample in hour({}, seed=1)
+    ]
+
+
+def lost(samples: list[dict[str, float]]) -> list[str]:
+    return levels_lost(samples, SoakLevels(), 120)
+
+
+@pytest.mark.parametrize("at_s", [1000.0, 2000.0, 3000.0])
+@pytest.mark.parametrize(
+    ("name", "level", "words"),
+    [
+        ("planner_rate_hz", 5.0, "planner_rate_hz fell from 10 to 5: medians of minute 2.0 to 16.4 and of minute "),
+        ("control_rate_hz", 60.0, "control_rate_hz fell from 120 to 60: medians of minute 2.0 to 16.4 and of minute "),
+        ("real_time_factor", 0.8, "real_time_factor fell from "),
+        ("deadline_misses_percent", 50.0, "deadline_misses_percent was 50, the median of minute "),
+        ("driven", 0.0, "the robot was driven in "),
+    ],
+)
+def test_a_step_to_the_worse_that_lasts_fails_the_run_though_it_is_no_trend(at_s, name, level, words):
+    samples = stepped(at_s, **{name: level})
+    (said,) = lost(samples)
+    assert said.startswith(words)
+
+
+@pytest.mark.parametrize(("name", "level"), [("deadline_misses_percent", 50.0), ("driven", 0.0)])
+def test_commands_missed_or_a_robot_that_stands_still_from_the_begin_on_fail_the_run(name, level):
+    assert len(lost(stepped(0.0, **{name: level}))) == 1
+
+
+def test_a_healthy_hour_and_what_a_busy_host_does_for_some_minutes_keep_every_level():
+    assert lost(stepped(1e9)) == []
+    busy = {"planner_rate_hz": 5.0, "control_rate_hz": 60.0, "real_time_factor": 0.5, "deadline_misses_percent": 50.0}
+    assert lost(stepped(1200.0, 1500.0, **busy)) == []
+    assert lost(stepped(1200.0, 1300.0, driven=0.0)) == []
+
+
+def test_a_rate_that_was_lower_first_and_values_that_nobody_said_lose_no_level():
+    assert lost(stepped(0.0, 1100.0, planner_rate_hz=5.0)) == []
+    assert lost(stepped(0.0, planner_rate_hz=math.nan, deadline_misses_percent=math.nan)) == []
+    assert lost([]) == lost([{TIME: 0.0, "driven": 1.0}]) == []
+    assert lost(hour({})) == [], "samples of before do not say whether the robot is driven"
+
+
 def test_what_falls_is_told_with_its_sign_and_the_slope_that_would_have_been_seen():
     trend = trends_of(hour({"control_rate_hz": -10.0}), SoakLimits(), 120)["control_rate_hz"]
     assert trend.verdict is Verdict.FALLS
@@ -183,6 +233,33 @@ def test_the_verb_ends_with_1_and_says_why_when_a_rate_has_slid_and_with_0_when_
     assert json.loads((tmp_path / "soak.json").read_text())["trends"]["control_rate_hz"]["verdict"] == "falls"
     assert main([*verdict, "--limits.control-rate-hz", "20"]) == 0
     assert "nothing gets worse" in capsys.readouterr().out
+
+
+def test_the_verb_ends_with_1_when_half_the_commands_were_missed_for_most_of_the_time(tmp_path, capsys):
+    broken = written(tmp_path, stepped(1000.0, deadline_misses_percent=50.0, planner_rate_hz=5.0))
+    assert main(["bench", "soak", "--again", "--out", str(broken)]) == 1
+    printed = capsys.readouterr().out
+    assert "FAILED: planner_rate_hz fell from" in printed and "FAILED: deadline_misses_percent was 50" in printed
+    wide = ["--levels.rate-percent", "60", "--levels.misses-percent", "60"]
+    assert main(["bench", "soak", "--again", "--out", str(broken), *wide]) == 0
+
+
+def test_a_run_that_ends_early_for_whatever_reason_is_judged_by_what_it_saw(tmp_path, capsys, monkeypatch):
+    """As of a simulator that does not lay the next scene out; without a sample there is nothing to judge."""
+
+    def watch(config: soak.SoakConfig, *_: object) -> None:
+        written(config.out, samples)
+        raise Gr00tError("the service 'sim/reset' did not answer")
+
+    monkeypatch.setattr(soak, "_watch", watch)
+    words = ["bench", "soak", "--out", str(tmp_path), "--json", str(tmp_path / "soak.json")]
+    samples = hour({})
+    assert main(words) == 1
+    assert "FAILED: the service 'sim/reset' did not answer" in capsys.readouterr().out
+    assert json.loads((tmp_path / "soak.json").read_text())["failures"] == ["the service 'sim/reset' did not answer"]
+    samples = []
+    assert main(words) == 2
+    assert "sim/reset" in capsys.readouterr().err
 
 
 def test_a_run_that_was_killed_while_it_wrote_is_judged_by_what_it_saw(tmp_path, capsys):
@@ -228,3 +305,4 @@ def test_a_run_too_short_to_judge_and_limits_below_zero_are_wrong_use(capsys):
     assert main(["bench", "soak", "--minutes", "1"]) == 2
     assert "too few to see a trend" in capsys.readouterr().err
     assert main(["bench", "soak", "--limits.memory-mb", "-1"]) == 2
+    assert main(["bench", "soak", "--levels.misses-percent", "-1"]) == 2

@@ -17,6 +17,7 @@ from gr00t_sim.tasks.registry import SUITES, TASKS
 _ROOT = Path(__file__).resolve().parents[4]
 _INTERFACES = (_ROOT / "docs" / "interfaces.md").read_text()
 _README = (_ROOT / "README.md").read_text()
+_PAGES = [_ROOT / "README.md", *sorted((_ROOT / "docs").glob("*.md"))]
 
 
 @pytest.mark.parametrize("node", NODES, ids=lambda node: node.name)
@@ -69,10 +70,20 @@ def test_every_topic_of_the_readme_is_on_the_page_of_interfaces():
     assert {name for name in names if f"| `{name}` |" not in _INTERFACES} == set()
 
 
+def test_no_page_has_rosbag2_play_what_a_robot_obeys_or_a_second_clock():
+    """It sends whatever was recorded, also the gate's commands to a robot that is there."""
+    found = [(page.name, line) for page in _PAGES for line in page.read_text().splitlines() if "ros2 bag play " in line]
+    commands = [(name, line) for name, line in found if re.search("ros2 bag play [^`]*bag", line)]
+    assert commands, "the page about recordings has one"
+    for name, line in commands:
+        assert "--exclude-topics" in line, (name, line)
+        left_out = set(line.partition("--exclude-topics")[2].split())
+        assert left_out >= {"/joint_trajectory", "/policy/joint_trajectory", "/teleop/joint_trajectory", "/clock"}, name
+
+
 def test_every_file_named_in_the_pages_exists():
-    pages = [_ROOT / "README.md", *sorted((_ROOT / "docs").glob("*.md"))]
     missing = []
-    for page in pages:
+    for page in _PAGES:
         for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
             if not (page.parent / target).exists():
                 missing.append(f"{page.name}: {target}")

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from gr00t_bringup.measure import Gaps, Numbered, RunStreams, WakeUpsTold, measure
+from gr00t_bringup.tracing.chunk_ties import ChunkTie
 from gr00t_policy.core.errors import DatasetError
 from gr00t_policy.runtime.duration_counts import bin_of
 
@@ -82,6 +83,41 @@ def test_a_later_gate_adds_exactly_its_delay():
     slower = dataclasses.replace(run, command_sent=run.command_sent + 2 * _MS)
     added = measure(slower).joint_state_to_command_ms.p50 - measure(run).joint_state_to_command_ms.p50
     assert added == pytest.approx(2, abs=0.01)
+
+
+def _tied(run: RunStreams, usable_ms: int) -> tuple[RunStreams, float]:
+    """The run with the chunks of a head that has its tokens so long after they were sent, and the true age of its images [ms]."""
+    numbers = np.arange(1, len(run.tokens_stamp) + 1)
+    begins = run.policy_sent - 2 * _MS  # of an evaluation, before its command
+    first = np.searchsorted(begins, run.tokens_sent + usable_ms * _MS)
+    used = first < len(begins)
+    ties = [
+        ChunkTie(int(run.policy_sent[at]), int(number), int(stamp), int(run.policy_stamp[at]))
+        for at, number, stamp in zip(first[used], numbers[used], run.tokens_stamp[used], strict=True)
+    ]
+    image = run.tokens_sent - 60 * _MS
+    ages_ms = (run.policy_sent[first[used]] + _MS - image[used]) / _MS
+    return dataclasses.replace(run, tokens_number=numbers, chunk_ties=ties), float(np.median(ages_ms))
+
+
+@pytest.mark.parametrize("offset_ns", [0, 1_699_999_000 * _S], ids=["system clock", "simulated clock"])
+@pytest.mark.parametrize("usable_ms", [11, 25, 60])
+def test_the_way_and_the_preparation_of_tokens_are_part_of_the_age_of_an_image(usable_ms, offset_ns):
+    run, true_ms = _tied(_run(offset_ns), usable_ms)
+    assert measure(run).image_to_command_ms.p50 == pytest.approx(true_ms, abs=0.01)
+    assert true_ms > measure(_run(offset_ns)).image_to_command_ms.p50 + 1
+
+
+def test_a_command_is_not_taken_for_one_from_an_image_before_its_joint_state_could_know_the_tokens():
+    run, _ = _tied(_run(), 0)
+    assert measure(run).image_to_command_ms == measure(_run()).image_to_command_ms
+
+
+def test_images_whose_tokens_were_never_used_have_no_age():
+    run, true_ms = _tied(_run(), 25)
+    every_second = dataclasses.replace(run, chunk_ties=run.chunk_ties[::2])
+    assert measure(every_second).image_to_command_ms.p50 == pytest.approx(true_ms, abs=0.01)
+    assert math.isnan(measure(dataclasses.replace(run, chunk_ties=[ChunkTie(1, 99, 1, 1)])).image_to_command_ms.p50)
 
 
 def test_what_only_the_recorder_lost_does_not_lower_a_rate_and_what_was_never_sent_does():

@@ -110,6 +110,38 @@ def test_processes_end_when_the_starter_is_killed(tmp_path, number):
     _wait_until(lambda: not _alive(pid))
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_processes_are_stopped_leaves_none_behind_and_a_sigterm_is_heeded_then(tmp_path, number):
+    """The starter ends by SystemExit at a SIGTERM, as ``gr00t`` does; its child is deaf to all but SIGKILL."""
+    code = textwrap.dedent(
+        f"""
+        import pathlib, signal, sys
+        from gr00t_bringup.processes import ProcessGroup, StopPatience
+        signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+        group = ProcessGroup(pathlib.Path({str(tmp_path)!r}), StopPatience(1.5, 0.3, 1.0))
+        group.start("deaf", [sys.executable, "-c", {_DEAF!r}])
+        print(group.pids["deaf"], flush=True)
+        sys.stdin.readline()
+        print("stopping", flush=True)
+        group.stop()
+        print("stopped", flush=True)
+        """
+    )
+    with subprocess.Popen(_python(code), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as starter:
+        assert starter.stdout is not None and starter.stdin is not None
+        pid = int(starter.stdout.readline())
+        _wait_until(lambda: "ready" in (tmp_path / "deaf.log").read_text())
+        starter.stdin.write("\n")
+        starter.stdin.flush()
+        assert starter.stdout.readline() == "stopping\n"
+        time.sleep(0.5)
+        starter.send_signal(number)
+        said = starter.stdout.read()
+    assert not _alive(pid)
+    terminated = number == signal.SIGTERM
+    assert (starter.returncode, said) == ((128 + number, "") if terminated else (0, "stopped\n"))
+
+
 def test_a_node_command_gives_files_before_overrides_and_keeps_strings_strings(tmp_path):
     node = NodeSpec("planner", "gr00t_planner", "gr00t_planner.ros.planner_node", "gr00t_planner.config:PlannerConfig")
     words = node_command(node, [tmp_path / "a.yaml"], {"checkpoint": "12", "autostart": True}, "robot", {"x": "y"})

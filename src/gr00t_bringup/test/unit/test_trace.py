@@ -31,6 +31,8 @@ TYPES = {
     "action_chunk": "gr00t_msgs/msg/ActionChunk",
     "policy/joint_trajectory": "trajectory_msgs/msg/JointTrajectory",
     "joint_trajectory": "trajectory_msgs/msg/JointTrajectory",
+    "dry_run/joint_trajectory": "trajectory_msgs/msg/JointTrajectory",
+    "controller/state": "gr00t_msgs/msg/ControllerState",
     "diagnostics": "diagnostic_msgs/msg/DiagnosticArray",
 }
 
@@ -224,6 +226,25 @@ def test_the_leads_that_nodes_told_are_shown_with_their_range(tmp_path, capsys):
     assert traced(tmp_path / "silent", Run()).leads == {}
 
 
+def told_counts(at_ms: float, ticks: int, misses: int) -> BagMessage:
+    kind = TYPES["controller/state"]
+    cdr = bytes(STORE.serialize_cdr(made(kind, state=3, ticks=ticks, deadline_misses=misses), kind))
+    return BagMessage("/controller/state", cdr, ns(at_ms), ns(at_ms), 0)
+
+
+def test_missed_commands_are_those_of_the_bag_also_when_it_begins_late_and_the_controller_is_activated_again(
+    tmp_path, capsys
+):
+    """The controller had run for eight hours; it misses 2 of 100, is activated again, and misses 3 of 60 and 0 of 40."""
+    told = ((100, 3_456_000, 17_000), (1100, 3_456_100, 17_002), (1200, 60, 3), (1600, 100, 3))
+    rows = [*rows_of(Run(), lambda *_: True), *(told_counts(*each) for each in told)]
+    bag = write_rows(tmp_path / "bag", rows)
+    data = trace_bag(bag, NOMINAL).as_data()
+    assert (data["control_ticks"], data["deadline_misses"]) == (100 + 60 + 40, 2 + 3)
+    verb.run(verb.TraceConfig(bag))
+    assert "5 of 200 due in the bag, by the controller's own count" in " ".join(capsys.readouterr().out.split())
+
+
 def test_topics_are_found_in_any_namespace(tmp_path):
     trace = traced(tmp_path / "bag", Run(namespace="/robot/left"))
     assert trace.chain.spans["image_to_robot"].figures().p50 == pytest.approx(37, abs=1e-4)
@@ -235,6 +256,32 @@ def test_what_a_missing_topic_makes_impossible_is_named_and_the_rest_is_computed
     assert missing["image_to_policy"] == "action_chunk not recorded"
     assert missing.keys() == {"image_to_policy", "image_to_robot", "token_age_at_use", "tokens_to_chunk", "inference"}
     assert trace.chain.spans["joint_state_to_robot"].figures().p50 == pytest.approx(7, abs=1e-4)
+
+
+def test_a_gate_that_is_not_recorded_is_not_said_to_be_silent(tmp_path, capsys):
+    def shown(folder: Path) -> str:
+        assert verb.run(verb.TraceConfig(folder)) == 0
+        return " ".join(capsys.readouterr().out.split())
+
+    absent = write(tmp_path / "absent", Run(), lambda topic, _: topic != "joint_trajectory")
+    silent = write(tmp_path / "silent", Run(), lambda topic, at_ms: topic != "joint_trajectory" or at_ms < 1000)
+    assert "commands of the policy without one of the gate" not in (said := shown(absent))
+    assert "joint_trajectory not recorded" in said
+    assert "commands of the policy without one of the gate" in shown(silent)
+    assert trace_bag(absent, NOMINAL).as_data()["commands_unanswered"] is None
+    assert 40 < trace_bag(silent, NOMINAL).as_data()["commands_unanswered"] <= 50
+
+
+@pytest.mark.parametrize("namespace", ["", "/robot/left"])
+def test_in_a_dry_run_the_gate_is_what_it_would_have_sent(tmp_path, namespace):
+    gates = f"{namespace}/joint_trajectory"
+    rows = [
+        replace(row, topic=f"{namespace}/dry_run/joint_trajectory") if row.topic == gates else row
+        for row in rows_of(Run(namespace=namespace), lambda *_: True)
+    ]
+    trace = trace_bag(write_rows(tmp_path / "bag", rows, namespace), NOMINAL)
+    assert trace.chain.spans["image_to_robot"].figures().p50 == pytest.approx(37, abs=1e-4)
+    assert trace.as_data()["commands_unanswered"] == 0 and trace.missing() == {}
 
 
 def test_a_recorder_that_knows_only_when_it_received_is_traced_by_that(tmp_path):

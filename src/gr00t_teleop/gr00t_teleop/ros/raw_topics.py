@@ -33,7 +33,7 @@ _QUEUE = 500  # messages per topic: 4 s at 120 Hz
 
 
 class Receiver(Protocol):
-    """Who is told, in the thread of ``RawTopics``. An OSError of these ends the receiving."""
+    """Who is told, in the thread of ``RawTopics``. An error of these ends the receiving."""
 
     def wants(self, topic: str) -> bool: ...
 
@@ -69,7 +69,7 @@ class RawTopics:
         self._subscriptions: dict[str, Subscription] = {}
         self._publishers: dict[str, int] = {}
         self.unrecorded: dict[str, str] = {}
-        self.failure: OSError | None = None
+        self.failure: Exception | None = None  # what ended the receiving early
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
@@ -100,8 +100,10 @@ class RawTopics:
                 if self._every_round is not None:
                     self._every_round()
             self._take_all()
-        except OSError as error:  # disk full or gone: what is recorded goes on without us
+        except Exception as error:
             self.failure = error
+            if not isinstance(error, OSError):  # disk full or gone: what is recorded goes on without us
+                raise
 
     def _discover(self) -> None:
         for topic, before in self._publishers.items():

@@ -113,6 +113,8 @@ class RecorderNode(SuiteNode[RecorderConfig]):
         self._sentence = message.data
 
     def _tick(self) -> None:
+        if self._received is not None and self._received.failure is not None:
+            raise self._received.failure  # nothing is received any more
         self.recorder.tick(time.monotonic_ns())
         self._action.tick()
         report = self.recorder.report(time.monotonic_ns())

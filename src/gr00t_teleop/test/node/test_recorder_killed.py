@@ -61,3 +61,23 @@ def _check_content(bag: Path, recorded_s: float) -> None:
     assert joints == list(range(joints[0], joints[-1] + 1)), "whole and in order"
     assert len(joints) > (recorded_s - _LOSS_S) * RATE_HZ * 0.5 and modes == ["early"]
     assert read_metadata(bag)["custom_data"]["instruction"] == "wave"
+
+
+def test_a_recorder_that_can_receive_no_more_ends_and_keeps_what_it_had(tmp_path):
+    """A fault in the thread that receives, after 50 messages of the episode; it would look alive and record nothing."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "from gr00t_teleop.recording.episode_recorder import EpisodeRecorder\n"
+        "message, ready = EpisodeRecorder.message, []\n"
+        "def failing(self, received, now_ns):\n"
+        "    ready.append(received) if self.report(now_ns).state.name == 'RECORDING' else None\n"
+        "    return message(self, received, now_ns) if len(ready) < 50 else {}['a fault']\n"
+        "EpisodeRecorder.message = failing\n"
+    )
+    folder = tmp_path / "episodes"
+    with scene_of(folder) as scene, recorder_process(folder, tmp_path, instruction="wave") as process:
+        scene.ready()
+        assert scene.call("start").success
+        assert process.wait(60) == 1
+    (bag,) = folder.glob("episode_*")
+    assert (bag / "metadata.yaml").is_file()
+    assert 20 < sum(1 for _ in read_bag(bag, ["/joints"])) <= 50
