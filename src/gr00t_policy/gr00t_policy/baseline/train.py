@@ -14,7 +14,7 @@ from typing import Any, Literal
 import torch
 
 from gr00t_policy.baseline.checkpoint import save_diffusion_checkpoint
-from gr00t_policy.baseline.config import DiffusionConfig, diffusion_config
+from gr00t_policy.baseline.config import DiffusionConfig, ScheduleConfig, diffusion_config
 from gr00t_policy.baseline.network import build_diffusion_policy
 from gr00t_policy.baseline.objective import NoiseObjective
 from gr00t_policy.baseline.sentence_prompt import SentencePrompt
@@ -63,7 +63,7 @@ class DiffusionTrainConfig:
     image_size: int = 112
     """Side of the network's square picture, a multiple of 8."""
     sample_steps: int = 10
-    """Steps of DDIM in which a chunk is sampled, of the 100 of training."""
+    """Steps of DDIM in which a chunk is sampled, of the 100 of training; a divisor of 100."""
     jitter: float = 0.3
     """Strength of colour jitter relative to GR00T N1's."""
     max_image_age_frames: int = 4
@@ -101,6 +101,7 @@ class DiffusionTrainConfig:
             raise ConfigError(
                 f"images_per_step, samples_per_image, warmup_steps and recovery_weight must be at least 1: {self}"
             )
+        ScheduleConfig(sample_steps=self.sample_steps)  # raises
         self.loop()  # raises what it finds wrong with the rest
 
     def loop(self) -> LoopConfig:

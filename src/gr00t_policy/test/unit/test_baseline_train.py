@@ -99,7 +99,12 @@ def test_it_learns_from_demonstrations_alone_and_says_so():
 
 @pytest.mark.parametrize(
     ("change", "named"),
-    [({"datasets": ()}, "dataset"), ({"images_per_step": 0}, "images_per_step"), ({"lr": 0}, "rate")],
+    [
+        ({"datasets": ()}, "dataset"),
+        ({"images_per_step": 0}, "images_per_step"),
+        ({"lr": 0}, "rate"),
+        ({"sample_steps": 16}, "1, 2, 4, 5"),
+    ],
 )
 def test_a_run_that_cannot_learn_is_refused(demonstrations, tmp_path, change, named):
     with pytest.raises(ConfigError, match=named):
