@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from released_folder import edit_json, write_release_folder
 from small_checkpoint import save_small_checkpoint
 
@@ -13,6 +14,8 @@ from gr00t_bringup.bench.model import _Case, _options, _ways
 from gr00t_bringup.bench.roofline import Device, floors, parts_of, table
 from gr00t_bringup.bench.timed_ways import WayOptions, checkpoint_of, measure_way
 from gr00t_bringup.cli import EXIT_ERROR, EXIT_OK, main, options_of
+from gr00t_policy.model.action_head import ActionHead
+from gr00t_policy.model.config import preset
 from gr00t_policy.runtime.config import ControllerConfig
 
 _QUICK = ("--seconds", "0.02", "--evaluations", "4")
@@ -79,6 +82,19 @@ def test_the_published_network_reads_what_its_shapes_say_and_predictions_follow_
     assert floor_ms["encode, 2 cameras", "H200 SXM"] == pytest.approx(0.78, abs=0.02)
     assert floor_ms["encode, 2 cameras", "Jetson AGX Orin"] == pytest.approx(18.3, abs=0.4)
     assert "PREDICTIONS" in table(made)
+
+
+@pytest.mark.parametrize("name", ["n1_tiny_release", "n1_5_tiny_release"])
+def test_a_chunk_is_multiplied_by_as_many_rows_as_the_head_has_tokens(name: str) -> None:
+    """N1.5 has tokens of its own between state and actions."""
+    options = WayOptions("cached", None, name, "cpu", "bfloat16", "int8", 1, 0.1, 1, 0, staggered=True)
+    config, calls = preset(name).head, parts_of(options)
+    before = ActionHead(config).encode_state(torch.empty(1, 1, config.state_dim), torch.zeros(1, dtype=torch.long))
+    rows = before.shape[1] + config.horizon
+    ((read, multiplied),) = calls["act, chunk"]
+    assert multiplied == read * rows
+    ((read, multiplied),) = calls["act, staggered tick"]
+    assert multiplied == read * rows * config.steps
 
 
 @pytest.mark.parametrize("engine", ["openvino", "torch"])
