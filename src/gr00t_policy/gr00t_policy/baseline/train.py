@@ -28,6 +28,7 @@ from gr00t_policy.data.transforms import ImageTransform, StateActionTransform
 from gr00t_policy.model.tokenizer import train_tokenizer
 from gr00t_policy.training.batches import DemonstrationBatches, Prompts
 from gr00t_policy.training.config import LoopConfig, StageConfig
+from gr00t_policy.training.learnt_data import learnt_entry
 from gr00t_policy.training.loop import TrainingRun
 from gr00t_policy.training.processes import main_first
 from gr00t_policy.training.run_claim import claimed
@@ -173,9 +174,7 @@ def training_card(
     chosen = {key: value for key, value in asdict(config).items() if key not in ("datasets", "out", "recipe")}
     return {
         "recipe": config.recipe,
-        "datasets": [
-            {"name": d.layout.root.name, "episodes": len(d.episodes), "frames": d.num_frames} for d in datasets
-        ],
+        "datasets": [learnt_entry(dataset) for dataset in datasets],
         "parameters": sum(p.numel() for p in training.model.parameters()),
         "steps": training.step,
         "minutes": round(training.seconds / 60, 1),
