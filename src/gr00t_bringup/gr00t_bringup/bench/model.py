@@ -16,7 +16,7 @@ from gr00t_bringup.bench.timed_ways import Stage, WayFigures, WayOptions, measur
 from gr00t_bringup.json_file import write_json
 from gr00t_bringup.machine import this_machine
 from gr00t_bringup.nodes import shipped_checkpoint
-from gr00t_policy.core.errors import ConfigError
+from gr00t_policy.core.errors import ConfigError, MemoryFullError, MessageError
 from gr00t_policy.model.checkpoint import Checkpoint, load_checkpoint
 from gr00t_policy.model.config import EULER_STEPS, preset
 from gr00t_policy.runtime.start_check import EngineRefusedError
@@ -89,7 +89,7 @@ class ModelBenchConfig:
 @dataclass
 class _Case:
     """Every way to run the network of a robot with so many cameras in one number format. refused: engines that did not pass
-    their start check, and why."""
+    their start check and ways for which memory did not suffice, and why."""
 
     cameras: int
     dtype: str
@@ -98,11 +98,13 @@ class _Case:
 
     @property
     def times_as_fast_as_plain(self) -> dict[str, dict[str, float]]:
+        if not self.ways or self.ways[0].way != "plain":
+            return {}
         return {figures.way: _ratios(self.ways[0], figures) for figures in self.ways[1:]}
 
 
 def run(config: ModelBenchConfig) -> int:
-    """Time way after way and print. Raises Gr00tError."""
+    """Time way after way and print. Returns the exit code: 1 where no way could be measured. Raises Gr00tError."""
     folder = None if config.preset else config.checkpoint or shipped_checkpoint()
     checkpoint = None
     if folder is not None:  # say what is wrong before anything starts
@@ -146,7 +148,7 @@ def run(config: ModelBenchConfig) -> int:
                 "machine": asdict(machine) | {"gpu": gpu or None},
             },
         )
-    return 0
+    return 0 if measured else 1
 
 
 def _measure_case(
@@ -167,7 +169,11 @@ def _measure_case(
             print(f"{way}: loading, then at most {config.seconds:g} s for each kind of call ...", flush=True)
             try:
                 measured[key] = _alone(measure_way, _options(config, folder, case, way))
-            except EngineRefusedError as error:  # the other ways are still worth their figures
+            except (
+                EngineRefusedError,
+                MemoryFullError,
+                MessageError,
+            ) as error:  # the other ways are still worth their figures
                 case.refused[way] = str(error)
                 print(f"{way}: {error}")
                 continue
