@@ -94,6 +94,16 @@ def test_a_way_without_room_in_memory_is_told_and_the_figures_of_the_others_stay
     assert code != EXIT_OK and tuple(case["refused"]) == every
 
 
+def test_the_share_of_bandwidth_is_that_of_the_threads_that_a_way_has(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """10 MB in 2 ms are half of one thread's 10 GB/s, a quarter of two threads' 20 GB/s."""
+    _, (case,) = run_with(OtherProcesses(), monkeypatch, tmp_path / "two.json", "--threads", "2")
+    shares = {way["way"]: (way["threads"], way["stages"][0]["bandwidth_share"]) for way in case["ways"]}
+    assert shares == {"plain": (2, 0.25), "cached": (2, 0.25), "openvino": (1, 0.5), "torch": (2, 0.25)}
+    assert [way["read_bandwidth_gb_s"] for way in case["ways"]] == [20, 20, 10, 20]
+
+
 def test_a_gpu_whose_memory_is_full_is_said_to_be(monkeypatch: pytest.MonkeyPatch) -> None:
     def full(options: WayOptions) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
