@@ -44,7 +44,7 @@ class OpenLoopConfig:
     plots: bool = True
     """Draw joint curves of every episode and group, and error over the horizon."""
     engine: str = "torch"
-    """'torch' (float32) or 'openvino' (as on the robot)."""
+    """'torch' (float32; GR00T N1, N1.5 and their fine-tunes in bfloat16), 'openvino', 'cuda_graph', 'auto': as on the robot."""
     precision: str = "int8"
     """Precision of the OpenVINO engine."""
     noise_scale: float = 0.0
