@@ -12,7 +12,7 @@ from rich.table import Table
 
 from gr00t_bringup.json_file import write_json
 from gr00t_policy.core.errors import ConfigError
-from gr00t_policy.model.checkpoint import Checkpoint, load_checkpoint
+from gr00t_policy.model.checkpoint import load_checkpoint
 from gr00t_policy.model.tokenizer import default_instruction
 from gr00t_policy.runtime.backends import default_cache, load_backend
 from gr00t_policy.runtime.config import ENGINES
@@ -44,7 +44,7 @@ class OpenLoopConfig:
     plots: bool = True
     """Draw joint curves of every episode and group, and error over the horizon."""
     engine: str = "torch"
-    """'torch' (float32) or 'openvino' (as on the robot)."""
+    """'torch' (float32; GR00T N1, N1.5 and their fine-tunes in bfloat16), 'openvino', 'cuda_graph', 'auto': as on the robot."""
     precision: str = "int8"
     """Precision of the OpenVINO engine."""
     noise_scale: float = 0.0
@@ -62,6 +62,7 @@ class OpenLoopConfig:
 def run(config: OpenLoopConfig) -> int:
     """Compare, print the tables, write JSON and pictures. Returns the exit code. Raises Gr00tError."""
     from gr00t_policy.training import open_loop
+    from gr00t_policy.training.learnt_data import held_out_of
 
     checkpoint = load_checkpoint(config.checkpoint, config.embodiment or None, tokenizer=config.tokenizer)
     robot = checkpoint.embodiment
@@ -73,13 +74,15 @@ def run(config: OpenLoopConfig) -> int:
         open_loop.trace_episode(policy, dataset, number, config.stride, config.seed)
         for number in track(numbers, description="comparing episodes")
     ]
+    held_out, known_by = held_out_of(checkpoint.card, dataset, numbers)
     mean, averaged = open_loop.mean_action(dataset, numbers)
     result = {
         "checkpoint": str(config.checkpoint),
         "checkpoint_hash": checkpoint.hash,
         "dataset": str(config.open_loop),
         "episodes": list(numbers),
-        "held_out_of_training": _held_out(checkpoint, config.open_loop, numbers),
+        "held_out_of_training": held_out,
+        "training_dataset_known_by": known_by,
         "mean_of_episodes": averaged,
         "stride": config.stride,
         "period_s": 1 / robot.rate_hz,
@@ -92,14 +95,6 @@ def run(config: OpenLoopConfig) -> int:
         _draw(config.out, traces, robot, result)
     print(config.out)
     return 0
-
-
-def _held_out(checkpoint: Checkpoint, dataset: Path, numbers: tuple[int, ...]) -> bool | None:
-    """Whether none of these episodes was learnt from, as the training card says; None when it says nothing of this dataset."""
-    card = checkpoint.card
-    if card.get("dataset") != dataset.name or "held_out" not in card:
-        return None
-    return set(numbers) <= set(card["held_out"])
 
 
 def _draw(out: Path, traces: list[Any], robot: Any, result: Mapping[str, Any]) -> None:
@@ -117,13 +112,16 @@ def _draw(out: Path, traces: list[Any], robot: Any, result: Mapping[str, Any]) -
 def _print(result: Mapping[str, Any]) -> None:
     learnt = {
         True: "held out of the training",
-        False: "partly learnt from",
+        False: "learnt from, all or some",
         None: "not in this checkpoint's training card",
     }
+    known = learnt[result["held_out_of_training"]]
+    if result["training_dataset_known_by"] == "name":
+        known += "; a guess: the training card has this dataset's name and no fingerprint"
     console = Console()
     groups = result["groups"]
     console.print(
-        f"episodes {', '.join(map(str, result['episodes']))} ({learnt[result['held_out_of_training']]}), "
+        f"episodes {', '.join(map(str, result['episodes']))} ({known}), "
         f"{result['chunks']} chunks; 'mean' is that of episodes {', '.join(map(str, result['mean_of_episodes']))}"
     )
     table = Table("group", *(f"{name} {kind}" for kind in ("MAE", "MSE") for name in ("policy", "hold", "mean")))

@@ -16,7 +16,7 @@ from gr00t_bringup.bench.timed_ways import Stage, WayFigures, WayOptions, measur
 from gr00t_bringup.json_file import write_json
 from gr00t_bringup.machine import this_machine
 from gr00t_bringup.nodes import shipped_checkpoint
-from gr00t_policy.core.errors import ConfigError
+from gr00t_policy.core.errors import ConfigError, MemoryFullError, MessageError
 from gr00t_policy.model.checkpoint import Checkpoint, load_checkpoint
 from gr00t_policy.model.config import EULER_STEPS, preset
 from gr00t_policy.runtime.start_check import EngineRefusedError
@@ -89,7 +89,7 @@ class ModelBenchConfig:
 @dataclass
 class _Case:
     """Every way to run the network of a robot with so many cameras in one number format. refused: engines that did not pass
-    their start check, and why."""
+    their start check and ways for which memory did not suffice, and why."""
 
     cameras: int
     dtype: str
@@ -98,17 +98,22 @@ class _Case:
 
     @property
     def times_as_fast_as_plain(self) -> dict[str, dict[str, float]]:
+        if not self.ways or self.ways[0].way != "plain":
+            return {}
         return {figures.way: _ratios(self.ways[0], figures) for figures in self.ways[1:]}
 
 
 def run(config: ModelBenchConfig) -> int:
-    """Time way after way and print. Raises Gr00tError."""
+    """Time way after way and print. Returns the exit code: 1 where no way could be measured. Raises Gr00tError."""
     folder = None if config.preset else config.checkpoint or shipped_checkpoint()
     checkpoint = None
     if folder is not None:  # say what is wrong before anything starts
         checkpoint = load_checkpoint(folder, config.embodiment or None, tokenizer=config.tokenizer)
     ways = _ways(config, checkpoint)
     machine, gpu, bandwidth = this_machine(), *_alone(_device, config.device, config.threads)
+    bandwidths = {config.threads: bandwidth}
+    if "openvino" in ways and config.threads > 1:  # that engine has one thread
+        bandwidths[1] = _alone(_device, config.device, 1)[1]
     print(
         f"{folder or f'{config.preset}, random weights'}\n{gpu or machine.cpu}, {machine.cores} cores, "
         f"{machine.memory_gb} GB; torch {importlib.metadata.version('torch')}, "
@@ -118,7 +123,7 @@ def run(config: ModelBenchConfig) -> int:
     cases = [_Case(count, dtype) for count in cameras for dtype in config.number_formats]
     measured: dict[object, WayFigures] = {}
     for case in cases:
-        _measure_case(config, folder, ways, case, measured, bandwidth)
+        _measure_case(config, folder, ways, case, measured, bandwidths)
     calls: dict[str, Parts] = {}
     for count in cameras:
         calls |= _alone(parts_of, _options(config, folder, _Case(count, cases[0].dtype), "cached"))
@@ -140,13 +145,13 @@ def run(config: ModelBenchConfig) -> int:
                 "device": config.device,
                 "read_bandwidth_gb_s": bandwidth / 1e9,
                 "steps": config.steps or None,
-                "cases": [_case_as_data(case, bandwidth) for case in cases],
+                "cases": [_case_as_data(case, bandwidths) for case in cases],
                 "predicted_floors": [asdict(floor) for floor in predicted],
                 "action_errors": asdict(errors) if errors else None,
                 "machine": asdict(machine) | {"gpu": gpu or None},
             },
         )
-    return 0
+    return 0 if measured else 1
 
 
 def _measure_case(
@@ -155,9 +160,10 @@ def _measure_case(
     ways: tuple[str, ...],
     case: _Case,
     measured: dict[object, WayFigures],
-    bandwidth: float,
+    bandwidths: dict[int, float],
 ) -> None:
-    """measured: ways of earlier cases; what the number format does not change is not measured again."""
+    """measured: ways of earlier cases; what the number format does not change is not measured again. bandwidths: of memory, by
+    threads that read."""
     print(f"\n{case.cameras} camera{'s' * (case.cameras > 1)}, {case.dtype}")
     print(f"{'':<24} {'p50 ms':>9} {'p95':>9} {'p99':>9} {'calls':>6} {'parameters read':>16} {'of bandwidth':>13}")
     for way in ways:
@@ -167,11 +173,12 @@ def _measure_case(
             print(f"{way}: loading, then at most {config.seconds:g} s for each kind of call ...", flush=True)
             try:
                 measured[key] = _alone(measure_way, _options(config, folder, case, way))
-            except EngineRefusedError as error:  # the other ways are still worth their figures
+            # the other ways are still worth their figures
+            except (EngineRefusedError, MemoryFullError, MessageError) as error:
                 case.refused[way] = str(error)
                 print(f"{way}: {error}")
                 continue
-            _print(measured[key], bandwidth)
+            _print(measured[key], bandwidths[measured[key].threads])
         case.ways.append(measured[key])
     for way, times in case.times_as_fast_as_plain.items():
         print(f"{way} against plain: " + ", ".join(f"{stage} {ratio:.2f} x as fast" for stage, ratio in times.items()))
@@ -239,11 +246,11 @@ def _print_errors(errors: StepErrors) -> None:
         )
 
 
-def _case_as_data(case: _Case, bandwidth: float) -> dict[str, Any]:
+def _case_as_data(case: _Case, bandwidths: dict[int, float]) -> dict[str, Any]:
     return {
         "cameras": case.cameras,
         "dtype": case.dtype,
-        "ways": [_as_data(figures, bandwidth) for figures in case.ways],
+        "ways": [_as_data(figures, bandwidths[figures.threads]) for figures in case.ways],
         "refused": case.refused,
         "times_as_fast_as_plain": case.times_as_fast_as_plain,
     }
@@ -251,4 +258,4 @@ def _case_as_data(case: _Case, bandwidth: float) -> dict[str, Any]:
 
 def _as_data(figures: WayFigures, bandwidth: float) -> dict[str, Any]:
     stages = [asdict(stage) | {"bandwidth_share": _bandwidth_share(stage, bandwidth)} for stage in figures.stages]
-    return asdict(figures) | {"stages": stages}
+    return asdict(figures) | {"read_bandwidth_gb_s": bandwidth / 1e9, "stages": stages}

@@ -83,7 +83,8 @@ def parts_of(options: "WayOptions") -> dict[str, Parts]:
 
     checkpoint = checkpoint_of(options)
     config, views = checkpoint.config, len(checkpoint.embodiment.cameras)
-    tokens, rows = inputs_of(checkpoint).input_ids.shape[1], config.head.horizon + 1
+    tokens = inputs_of(checkpoint).input_ids.shape[1]
+    rows = 1 + config.head.future_tokens + config.head.horizon  # of the head: state, N1.5's own tokens, actions
     read = parameters_read(config, tokens, cached=True)
     calls = {f"encode, {views} camera{'s' * (views > 1)}": encode_parts(config, tokens, views)}
     calls["act, chunk"] = ((read["act, chunk"], read["act, chunk"] * rows),)

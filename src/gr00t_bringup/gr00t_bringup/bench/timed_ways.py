@@ -83,7 +83,14 @@ class WayFigures:
 
 
 def measure_way(options: WayOptions) -> WayFigures:
-    """Load, warm up, time. Raises Gr00tError."""
+    """Load, warm up, time. Raises Gr00tError, MemoryFullError where a GPU has too little memory for this way."""
+    from gr00t_policy.runtime.torch_backend import memory_for
+
+    with memory_for(f"network, run as '{options.way}',", options.device):
+        return _measured(options)
+
+
+def _measured(options: WayOptions) -> WayFigures:
     from gr00t_policy.model.timed_paths import device_peak_mb, parameters_read, use_threads
     from gr00t_policy.runtime.pacing import set_realtime_priority
 

@@ -2,17 +2,25 @@
 """``gr00t bench model``: every way and every kind of call has its figures, for people and for programs."""
 
 import json
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+import torch
 from released_folder import edit_json, write_release_folder
 from small_checkpoint import save_small_checkpoint
 
 from gr00t_bringup.bench.model import _Case, _options, _ways
 from gr00t_bringup.bench.roofline import Device, floors, parts_of, table
-from gr00t_bringup.bench.timed_ways import WayOptions, checkpoint_of, measure_way
+from gr00t_bringup.bench.timed_ways import Stage, WayFigures, WayOptions, checkpoint_of, measure_way
 from gr00t_bringup.cli import EXIT_ERROR, EXIT_OK, main, options_of
+from gr00t_bringup.measure import percentiles
+from gr00t_policy.core.errors import MemoryFullError
+from gr00t_policy.model.action_head import ActionHead
+from gr00t_policy.model.config import preset
 from gr00t_policy.runtime.config import ControllerConfig
 
 _QUICK = ("--seconds", "0.02", "--evaluations", "4")
@@ -41,6 +49,68 @@ def test_random_weights_are_timed_plain_and_cached(tmp_path: Path, capsys: pytes
     assert {floor["device"] for floor in written["predicted_floors"]} >= {"H200 SXM", "Jetson AGX Orin"}
     ratio = plain["stages"][1]["ms"]["p50"] / cached["stages"][2]["ms"]["p50"]
     assert case["times_as_fast_as_plain"]["cached"]["act, chunk"] == pytest.approx(ratio)
+
+
+@dataclass
+class OtherProcesses:
+    """Stands in for the processes that measure: figures at once, and too little memory for the ways ``full``."""
+
+    full: tuple[str, ...] = ()
+    bandwidths: dict[int, float] = field(default_factory=lambda: {1: 10e9, 2: 20e9})
+
+    def __call__(self, work: Callable[..., Any], *arguments: Any) -> Any:
+        if work is parts_of:
+            return {}
+        if work is not measure_way:
+            return "", self.bandwidths[arguments[1]]
+        (options,) = arguments
+        if options.way in self.full:
+            raise MemoryFullError(f"no room for {options.way}")
+        stages = tuple(
+            Stage(name, percentiles(np.array([2.0])), 1, 10, 10_000_000) for name in ("encode", "act, chunk", "both")
+        )
+        return WayFigures(options.way, 1 if options.way == "openvino" else options.threads, stages, 1.0, None, False)
+
+
+def run_with(processes: OtherProcesses, monkeypatch: pytest.MonkeyPatch, file: Path, *words: str) -> tuple[int, Any]:
+    monkeypatch.setattr("gr00t_bringup.bench.model._alone", processes)
+    code = main(["bench", "model", "--preset", "tiny", "--cameras", "1", "--json", str(file), *words])
+    return code, json.loads(file.read_text())["cases"]
+
+
+def test_a_way_without_room_in_memory_is_told_and_the_figures_of_the_others_stay(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, (case,) = run_with(OtherProcesses(("cached",)), monkeypatch, tmp_path / "a.json")
+    assert code == EXIT_OK and case["refused"] == {"cached": "no room for cached"}
+    assert [way["way"] for way in case["ways"]] == ["plain", "openvino", "torch"]
+    assert case["times_as_fast_as_plain"].keys() == {"openvino", "torch"}
+    assert "cached: no room for cached" in capsys.readouterr().out
+    code, (case,) = run_with(OtherProcesses(("plain",)), monkeypatch, tmp_path / "b.json")
+    assert code == EXIT_OK and [way["way"] for way in case["ways"]] == ["cached", "openvino", "torch"]
+    assert case["times_as_fast_as_plain"] == {}, "there is nothing to compare with"
+    every = ("plain", "cached", "openvino", "torch")
+    code, (case,) = run_with(OtherProcesses(every), monkeypatch, tmp_path / "c.json")
+    assert code != EXIT_OK and tuple(case["refused"]) == every
+
+
+def test_the_share_of_bandwidth_is_that_of_the_threads_that_a_way_has(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """10 MB in 2 ms are half of one thread's 10 GB/s, a quarter of two threads' 20 GB/s."""
+    _, (case,) = run_with(OtherProcesses(), monkeypatch, tmp_path / "two.json", "--threads", "2")
+    shares = {way["way"]: (way["threads"], way["stages"][0]["bandwidth_share"]) for way in case["ways"]}
+    assert shares == {"plain": (2, 0.25), "cached": (2, 0.25), "openvino": (1, 0.5), "torch": (2, 0.25)}
+    assert [way["read_bandwidth_gb_s"] for way in case["ways"]] == [20, 20, 10, 20]
+
+
+def test_a_gpu_whose_memory_is_full_is_said_to_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(options: WayOptions) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    monkeypatch.setattr("gr00t_bringup.bench.timed_ways.checkpoint_of", full)
+    with pytest.raises(MemoryFullError, match="'plain', does not fit into the memory of device 'cuda'"):
+        measure_way(WayOptions("plain", None, "tiny", "cuda", "bfloat16", "int8", 1, 0.02, 4, 0))
 
 
 @pytest.mark.parametrize(("engine", "dtype"), [("openvino", "float32"), ("torch", "float8")])
@@ -79,6 +149,19 @@ def test_the_published_network_reads_what_its_shapes_say_and_predictions_follow_
     assert floor_ms["encode, 2 cameras", "H200 SXM"] == pytest.approx(0.78, abs=0.02)
     assert floor_ms["encode, 2 cameras", "Jetson AGX Orin"] == pytest.approx(18.3, abs=0.4)
     assert "PREDICTIONS" in table(made)
+
+
+@pytest.mark.parametrize("name", ["n1_tiny_release", "n1_5_tiny_release"])
+def test_a_chunk_is_multiplied_by_as_many_rows_as_the_head_has_tokens(name: str) -> None:
+    """N1.5 has tokens of its own between state and actions."""
+    options = WayOptions("cached", None, name, "cpu", "bfloat16", "int8", 1, 0.1, 1, 0, staggered=True)
+    config, calls = preset(name).head, parts_of(options)
+    before = ActionHead(config).encode_state(torch.empty(1, 1, config.state_dim), torch.zeros(1, dtype=torch.long))
+    rows = before.shape[1] + config.horizon
+    ((read, multiplied),) = calls["act, chunk"]
+    assert multiplied == read * rows
+    ((read, multiplied),) = calls["act, staggered tick"]
+    assert multiplied == read * rows * config.steps
 
 
 @pytest.mark.parametrize("engine", ["openvino", "torch"])

@@ -24,6 +24,7 @@ def test_a_fine_tuned_checkpoint_loads_and_is_compared_with_the_record(tmp_path,
     assert "held out of the training" in " ".join(capsys.readouterr().out.split())
     result = json.loads((tmp_path / "open_loop" / "open_loop.json").read_text())
     assert (result["episodes"], result["held_out_of_training"], result["mean_of_episodes"]) == ([1], True, [0])
+    assert result["training_dataset_known_by"] == "fingerprint"
     for entry in result["groups"].values():
         for figures in entry.values():
             assert math.isfinite(figures["mse"]) and math.isfinite(figures["mae"])

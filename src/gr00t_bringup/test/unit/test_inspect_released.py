@@ -18,7 +18,9 @@ from gr00t_bringup.inspection.checkpoint_report import checkpoint_report
 from gr00t_bringup.inspection.released_differences import beside_the_robot, released_differences
 from gr00t_bringup.inspection.robot_differences import shipped_robots
 from gr00t_policy.core.embodiment import load_embodiment
-from gr00t_policy.model.synthesis import home_statistics
+from gr00t_policy.model.config import preset
+from gr00t_policy.model.release_forms import idle_shapes
+from gr00t_policy.model.synthesis import home_statistics, synthesise_release
 
 METADATA = "experiment_cfg/metadata.json"
 Entry = dict[str, Any]
@@ -271,3 +273,18 @@ def test_tensors_that_are_missing_or_not_finite_are_found_when_all_are_read(as_r
     ((_, detail),) = found(folder, verify=True)["damage"]
     assert f"1 tensor(s) missing\nmissing: {name} (48,)" in detail
     assert main(["inspect", str(folder), "--verify"]) == 1
+
+
+def test_tensors_that_a_release_of_n1_5_stores_and_nothing_reads_are_no_damage_there_or_not(tmp_path: Path) -> None:
+    folder, config = tmp_path / "n1_5", preset("n1_5_tiny_release")
+    synthesise_release(folder, config, load_embodiment("gr1"))
+    file, idle = folder / "model.safetensors", idle_shapes(config)
+    tensors = load_file(file)
+    assert idle.keys() <= tensors.keys()
+    assert "damage" not in found(folder, verify=True)
+    some = next(iter(idle))
+    save_file(tensors | {some: tensors[some][..., :-1].contiguous()}, file)
+    ((_, detail),) = found(folder, verify=True)["damage"]
+    assert "1 tensor(s) of another shape" in detail and some in detail
+    save_file({key: value for key, value in tensors.items() if key not in idle}, file)
+    assert "damage" not in found(folder, verify=True)

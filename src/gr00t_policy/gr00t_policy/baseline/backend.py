@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from gr00t_policy.baseline.checkpoint import DiffusionCheckpoint
+from gr00t_policy.baseline.config import check_sample_steps
 from gr00t_policy.baseline.network import DiffusionPolicy
 from gr00t_policy.core.errors import ConfigError
 from gr00t_policy.runtime.known_actions import KnownActions
@@ -30,8 +31,8 @@ class DiffusionBackend:
         fit, ConfigError for an unknown engine or number of steps.
         """
         schedule = checkpoint.config.schedule
-        if sample_steps is not None and not 1 <= sample_steps <= schedule.train_steps:
-            raise ConfigError(f"sample_steps must lie in 1..{schedule.train_steps}, got {sample_steps}")
+        if sample_steps is not None:
+            check_sample_steps(schedule.train_steps, sample_steps)
         if engine not in _ENGINES:
             raise ConfigError(f"engine '{engine}' is unknown to a Diffusion Policy; it has: {', '.join(_ENGINES)}")
         self._model = checkpoint.load_weights().requires_grad_(False)

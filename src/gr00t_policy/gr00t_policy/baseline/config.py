@@ -99,10 +99,20 @@ class ScheduleConfig:
     clip: bool = True
 
     def __post_init__(self) -> None:
-        if not 1 <= self.sample_steps <= self.train_steps:
-            raise ConfigError(
-                f"schedule.sample_steps must lie in 1..{self.train_steps} (schedule.train_steps), got {self.sample_steps}"
-            )
+        check_sample_steps(self.train_steps, self.sample_steps)
+
+
+def check_sample_steps(train_steps: int, sample_steps: int) -> None:
+    """Raises ConfigError unless the steps of training are a whole number of times those of the sampler: with others, evenly
+    spaced down to 0, it would begin far below the noisiest step and take pure noise for half an answer."""
+    if train_steps < 1:
+        raise ConfigError(f"schedule.train_steps must be at least 1, got {train_steps}")
+    choices = [count for count in range(1, train_steps + 1) if train_steps % count == 0]
+    if sample_steps not in choices:
+        raise ConfigError(
+            f"sample_steps is {sample_steps}; of {train_steps} steps in training the sampler can take: "
+            f"{', '.join(map(str, choices))}"
+        )
 
 
 @dataclass(frozen=True)

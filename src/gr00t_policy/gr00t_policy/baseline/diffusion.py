@@ -42,7 +42,8 @@ def add_noise(actions: Tensor, noise: Tensor, alpha_bar: Tensor) -> Tensor:
 
 def sampled_steps(train_steps: int, sample_steps: int) -> tuple[int, ...]:
     """Diffusion steps that the sampler visits, noisiest first, evenly spaced and down to 0: 90, 80 ... 0 for 100 and 10."""
-    spacing = train_steps // sample_steps
+    spacing, left = divmod(train_steps, sample_steps)
+    assert left == 0, "the configuration refuses others: check_sample_steps"
     return tuple(k * spacing for k in reversed(range(sample_steps)))
 
 

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import torch
 
 from gr00t_policy.baseline.checkpoint import save_diffusion_checkpoint
-from gr00t_policy.baseline.config import DiffusionConfig, diffusion_config
+from gr00t_policy.baseline.config import DiffusionConfig, ScheduleConfig, diffusion_config
 from gr00t_policy.baseline.network import build_diffusion_policy
 from gr00t_policy.baseline.objective import NoiseObjective
 from gr00t_policy.baseline.sentence_prompt import SentencePrompt
@@ -28,6 +28,7 @@ from gr00t_policy.data.transforms import ImageTransform, StateActionTransform
 from gr00t_policy.model.tokenizer import train_tokenizer
 from gr00t_policy.training.batches import DemonstrationBatches, Prompts
 from gr00t_policy.training.config import LoopConfig, StageConfig
+from gr00t_policy.training.learnt_data import learnt_entry
 from gr00t_policy.training.loop import TrainingRun
 from gr00t_policy.training.processes import main_first
 from gr00t_policy.training.run_claim import claimed
@@ -63,7 +64,7 @@ class DiffusionTrainConfig:
     image_size: int = 112
     """Side of the network's square picture, a multiple of 8."""
     sample_steps: int = 10
-    """Steps of DDIM in which a chunk is sampled, of the 100 of training."""
+    """Steps of DDIM in which a chunk is sampled, of the 100 of training; a divisor of 100."""
     jitter: float = 0.3
     """Strength of colour jitter relative to GR00T N1's."""
     max_image_age_frames: int = 4
@@ -101,6 +102,7 @@ class DiffusionTrainConfig:
             raise ConfigError(
                 f"images_per_step, samples_per_image, warmup_steps and recovery_weight must be at least 1: {self}"
             )
+        ScheduleConfig(sample_steps=self.sample_steps)  # raises
         self.loop()  # raises what it finds wrong with the rest
 
     def loop(self) -> LoopConfig:
@@ -172,9 +174,7 @@ def training_card(
     chosen = {key: value for key, value in asdict(config).items() if key not in ("datasets", "out", "recipe")}
     return {
         "recipe": config.recipe,
-        "datasets": [
-            {"name": d.layout.root.name, "episodes": len(d.episodes), "frames": d.num_frames} for d in datasets
-        ],
+        "datasets": [learnt_entry(dataset) for dataset in datasets],
         "parameters": sum(p.numel() for p in training.model.parameters()),
         "steps": training.step,
         "minutes": round(training.seconds / 60, 1),

@@ -24,3 +24,7 @@ class MessageError(Gr00tError):
 
 class ConfigError(Gr00tError):
     """A configuration value is unknown, of the wrong type or out of range."""
+
+
+class MemoryFullError(ConfigError):
+    """What a configuration asks for does not fit into memory."""

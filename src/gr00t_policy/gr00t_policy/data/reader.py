@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reads LeRobot v2.0 datasets with ``meta/modality.json``: ours and published ones. Refuses what does not add up."""
 
+import hashlib
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -88,6 +90,14 @@ class LeRobotDataset:
     @property
     def num_frames(self) -> int:
         return sum(entry.length for entry in self.episodes)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Of what was recorded: sentences, and of each episode length, tasks and what else its line says. Survives a copy, a
+        move and another name; another when episodes are added, left out or changed."""
+        episodes = [[entry.index, entry.length, entry.tasks, entry.info] for entry in self.episodes]
+        described = json.dumps([self.fps, sorted(self.tasks.items()), episodes], sort_keys=True)
+        return hashlib.sha256(described.encode()).hexdigest()
 
     @cached_property
     def extra_columns(self) -> dict[str, tuple[int, ...]]:

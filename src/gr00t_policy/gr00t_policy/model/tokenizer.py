@@ -77,6 +77,8 @@ class CompactPrompt:
 class EaglePrompt:
     """The published chat prompt: system line, images, instruction, assistant marker. Length follows the instruction."""
 
+    before, after = _SYSTEM, _SUFFIX
+
     def __init__(self, tokenizer: Tokenizer, config: ModelConfig) -> None:
         self.tokenizer = tokenizer
         self.config = config
@@ -96,22 +98,25 @@ class EaglePrompt:
         """
         if IMAGE_CONTEXT in instruction:
             raise MessageError(f"the instruction contains the reserved marker {IMAGE_CONTEXT}; say it without")
-        images = "".join(self._view(k, views) for k in range(1, views + 1))
-        whole = self._ids(_SYSTEM + images + self._text(instruction) + _SUFFIX)
+        around = [self.around_view(k, views) for k in range(1, views + 1)]
+        images = "".join(before + self._context + after for before, after in around)
+        whole = self._ids(self.before + images + self.rendered(instruction) + self.after)
         positions = self.config.language.max_positions
         truncated = len(whole) > positions
         if truncated:
-            after = self._ids(_SUFFIX)  # begins with a special token, so its ids are the same by itself
+            after = self._ids(self.after)  # begins with a special token, so its ids are the same by itself
             whole = whole[: positions - len(after)] + after
         ids = np.array(whole, dtype=np.int64)
         return Prompt(ids, np.ones_like(ids), truncated=truncated)
 
-    def _text(self, instruction: str) -> str:
+    def rendered(self, instruction: str) -> str:
+        """As it is written into the prompt."""
         return instruction
 
-    def _view(self, number: int, views: int) -> str:
+    def around_view(self, number: int, views: int) -> tuple[str, str]:
+        """Text before and after the placeholders of image ``number``, from 1, of so many."""
         label = f"<image {number}>" if views > 1 else ""
-        return f"{label}{IMAGE_OPEN}{self._context}{IMAGE_CLOSE}\n"
+        return f"{label}{IMAGE_OPEN}", f"{IMAGE_CLOSE}\n"
 
     def _ids(self, text: str) -> list[int]:
         return self.tokenizer.encode(text, add_special_tokens=False).ids
@@ -124,11 +129,11 @@ class Eagle25Prompt(EaglePrompt):
     when it is asked for one robot (a numpy array of one text meets the chat template), and what lerobot's port repeats.
     """
 
-    def _text(self, instruction: str) -> str:
+    def rendered(self, instruction: str) -> str:
         return str([instruction])
 
-    def _view(self, number: int, views: int) -> str:
-        return f"<image {number}>{IMAGE_OPEN}{self._context}{IMAGE_CLOSE}"
+    def around_view(self, number: int, views: int) -> tuple[str, str]:
+        return f"<image {number}>{IMAGE_OPEN}", IMAGE_CLOSE
 
 
 def prompt_tokenizer(tokenizer: Tokenizer, config: ModelConfig) -> PromptTokenizer:

@@ -15,7 +15,7 @@ from gr00t_policy.core.errors import CheckpointError
 from gr00t_policy.model.checkpoint import Checkpoint
 from gr00t_policy.model.json_file import read_json_object
 from gr00t_policy.runtime.engine_cache import GRAPHS, BuiltPart
-from gr00t_policy.runtime.prompt_room import prompt_room
+from gr00t_policy.runtime.exported_inputs import image_facts, prompt_facts
 from gr00t_policy.runtime.start_check import ReferenceAnswers
 
 OPSET = 17  # the newest that the exporter writes without further packages; TensorRT 8.6 and later read it
@@ -51,17 +51,8 @@ def write_description(folder: Path, checkpoint: Checkpoint, parts: tuple[Exporte
         "embodiment": robot.name,
         "euler_steps": config.head.steps,
         "parts": [asdict(part) for part in parts],
-        "image": {
-            "cameras": [camera.name for camera in robot.cameras],
-            "size": config.vision.image_size,
-            "crop_fraction": config.crop_fraction,
-            "scaling": "x / 127.5 - 1, RGB, channels first",
-        },
-        "prompt": {
-            "length": prompt_room(checkpoint),
-            "padding": f"on the right with token {config.language.pad_id}, mask 0; of features with zeros, mask 0",
-            "tokenizer": "tokenizer.json",
-        },
+        "image": image_facts(checkpoint),
+        "prompt": prompt_facts(checkpoint),
         "joints": list(robot.policy_joint_names),
         "groups": {name: [part.start, part.stop] for name, part in robot.policy_slices.items()},
         "encodings": {

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gr00t_policy.core.errors import ConfigError, MessageError
+from gr00t_policy.core.errors import ConfigError, MemoryFullError, MessageError
 from gr00t_policy.model.checkpoint import Checkpoint
 from gr00t_policy.model.dit import Context
 from gr00t_policy.model.weights import DTYPES
@@ -159,7 +159,7 @@ def has_gpu() -> bool:
 
 @contextmanager
 def memory_for(what: str, device: str) -> Iterator[None]:
-    """Raises ConfigError, with what is free, where torch runs out of the device's memory."""
+    """Raises MemoryFullError, with what is free, where torch runs out of the device's memory."""
     try:
         yield
     except torch.OutOfMemoryError as error:
@@ -167,7 +167,7 @@ def memory_for(what: str, device: str) -> Iterator[None]:
         if torch.cuda.is_available():
             left, whole = torch.cuda.mem_get_info()
             free = f" ({left / 1e9:.1f} of {whole / 1e9:.1f} GB are free)"
-        raise ConfigError(
+        raise MemoryFullError(
             f"the {what} does not fit into the memory of device '{device}'{free}; end what else runs there, set dtype to "
             f"'bfloat16', or device to 'cpu'"
         ) from error

@@ -27,6 +27,7 @@ from gr00t_policy.model.tokenizer import default_instruction
 from gr00t_policy.training.batches import DemonstrationBatches, Prompts
 from gr00t_policy.training.config import LoopConfig
 from gr00t_policy.training.embodiment_slots import with_slot
+from gr00t_policy.training.learnt_data import learnt_entry
 from gr00t_policy.training.loop import TrainingRun
 from gr00t_policy.training.n1_options import N1Options
 from gr00t_policy.training.processes import main_first
@@ -133,6 +134,7 @@ def training_card(
     chosen = {key: value for key, value in asdict(config).items() if key not in ("dataset", "init", "out")}
     return {
         "init": {"name": config.init.name, "hash": init.hash},
+        "datasets": [learnt_entry(dataset, config.hold_out)],
         "dataset": config.dataset.name,
         "episodes": learnt,
         "held_out": list(config.hold_out),

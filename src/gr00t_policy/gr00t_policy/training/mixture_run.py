@@ -28,6 +28,7 @@ from gr00t_policy.model.tokenizer import PromptTokenizer
 from gr00t_policy.model.vla import Vla
 from gr00t_policy.training.batches import Prompts
 from gr00t_policy.training.config import LoopConfig
+from gr00t_policy.training.learnt_data import learnt_entry
 from gr00t_policy.training.loop import TrainingRun
 from gr00t_policy.training.mixture_batches import MixtureBatches, Reading, RobotInBatch
 from gr00t_policy.training.n1_options import N1Options
@@ -154,11 +155,8 @@ def training_card(
         "recipe": recipe,
         "datasets": [
             {
-                "name": part.entry.name,
+                **learnt_entry(part.dataset, part.entry.hold_out, part.entry.name),
                 "embodiment": part.robot.name,
-                "episodes": len(part.episodes),
-                "frames": part.frames,
-                "held_out": list(part.entry.hold_out),
                 "share": round(share, 6),
             }
             for part, share in parts

@@ -21,6 +21,7 @@ from gr00t_policy.model.tokenizer import prompt_tokenizer, train_tokenizer
 from gr00t_policy.model.vla import Vla, build_vla
 from gr00t_policy.training.batches import DemonstrationBatches, GroundingBatches, Prompts
 from gr00t_policy.training.config import TrainConfig
+from gr00t_policy.training.learnt_data import learnt_entry
 from gr00t_policy.training.loop import TrainingRun
 from gr00t_policy.training.new_words import with_new_words
 from gr00t_policy.training.processes import main_first
@@ -56,9 +57,7 @@ def training_card(
 ) -> dict[str, Any]:
     """How the checkpoint was made, for people; scores are added by the evaluation."""
     return {
-        "datasets": [
-            {"name": d.layout.root.name, "episodes": len(d.episodes), "frames": d.num_frames} for d in datasets
-        ],
+        "datasets": [learnt_entry(dataset) for dataset in datasets],
         "scenes": len(scenes) if scenes is not None else 0,
         "parameters": sum(p.numel() for p in training.model.parameters()),
         "steps": training.step,

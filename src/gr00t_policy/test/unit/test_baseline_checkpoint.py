@@ -67,10 +67,11 @@ def test_the_seed_decides_the_chunk(folder):
     assert np.abs(first - other).max() > 1e-3
 
 
-def test_more_or_less_steps_than_there_are_and_unknown_engines_are_refused(folder):
+def test_steps_that_do_not_divide_those_of_training_and_unknown_engines_are_refused(folder):
     checkpoint = load_diffusion_checkpoint(folder)
-    with pytest.raises(ConfigError, match=r"sample_steps must lie in 1\.\.100, got 101"):
-        DiffusionBackend(checkpoint, sample_steps=101)
+    for steps in (0, 16, 101):
+        with pytest.raises(ConfigError, match=f"sample_steps is {steps}; .*1, 2, 4, 5, 10, 20, 25, 50, 100"):
+            DiffusionBackend(checkpoint, sample_steps=steps)
     with pytest.raises(ConfigError, match="engine 'onnx' is unknown"):
         DiffusionBackend(checkpoint, "onnx")
 

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 import torch
 
+from gr00t_policy.baseline.config import ScheduleConfig, check_sample_steps
 from gr00t_policy.baseline.diffusion import add_noise, alpha_bars, ddim, draw_steps, sampled_steps
+from gr00t_policy.core.errors import ConfigError
 
 SHARES = alpha_bars(100)
 
@@ -26,11 +28,24 @@ def test_noising_keeps_the_variance_of_normal_actions():
     np.testing.assert_allclose(noisy.std(dim=(1, 2)).numpy(), 1.0, atol=0.06)
 
 
-@pytest.mark.parametrize("count", [1, 2, 7, 10, 100])
+@pytest.mark.parametrize("count", [1, 2, 4, 5, 10, 20, 25, 50, 100])
 def test_the_visited_steps_descend_to_the_first_and_are_as_many_as_asked_for(count):
+    check_sample_steps(100, count)
     visited = sampled_steps(100, count)
     assert len(visited) == count and visited[-1] == 0 and max(visited) < 100
     assert list(visited) == sorted(set(visited), reverse=True)
+
+
+def test_by_default_a_chunk_takes_the_ten_steps_from_90_to_0():
+    schedule = ScheduleConfig()
+    visited = sampled_steps(schedule.train_steps, schedule.sample_steps)
+    assert visited == (90, 80, 70, 60, 50, 40, 30, 20, 10, 0)
+
+
+@pytest.mark.parametrize("count", [-1, 0, 7, 16, 30, 51, 99, 101, 200])
+def test_steps_that_would_begin_in_the_midst_of_the_noise_are_refused_with_those_that_do_not(count):
+    with pytest.raises(ConfigError, match=rf"sample_steps is {count}; .*: 1, 2, 4, 5, 10, 20, 25, 50, 100$"):
+        ScheduleConfig(sample_steps=count)
 
 
 @pytest.mark.parametrize("count", [1, 10, 100])

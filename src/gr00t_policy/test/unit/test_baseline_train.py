@@ -16,7 +16,9 @@ from gr00t_policy.baseline.network import build_diffusion_policy
 from gr00t_policy.baseline.objective import NoiseObjective
 from gr00t_policy.core.embodiment import load_embodiment
 from gr00t_policy.core.errors import ConfigError
+from gr00t_policy.data.reader import LeRobotDataset
 from gr00t_policy.data.writer import LeRobotWriter
+from gr00t_policy.training.learnt_data import learnt_entry
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +76,9 @@ def test_a_run_continued_after_a_stop_ends_like_one_that_was_not_stopped(demonst
     for name, value in states[0].items():
         torch.testing.assert_close(states[1][name], value, rtol=1e-4, atol=1e-5, msg=name)
     assert resumed.card["steps"] == 4 and resumed.card["recipe"] == "diffusion_policy"
-    assert resumed.card["datasets"] == [{"name": "demos", "episodes": 2, "frames": 40}]
+    assert resumed.card["datasets"] == [learnt_entry(LeRobotDataset(demonstrations))]
+    entry = {"name": "demos", "episodes": 2, "frames": 40, "held_out": []}
+    assert resumed.card["datasets"][0].items() >= entry.items()
     logs = [curve(tmp_path / name) for name in ("whole", "cut")]
     assert [line["step"] for line in logs[1]] == [1, 2, 3, 4], "the third step was taken twice and counts once"
     assert [line["noise"] for line in logs[1]] == pytest.approx([line["noise"] for line in logs[0]], rel=1e-5)
@@ -99,7 +103,12 @@ def test_it_learns_from_demonstrations_alone_and_says_so():
 
 @pytest.mark.parametrize(
     ("change", "named"),
-    [({"datasets": ()}, "dataset"), ({"images_per_step": 0}, "images_per_step"), ({"lr": 0}, "rate")],
+    [
+        ({"datasets": ()}, "dataset"),
+        ({"images_per_step": 0}, "images_per_step"),
+        ({"lr": 0}, "rate"),
+        ({"sample_steps": 16}, "1, 2, 4, 5"),
+    ],
 )
 def test_a_run_that_cannot_learn_is_refused(demonstrations, tmp_path, change, named):
     with pytest.raises(ConfigError, match=named):

@@ -220,6 +220,7 @@ def test_a_run_continued_after_a_stop_ends_like_one_that_was_not_stopped(data, t
     assert (tmp_path / "cut" / "loss.png").stat().st_size > 1000
     card = load_checkpoint(tmp_path / "cut" / "checkpoint").card
     assert card["steps"] == 5
+    assert all(entry["held_out"] == [] and len(entry["fingerprint"]) == 64 for entry in card["datasets"])
     assert 0.2 < card["peak_memory_gb"]["process"] < 6, "what the suite allows itself"
 
 

@@ -35,6 +35,7 @@ from gr00t_policy.runtime.torch_backend import TorchBackend
 from gr00t_policy.training import finetune
 from gr00t_policy.training.batches import DemonstrationBatches, streams
 from gr00t_policy.training.finetune import FinetuneConfig, with_slot
+from gr00t_policy.training.learnt_data import learnt_entry
 from gr00t_policy.training.loop import RESUME, TrainingRun, read_progress
 
 FRAMES = 24
@@ -219,6 +220,7 @@ def test_what_is_held_out_is_neither_drawn_nor_counted(config_for, dataset):
     stored = np.concatenate([item.max for item in checkpoint.statistics.action.values()])
     np.testing.assert_allclose(stored, learnt.max(axis=0), atol=1e-6)
     assert (checkpoint.card["episodes"], checkpoint.card["held_out"]) == ([0, 2], [HELD_OUT])
+    assert checkpoint.card["datasets"] == [learnt_entry(LeRobotDataset(dataset), [HELD_OUT])]
 
 
 def test_a_stopped_run_goes_on_where_it_was_and_ends_the_same(done, config_for):

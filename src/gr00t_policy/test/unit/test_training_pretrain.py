@@ -26,6 +26,7 @@ from gr00t_policy.model.tokenizer import Prompt
 from gr00t_policy.training import posttrain, pretrain
 from gr00t_policy.training.batches import Batch, Prompts, streams
 from gr00t_policy.training.embodiment_slots import with_slots
+from gr00t_policy.training.learnt_data import learnt_entry
 from gr00t_policy.training.loop import TrainingRun
 from gr00t_policy.training.mixture_batches import MixtureBatches, Reading, RobotInBatch
 from gr00t_policy.training.mixture_run import robots_of
@@ -147,6 +148,9 @@ def test_pretraining_leaves_a_checkpoint_for_every_robot(pyramid, mixture, tmp_p
     first, other = load_checkpoint(folder), load_checkpoint(folder, "small")
     assert first.robots == ("gr1", "small") and first.hash == other.hash
     assert (first.embodiment.rate_hz, other.embodiment.rate_hz) == (20.0, 10.0)
+    for part, entry in zip(mixture.parts, first.card["datasets"], strict=True):
+        assert entry.items() >= learnt_entry(part.dataset, part.entry.hold_out, part.entry.name).items()
+        assert entry["frames"] == part.frames
     assert first.slot != other.slot and first.config.slot("new_embodiment") not in (first.slot, other.slot)
     _, merged = mixture_statistics(mixture)
     np.testing.assert_allclose(other.statistics.action["waist"].max, merged["small"].action["waist"].max)
