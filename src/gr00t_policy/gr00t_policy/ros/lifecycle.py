@@ -129,9 +129,12 @@ class SuiteNode(LifecycleNode, Generic[Settings]):
     def cleanup(self) -> None:
         """Give back what ``configure`` took and did not keep. Must also work when ``configure`` failed."""
 
-    def start(self) -> bool:
-        """Configure and activate; False when one of them failed (the log says why)."""
-        return self.trigger_configure() == _SUCCESS and self.trigger_activate() == _SUCCESS
+    def start(self, is_asked_to_stop: Callable[[], bool] = lambda: False) -> bool:
+        """Configure and activate; False when one of them failed (the log says why). Configuring may take minutes: a node that was
+        asked to stop meanwhile is not activated."""
+        if self.trigger_configure() != _SUCCESS:
+            return False
+        return is_asked_to_stop() or self.trigger_activate() == _SUCCESS
 
     def stop(self) -> None:
         """To the end of the life cycle from any state, once: output stops first."""
@@ -210,7 +213,7 @@ def run(make_node: Callable[[], SuiteNode], args: Sequence[str] | None = None) -
     executor = make_executor()
     executor.add_node(node)
     try:
-        if _wants_autostart(node) and not node.start():
+        if _wants_autostart(node) and not node.start(asked_to_stop):
             return 1
         _spin_until(asked_to_stop, node, executor)
         return 0

@@ -147,6 +147,16 @@ def test_a_signal_ends_the_program_cleanly(number: signal.Signals) -> None:
     assert [line.split(": ")[-1] for line in said.splitlines() if "[probe]" in line] == ["deactivate", "cleanup"]
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_a_node_configures_means_that_it_is_not_activated(number: signal.Signals) -> None:
+    process = start_program("autostart:=true", "load_s:=1.0")
+    wait_for_line(process, "configure")
+    process.send_signal(number)
+    said, _ = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert [line.split(": ")[-1] for line in said.splitlines() if "[probe]" in line] == ["deactivate", "cleanup"]
+
+
 @pytest.mark.parametrize(
     ("parameters", "code", "line"),
     [
