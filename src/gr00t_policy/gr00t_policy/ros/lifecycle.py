@@ -8,6 +8,7 @@ parameters (2). It is the one place where every exception is caught.
 """
 
 import signal
+import time
 import traceback
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -26,6 +27,7 @@ from rclpy.task import Future
 from rclpy.timer import Timer
 
 from gr00t_policy.core.errors import Gr00tError
+from gr00t_policy.ros.lasting_actions import Execute, LastingActions
 from gr00t_policy.ros.parameters import declare_settings, guard_changes, read_settings
 from gr00t_policy.ros.transport import init_ros
 
@@ -35,6 +37,7 @@ Made = TypeVar("Made")
 # The events executor of the Jazzy wheels spins at 100 % and delivers nothing when it may wait for ever.
 _LONGEST_SPIN_S = 3600.0
 _LOOK_S = 0.1
+_LAST_RESULTS_S = 1.0
 _SUCCESS, _FAILURE, _ERROR = (
     TransitionCallbackReturn.SUCCESS,
     TransitionCallbackReturn.FAILURE,
@@ -59,6 +62,7 @@ class SuiteNode(LifecycleNode, Generic[Settings]):
         self._is_stopped = False
         self._undo: list[Callable[[], object]] = []
         self._generation = 0  # counts cleanups
+        self._actions = LastingActions(self)
         self.steady_clock = Clock(clock_type=ClockType.STEADY_TIME)
         try:
             declare_settings(self, settings_type)
@@ -107,6 +111,11 @@ class SuiteNode(LifecycleNode, Generic[Settings]):
             self.destroy_subscription, self.create_subscription(kind, topic, while_kept, profile, **options)
         )
 
+    def keep_action_server(self, kind: type, name: str, execute: Execute) -> None:
+        """Goals are executed until cleanup, which must end those that run; their results still go out afterwards."""
+        self._actions.serve(kind, name, execute)
+        self._undo.append(partial(self._actions.close, name))
+
     def keep_timer(self, period_s: float, callback: Callable[[], None]) -> Timer:
         """Silent after cleanup, as a subscription is."""
         kept = self._generation
@@ -137,10 +146,21 @@ class SuiteNode(LifecycleNode, Generic[Settings]):
         return is_asked_to_stop() or self.trigger_activate() == _SUCCESS
 
     def stop(self) -> None:
-        """To the end of the life cycle from any state, once: output stops first."""
+        """To the end of the life cycle from any state, once, also when an operator has brought it there: output stops first."""
         if not self._is_stopped:
-            self._is_stopped = True
             self.trigger_shutdown()
+
+    def send_last_results(self, executor: Executor) -> None:
+        """After ``stop``: goals that ended by it are answered, for at most a second."""
+        is_busy, deadline_s = self._actions.is_busy, time.monotonic() + _LAST_RESULTS_S
+        while self._actions.is_busy and time.monotonic() < deadline_s:
+            spin_for(executor, _LOOK_S)
+        if is_busy:
+            spin_for(executor, _LOOK_S)  # the result is there; now it is sent
+
+    def destroy_node(self) -> None:
+        self._actions.destroy()
+        super().destroy_node()
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         return self._step("configure", lambda: self.configure(self.settings), undo=self._clean, configured=True)
@@ -155,6 +175,7 @@ class SuiteNode(LifecycleNode, Generic[Settings]):
         return self._step("clean up", self._clean, undo=None, configured=False)
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self._is_stopped = True
         self._down()
         return _SUCCESS
 
@@ -222,6 +243,7 @@ def run(make_node: Callable[[], SuiteNode], args: Sequence[str] | None = None) -
         return 1
     finally:
         node.stop()
+        node.send_last_results(executor)
         executor.remove_node(node)
         node.destroy_node()
         rclpy.try_shutdown()

@@ -115,6 +115,14 @@ def test_stopping_an_active_node_stops_its_output_first_and_happens_once(probe) 
     assert node.story == ["configure", "activate", "deactivate", "cleanup"]
 
 
+def test_a_node_that_an_operator_has_shut_down_is_stopped_without_a_second_shutdown(probe) -> None:
+    node = probe()
+    assert node.start()
+    assert node.trigger_shutdown() == SUCCESS
+    node.stop()
+    assert node.story == ["configure", "activate", "deactivate", "cleanup"]
+
+
 def test_the_executor_delivers_and_really_waits_with_finite_waits(probe) -> None:
     """The events executor of these wheels delivers nothing when it may wait for ever; this is the form that works."""
     heard: list[String] = []
