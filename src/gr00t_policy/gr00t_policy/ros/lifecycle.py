@@ -16,10 +16,12 @@ from types import FrameType
 from typing import Any, Generic, TypeVar
 
 import rclpy
+from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.clock import Clock, ClockType
 from rclpy.executors import Executor, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.logging import get_logger
+from rclpy.parameter import Parameter
 from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile
 from rclpy.subscription import Subscription
@@ -70,6 +72,16 @@ class SuiteNode(LifecycleNode, Generic[Settings]):
             self.destroy_node()
             raise
         guard_changes(self, settings_type, lambda: self._is_configured)
+
+    def declare_parameters(
+        self, namespace: str, parameters: Sequence[tuple[Any, ...]], ignore_override: bool = False
+    ) -> list[Parameter]:
+        """As rclpy's, and an empty list too, which ROS gives without a type and rclpy refuses without the parameter's name."""
+        typed = [
+            (one[0], one[1], ParameterDescriptor(dynamic_typing=True)) if len(one) > 1 and one[1] is None else one
+            for one in parameters
+        ]
+        return super().declare_parameters(namespace, typed, ignore_override)
 
     @property
     def settings(self) -> Settings:

@@ -174,6 +174,8 @@ def test_a_signal_while_a_node_configures_means_that_it_is_not_activated(number:
         (("speed:=3",), 2, "unknown parameter(s) of node 'probe': speed; known: autostart, fail_in"),
         (("rate_hz:=500.0",), 2, "parameter 'rate_hz' is 500.0; allowed is 1.0 to 100.0 Hz"),
         (("rate_hz:=.nan",), 2, "parameter 'rate_hz' must be a finite number"),
+        (("rate_hz:=[]",), 2, "parameter 'rate_hz': expected float, got an empty list"),
+        (("speed:=[]",), 2, "unknown parameter(s) of node 'probe': speed; known: autostart, fail_in"),
         (("autostart:=7",), 2, "parameter 'autostart': expected bool, got 7 (int)"),
     ],
 )
@@ -189,6 +191,17 @@ def test_settings_come_from_overrides_and_defaults_and_whole_numbers_are_fine(pr
     settings = node.settings
     assert (settings.rate_hz, settings.names, settings.live_gain) == (20.0, ("x",), 1.0)
     assert node.describe_parameter("rate_hz").floating_point_range[0].to_value == 100.0
+
+
+def test_an_empty_list_is_an_empty_tuple(tmp_path) -> None:
+    file = tmp_path / "probe.yaml"
+    file.write_text("/**/probe:\n  ros__parameters:\n    names: []\n")
+    for words in (["-p", "names:=[]"], ["--params-file", str(file)]):
+        node = ProbeNode(cli_args=["--ros-args", *words], use_global_arguments=False)
+        assert node.settings.names == ()
+        assert node.set_parameters([Parameter("names", value=["x"])])[0].successful
+        assert node.settings.names == ("x",)
+        node.destroy_node()
 
 
 def test_the_settings_own_checks_run_too(probe) -> None:
