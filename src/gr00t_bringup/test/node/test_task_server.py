@@ -202,6 +202,18 @@ def test_a_gate_that_holds_ends_the_task_with_its_reason(stack):
     assert stack.selected == [""]
 
 
+def test_another_sentence_ends_the_task_and_is_named(stack):
+    goal = stack.drive()
+    said = stack.node.create_publisher(String, "language_command", qos.LANGUAGE)
+    stack.until(lambda: said.get_subscription_count() > 0)
+    said.publish(String(data="throw it away"))
+    status, result = stack.outcome(goal)
+    stack.node.destroy_publisher(said)
+    assert (status, result.error_code) == (GoalStatus.STATUS_ABORTED, Result.ERROR_REPLACED)
+    assert result.error_msg == "another sentence was said: 'throw it away'"
+    assert (stack.planner.instruction, stack.selected) == ("throw it away", [""])
+
+
 def test_what_cannot_begin_is_refused_and_nothing_is_said_or_selected(stack):
     for instruction, limit_s in (("", 1.0), ("x" * 513, 1.0), (SENTENCE, -1.0), (SENTENCE, float("nan"))):
         _, result = stack.outcome(stack.send(instruction, limit_s))
