@@ -9,6 +9,7 @@ from gr00t_bringup.nodes import (
     RECORD,
     TASKS,
     TELEOP,
+    NodeSpec,
     nodes_for,
     overrides,
     parameter_files,
@@ -49,8 +50,14 @@ def launched_nodes(arguments: Mapping[str, str]) -> list[dict[str, Any]]:
             "arguments": ["--ros-args", "--log-level", arguments["log_level"]],
             "output": "screen",
         }
+        | _patience(node)
         for node in nodes_for(arguments["backend"], [name for name, wanted in asked.items() if wanted])
     ]
+
+
+def _patience(node: NodeSpec) -> dict[str, str]:
+    """launch sends SIGTERM 5 s after Ctrl-C and kills 5 s later; a node with more to close gets its time before the first."""
+    return {"sigterm_timeout": f"{node.close_s:g}"} if node.close_s else {}
 
 
 def _absolute(text: str) -> Path | None:

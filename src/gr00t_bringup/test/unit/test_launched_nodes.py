@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from gr00t_bringup import teleop
 from gr00t_bringup.launched_nodes import launched_nodes
 from gr00t_bringup.nodes import DRY_RUN_TOPIC, NODES, nodes_for, share_folder, shipped_checkpoint
+from gr00t_bringup.teleop import TeleopConfig
 from gr00t_policy.core.errors import ConfigError
 
 _TREE = ast.parse((share_folder() / "launch" / "gr1.launch.py").read_text())
@@ -83,6 +85,15 @@ def test_checkpoint_and_tokenizer_reach_the_nodes_that_load_one_as_absolute_path
         wanted = {"checkpoint": str(Path("models/mine").absolute()), "tokenizer": str(Path("words").absolute())}
         assert {key: values.get(key) for key in wanted} == (wanted if name in loading else dict.fromkeys(wanted))
     assert decided["operator"]["device"] == "webxr"
+
+
+def test_a_recorder_gets_as_long_to_close_its_episode_as_in_teleop_and_the_others_what_launch_gives():
+    given = _started(teleop="webxr", record="true", tasks="true")
+    patient = teleop.stack_options(TeleopConfig(), {}).patience.interrupt_s
+    assert {name: node["sigterm_timeout"] for name, node in given.items() if "sigterm_timeout" in node} == {
+        "recorder": str(round(patient))
+    }
+    assert patient == 20.0 and not any("sigkill_timeout" in node for node in given.values())
 
 
 def test_a_robot_without_parameter_files_and_an_unknown_back_end_are_refused_by_name():
