@@ -113,7 +113,7 @@ class PlannerNode(SuiteNode[PlannerConfig]):
 
     def deactivate(self) -> None:
         if self._loop is not None:
-            self._loop.stop()
+            self.stop_thread(self._loop)
             self._loop = None
         self._process.end()
         if self._made is not None:

@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from functools import partial
 from types import FrameType
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import rclpy
 from rcl_interfaces.msg import ParameterDescriptor
@@ -47,6 +47,17 @@ _SUCCESS, _FAILURE, _ERROR = (
 )
 
 
+class StoppableThread(Protocol):
+    """A thread of a node. ``stop`` asks it to end, waits a while, and says whether it has."""
+
+    name: str
+
+    @property
+    def is_alive(self) -> bool: ...
+
+    def stop(self) -> bool: ...
+
+
 class SuiteNode(LifecycleNode, Generic[Settings]):
     """A lifecycle node whose parameters are the dataclass ``settings_type``.
 
@@ -65,6 +76,7 @@ class SuiteNode(LifecycleNode, Generic[Settings]):
         self._undo: list[Callable[[], object]] = []
         self._generation = 0  # counts cleanups
         self._actions = LastingActions(self)
+        self._late_threads: list[StoppableThread] = []  # were to stop, and had not when we last looked
         self.steady_clock = Clock(clock_type=ClockType.STEADY_TIME)
         try:
             declare_settings(self, settings_type)
@@ -138,6 +150,13 @@ class SuiteNode(LifecycleNode, Generic[Settings]):
 
         return self.keep(self.destroy_timer, self.create_steady_timer(period_s, while_kept))
 
+    def stop_thread(self, thread: StoppableThread) -> None:
+        """Stop a thread of this node. Until one that takes long has ended, transitions that would run another beside it, or take
+        away what it uses, are refused."""
+        if not thread.stop():
+            self._late_threads.append(thread)
+            self.get_logger().warning(f"the thread '{thread.name}' goes on with what it was doing; that is its last")
+
     def configure(self, settings: Settings) -> None:
         """Load, validate, warm up, create publishers and subscriptions. Nothing moves yet."""
 
@@ -175,7 +194,7 @@ class SuiteNode(LifecycleNode, Generic[Settings]):
         super().destroy_node()
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
-        return self._step("configure", lambda: self.configure(self.settings), undo=self._clean, configured=True)
+        return self._step("configure", self._configure_anew, undo=self._clean, configured=True)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         return self._step("activate", self.activate, undo=self.deactivate, active=True)
@@ -196,6 +215,10 @@ class SuiteNode(LifecycleNode, Generic[Settings]):
         self._down()
         return _SUCCESS
 
+    def _has_late_threads(self) -> bool:
+        self._late_threads = [thread for thread in self._late_threads if thread.is_alive]
+        return bool(self._late_threads)
+
     def _step(
         self,
         name: str,
@@ -204,6 +227,10 @@ class SuiteNode(LifecycleNode, Generic[Settings]):
         configured: bool | None = None,
         active: bool | None = None,
     ) -> TransitionCallbackReturn:
+        if name != "deactivate" and self._has_late_threads():
+            names = ", ".join(thread.name for thread in self._late_threads)
+            self.get_logger().error(f"cannot {name}: a thread that was stopped has not ended yet ({names}); try again")
+            return _FAILURE
         try:
             hook()
         except Gr00tError as error:
@@ -218,6 +245,11 @@ class SuiteNode(LifecycleNode, Generic[Settings]):
         self._is_active = self._is_active if active is None else active
         return _SUCCESS
 
+    def _configure_anew(self) -> None:
+        if self._undo:  # kept for a thread that has ended since
+            self._clean()
+        self.configure(self.settings)
+
     def _clean(self) -> None:
         self._generation += 1
         while self._undo:
@@ -226,6 +258,8 @@ class SuiteNode(LifecycleNode, Generic[Settings]):
 
     def _down(self) -> None:
         for hook in (self.deactivate, self._clean):
+            if hook == self._clean and self._has_late_threads():
+                break  # it uses what would be taken away; the end of the process, or the next configure, comes after it
             try:
                 hook()
             except Exception:

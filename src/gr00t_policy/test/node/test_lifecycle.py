@@ -9,13 +9,14 @@ os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import rclpy
-from probe_node import ProbeNode
+from probe_node import ProbeNode, ProbeSettings
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from rclpy.task import Future
@@ -26,6 +27,7 @@ from gr00t_policy.ros import qos
 from gr00t_policy.ros.lifecycle import make_executor, spin_for
 from gr00t_policy.ros.parameters import read_settings
 from gr00t_policy.ros.transport import init_ros
+from gr00t_policy.runtime.pacing import PacedLoop
 
 PROGRAM = Path(__file__).with_name("probe_node.py")
 SUCCESS, FAILURE, ERROR = (getattr(TransitionCallbackReturn, name) for name in ("SUCCESS", "FAILURE", "ERROR"))
@@ -143,6 +145,64 @@ def test_the_executor_delivers_and_really_waits_with_finite_waits(probe) -> None
     for one in (node, listener):
         executor.remove_node(one)
     listener.destroy_node()
+
+
+class Thinker(ProbeNode):
+    """Its thread is in one long thought while ``may_end`` is not set; it needs what cleanup takes away."""
+
+    def configure(self, settings: ProbeSettings) -> None:
+        super().configure(settings)
+        self.thinks, self.may_end, self.knowledge = threading.Event(), threading.Event(), ["all"]
+
+    def activate(self) -> None:
+        super().activate()
+        self.loop = PacedLoop("thought", 100.0, self._think)
+        self.loop.start()
+        assert self.thinks.wait(20.0)
+
+    def deactivate(self) -> None:
+        super().deactivate()
+        self.stop_thread(self.loop)
+
+    def cleanup(self) -> None:
+        super().cleanup()
+        self.knowledge = []
+
+    def _think(self, _: int) -> None:
+        self.thinks.set()
+        self.may_end.wait(60.0)
+        self.knowledge.pop()
+
+
+@pytest.fixture
+def thinker() -> Iterator[Thinker]:
+    node = Thinker()
+    assert node.start()
+    yield node
+    node.may_end.set()
+    node.loop.stop(20.0)
+    assert node.loop.failure is None, "what the thread needed was taken away"
+    node.stop()
+    node.destroy_node()
+
+
+def test_a_thread_that_has_not_ended_gets_no_second_one_beside_it_and_keeps_what_it_needs(thinker, capfd) -> None:
+    assert thinker.trigger_deactivate() == SUCCESS
+    assert not thinker.is_active
+    assert [thinker.trigger_activate(), thinker.trigger_cleanup()] == [FAILURE, FAILURE]
+    assert thinker.story == ["configure", "activate", "deactivate"]
+    said = capfd.readouterr().err
+    assert "cannot activate: a thread that was stopped has not ended yet (thought); try again" in said
+    assert "cannot clean up: " in said and "Traceback" not in said
+    thinker.may_end.set()
+    assert thinker.loop.stop(20.0)
+    assert thinker.loop.failure is None
+    assert [thinker.trigger_cleanup(), thinker.trigger_configure()] == [SUCCESS, SUCCESS]
+
+
+def test_a_node_that_is_shut_down_leaves_a_thread_that_has_not_ended_what_it_needs(thinker) -> None:
+    assert thinker.trigger_shutdown() == SUCCESS
+    assert thinker.story == ["configure", "activate", "deactivate"] and thinker.knowledge
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
