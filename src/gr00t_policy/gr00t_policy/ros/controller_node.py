@@ -96,7 +96,8 @@ class ControllerNode(SuiteNode[ControllerConfig]):
         with raised(settings.process_priority):  # measured as it will run, whatever else is being started
             head = controller.warm_up(blank_tokens(checkpoint))
         self.get_logger().info(
-            f"checkpoint {checkpoint.hash[:12]}, engine {backend.report}, loaded in {loaded_s:.1f} s: the head takes "
+            f"checkpoint {settings.checkpoint} ({checkpoint.hash[:12]}), engine {backend.report}, "
+            f"loaded in {loaded_s:.1f} s: the head takes "
             f"{1e3 * head.p50_s:.2f} ms, mode {controller.mode.name}{', staggered' * controller.staggers}"
         )
         if settings.staggered and not controller.staggers:
