@@ -14,7 +14,6 @@ from gr00t_bringup.fresh_folder import fresh_folder
 from gr00t_bringup.json_file import write_json
 from gr00t_bringup.machine import ProcessMemory, memory_of, this_machine
 from gr00t_bringup.measure import RunFigures, measure, read_streams
-from gr00t_bringup.nodes import shipped_checkpoint
 from gr00t_bringup.status import StackStatus, live_display
 from gr00t_policy.core.errors import ConfigError
 from gr00t_policy.data.bag import BagWriter
@@ -52,7 +51,7 @@ class DemoConfig:
     json: Path | None = None
     """write the summary here too"""
     checkpoint: Path | None = None
-    """checkpoint folder; default: the one shipped in models/"""
+    """checkpoint folder; default: that of --params-file, else the one shipped in models/"""
     tokenizer: Path | None = None
     """folder of the tokenizer, for a released checkpoint that has none"""
     params_file: Annotated[tuple[Path, ...], tyro.conf.UseAppendAction] = ()
@@ -158,7 +157,7 @@ def stack_options(config: DemoConfig, task: str) -> "StackOptions":
 
     return StackOptions(
         namespace=config.namespace,
-        checkpoint=config.checkpoint or shipped_checkpoint(),
+        checkpoint=config.checkpoint,
         tokenizer=config.tokenizer,
         parameter_files=config.params_file,
         overrides={"sim": _scene(config, task)},

@@ -24,7 +24,7 @@ class NodeSpec:
     """One lifecycle node. name is also its executable; module has ``main()``; settings: 'module:class' of its parameters.
 
     backends: the back ends it is started for. addition: started only where this is asked for.
-    loads_checkpoint: it has the parameter ``checkpoint``.
+    loads_checkpoint: it has the parameter ``checkpoint``. close_s: how long it may take to end once it is asked to; 0: as others.
     """
 
     name: str
@@ -34,6 +34,7 @@ class NodeSpec:
     backends: tuple[str, ...] = BACKENDS
     addition: str = ""
     loads_checkpoint: bool = False
+    close_s: float = 0.0
 
 
 # In the order they are started: what takes longest to be ready comes first.
@@ -74,6 +75,7 @@ NODES = (
         "gr00t_teleop.ros.recorder_node",
         "gr00t_teleop.recording.config:RecorderConfig",
         addition=RECORD,
+        close_s=20.0,  # its disk may be slow, and an episode that is cut off must be recovered
     ),
     NodeSpec(
         "task_server",

@@ -30,7 +30,6 @@ _PERIOD_S = 0.25
 _ALSO = {"visionpro": "vision_pro"}  # what people type as well
 _READS_KEYS = "keyboard"  # the device that is the terminal itself
 _REPLAYS = "replay"  # the device that begins with each scene
-_CLOSE_S = 20.0  # for a recorder whose disk is slow
 _REQUESTS = {
     "s": ("start_episode", "start an episode"),
     "e": ("end_episode", "end it"),
@@ -154,7 +153,7 @@ def stack_options(
         nodes=nodes,
         watched=TOPICS,
         terminals=terminals or {},
-        patience=StopPatience(interrupt_s=_CLOSE_S),
+        patience=StopPatience(interrupt_s=max(node.close_s for node in nodes)),
     )
 
 

@@ -26,7 +26,9 @@ def generate_launch_description() -> LaunchDescription:
         [
             DeclareLaunchArgument("robot", default_value="gr1", description="folder of parameter files under config/"),
             DeclareLaunchArgument("backend", default_value="mujoco", choices=BACKENDS, description="what the robot is"),
-            DeclareLaunchArgument("checkpoint", default_value="", description="folder; empty: the shipped one"),
+            DeclareLaunchArgument(
+                "checkpoint", default_value="", description="folder; empty: that of params_file, else the shipped one"
+            ),
             DeclareLaunchArgument(
                 "tokenizer",
                 default_value="",

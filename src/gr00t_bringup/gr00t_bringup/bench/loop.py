@@ -25,7 +25,6 @@ from gr00t_bringup.machine import (
     this_machine,
 )
 from gr00t_bringup.measure import RunFigures, measure, read_streams
-from gr00t_bringup.nodes import shipped_checkpoint
 from gr00t_bringup.status import live_display
 from gr00t_bringup.tracing.leads import LeadFigures, leads_to_text, read_leads
 from gr00t_policy.core.errors import ConfigError
@@ -58,7 +57,7 @@ class LoopConfig:
     json: Path | None = None
     """write the figures here"""
     checkpoint: Path | None = None
-    """checkpoint folder; default: the one shipped in models/"""
+    """checkpoint folder; default: that of --params-file, else the one shipped in models/"""
     tokenizer: Path | None = None
     """folder of the tokenizer, for a released checkpoint that has none"""
     params_file: Annotated[tuple[Path, ...], tyro.conf.UseAppendAction] = ()
@@ -155,7 +154,7 @@ def stack_options(config: LoopConfig) -> "StackOptions":
     from gr00t_bringup.ros.stack import StackOptions
 
     return StackOptions(
-        checkpoint=config.checkpoint or shipped_checkpoint(),
+        checkpoint=config.checkpoint,
         tokenizer=config.tokenizer,
         parameter_files=config.params_file,
         overrides={"sim": {"task": config.task, "seed": config.seed}},

@@ -21,7 +21,6 @@ from gr00t_bringup.bench.vital_signs import Sample, VitalSigns
 from gr00t_bringup.demo import sentence_for
 from gr00t_bringup.json_file import write_json
 from gr00t_bringup.machine import this_machine
-from gr00t_bringup.nodes import shipped_checkpoint
 from gr00t_bringup.processes import ProcessDiedError
 from gr00t_bringup.status import live_display
 from gr00t_policy.core.errors import ConfigError, Gr00tError
@@ -65,7 +64,7 @@ class SoakConfig:
     plot: Path | None = None
     """draw everything over time here (PNG)"""
     checkpoint: Path | None = None
-    """checkpoint folder; default: the one shipped in models/"""
+    """checkpoint folder; default: that of --params-file, else the one shipped in models/"""
     tokenizer: Path | None = None
     """folder of the tokenizer, for a released checkpoint that has none"""
     params_file: Annotated[tuple[Path, ...], tyro.conf.UseAppendAction] = ()
@@ -147,7 +146,7 @@ def stack_options(config: SoakConfig) -> "StackOptions":
     from gr00t_bringup.ros.stack import StackOptions
 
     return StackOptions(
-        checkpoint=config.checkpoint or shipped_checkpoint(),
+        checkpoint=config.checkpoint,
         tokenizer=config.tokenizer,
         parameter_files=config.params_file,
         overrides={"sim": {"task": config.task, "seed": config.seed}},

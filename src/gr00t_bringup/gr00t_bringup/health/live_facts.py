@@ -29,12 +29,14 @@ class StreamFacts:
 
 @dataclass(frozen=True)
 class LiveFacts:
-    """nodes: all on the domain but ours. lifecycle: suite node -> state label, '' = it did not answer; absent = not there.
+    """namespace: that was looked at, with a slash before it, '' = the root. nodes: all on the domain but ours, by full names.
+    lifecycle: suite node in that namespace -> state label, '' = it did not answer; absent = not there.
 
     commands: command topic -> names of the nodes that publish it. clock: somebody publishes /clock.
     """
 
     domain: str
+    namespace: str = ""
     nodes: tuple[str, ...] = ()
     lifecycle: dict[str, str] = field(default_factory=dict)
     joints: StreamFacts = field(default_factory=lambda: StreamFacts("joint_states"))

@@ -115,13 +115,15 @@ def _nodes(facts: LiveFacts) -> list[Finding]:
     """Those that run and are not active, one by one; the active ones in one line."""
     findings = []
     for node, state in facts.lifecycle.items():
+        command = f"ros2 lifecycle set {facts.namespace}/{node}"
         if state == "inactive":
-            findings.append(warning(node, "inactive", f"ros2 lifecycle set /{node} activate"))
+            findings.append(warning(node, "inactive", f"{command} activate"))
         elif state != "active":
             found = state or "does not answer"
-            findings.append(error(node, found, f"its log says why; then: ros2 lifecycle set /{node} configure"))
+            findings.append(error(node, found, f"its log says why; then: {command} configure"))
     if absent := [node for node in EXPECTED if node not in facts.lifecycle]:
-        findings.append(warning("nodes running", f"without {', '.join(absent)}", _LAUNCH))
+        launch = f"{_LAUNCH} namespace:={facts.namespace.strip('/')}" if facts.namespace else _LAUNCH
+        findings.append(warning("nodes running", f"without {', '.join(absent)}", launch))
     if active := [node for node, state in facts.lifecycle.items() if state == "active"]:
         findings.append(ok("nodes active", ", ".join(active)))
     return findings

@@ -89,9 +89,11 @@ def _facts(node: Node, robot: Embodiment, listeners: dict[str, _Listener], lifec
     names = sorted(
         f"{place.rstrip('/')}/{name}" for name, place in node.get_node_names_and_namespaces() if name != _OURS
     )
-    present = {spec.name: "" for spec in NODES if f"{node.get_namespace().rstrip('/')}/{spec.name}" in names}
+    namespace = node.get_namespace().rstrip("/")
+    present = {spec.name: "" for spec in NODES if f"{namespace}/{spec.name}" in names}
     return LiveFacts(
         domain=os.environ.get("ROS_DOMAIN_ID", "") or "0",
+        namespace=namespace,
         nodes=tuple(names),
         lifecycle=present | lifecycle,
         joints=_stream(node, "joint_states", JOINT_STATE, listeners),

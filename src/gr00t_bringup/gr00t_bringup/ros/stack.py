@@ -10,6 +10,7 @@ from pathlib import Path
 import rclpy.utilities
 from rclpy.context import Context
 
+from gr00t_bringup.given_parameters import checkpoint_to_give, refuse_contradictions
 from gr00t_bringup.nodes import NodeSpec, nodes_for, overrides, parameter_files
 from gr00t_bringup.processes import ProcessGroup, StopPatience, node_command
 from gr00t_bringup.ros.recorder import TopicRecorder
@@ -26,6 +27,7 @@ _LOOK_S = 0.7  # participants that are there answer a new one within some 0.1 s
 class StackOptions:
     """How to start the nodes.
 
+    checkpoint: none: that of ``parameter_files``, else the shipped one, for the nodes that load one.
     tokenizer: folder of that of a released checkpoint that has none. overrides: node name -> parameters that win over
     every file. nodes: which; none: those of the back end. watched: topics whose newest message is kept when there is no
     bag, by their relative names; none: all. terminals: node name -> file descriptor that is its standard input.
@@ -122,17 +124,20 @@ def _refuse_company(options: StackOptions) -> None:
 
 
 def command_of(options: StackOptions, node: NodeSpec) -> list[str]:
-    """The command line that starts one node. Raises ConfigError for a robot without parameter files."""
-    files = [*parameter_files(options.robot, options.backend, node.name), *options.parameter_files]
+    """The command line that starts one node. Raises ConfigError for a robot without parameter files, no checkpoint named and none
+    shipped, and files of the user that contradict what the start decides."""
+    mine, namespace = options.parameter_files, options.namespace
+    files = [*parameter_files(options.robot, options.backend, node.name), *mine]
     decided = overrides(
         node,
         autostart=True,
         use_sim_time=options.use_sim_time,
-        checkpoint=options.checkpoint,
+        checkpoint=checkpoint_to_give(options.started, mine, namespace, options.checkpoint),
         tokenizer="" if options.tokenizer is None else str(options.tokenizer),
     )
+    refuse_contradictions(node, mine, namespace, decided)
     decided |= options.overrides.get(node.name, {})
-    return node_command(node, files, decided, options.namespace, log_level=options.log_level)
+    return node_command(node, files, decided, namespace, log_level=options.log_level)
 
 
 def _start(options: StackOptions, processes: ProcessGroup, node: NodeSpec) -> None:

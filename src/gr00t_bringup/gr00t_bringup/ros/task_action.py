@@ -10,7 +10,6 @@ from typing import Any
 from gr00t_msgs.action import ExecuteTask
 from gr00t_msgs.msg import ControllerState
 from gr00t_msgs.srv import SelectCommandSource
-from rclpy.action import ActionServer, CancelResponse
 from rclpy.action.server import ServerGoalHandle
 from rclpy.task import Future
 from std_msgs.msg import String
@@ -45,13 +44,7 @@ class TaskAction:
         self._feedback_s = 0.0
         self._language = node.create_publisher(String, "language_command", qos.LANGUAGE)
         self._gate = node.create_client(SelectCommandSource, "command_gate/select")
-        self._server = ActionServer(
-            node,
-            ExecuteTask,
-            "execute_task",
-            execute_callback=self._execute,
-            cancel_callback=lambda goal: CancelResponse.ACCEPT,
-        )
+        node.keep_action_server(ExecuteTask, "execute_task", self._execute)
 
     @property
     def sentence(self) -> str:
@@ -60,7 +53,6 @@ class TaskAction:
 
     def destroy(self) -> None:
         self.abandon()
-        self._server.destroy()
         self._node.destroy_client(self._gate)
         self._node.destroy_publisher(self._language)
 

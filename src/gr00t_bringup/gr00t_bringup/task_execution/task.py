@@ -21,6 +21,7 @@ class End(Enum):
     TIME_LIMIT = auto()
     HELD = auto()
     CANCELED = auto()
+    REPLACED = auto()
 
 
 class TaskRefusedError(Gr00tError):
@@ -79,8 +80,13 @@ def check_free(running: Task | None) -> None:
     if running is not None:
         raise TaskRefusedError(
             End.NOT_READY,
-            f"another goal is being executed: '{running.sentence[:_SHOWN]}'; cancel it or wait for its end",
+            f"another goal is being executed: '{shown(running.sentence)}'; cancel it or wait for its end",
         )
+
+
+def shown(sentence: str) -> str:
+    """As much of it as a message has room for."""
+    return sentence[:_SHOWN]
 
 
 def gate_words(gate: GateNews) -> str:

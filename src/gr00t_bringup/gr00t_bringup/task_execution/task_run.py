@@ -19,9 +19,10 @@ from gr00t_bringup.task_execution.stack_view import (
     StackView,
     Verdict,
 )
-from gr00t_bringup.task_execution.task import End, Task, gate_words
+from gr00t_bringup.task_execution.task import End, Task, gate_words, shown
 
 NOBODY = ""
+_OTHER_SENTENCE_S = 0.6  # planner/state comes twice a second: what was told before a sentence is over by then
 
 
 class Phase(Enum):
@@ -64,6 +65,7 @@ class TaskRun:
         self._asked_s = now_s  # the gate, in SELECTING and ENDING
         self._refusal = ""  # of the gate, in SELECTING
         self._still_since_s: float | None = None
+        self._other_since_s: float | None = None  # the planner has another sentence than the task's, which it had taken
         self._policy_was_selected = self._has_driven = False
         self._unsolved_seen = False
         self._drove_s = 0.0
@@ -124,6 +126,7 @@ class TaskRun:
         past_s, self._stepped_s = max(now_s - self._stepped_s, 0.0), now_s
         verdict, gate = self._view.newest(Verdict), self._view.newest(GateNews)
         self._unsolved_seen |= verdict is not None and not verdict.success
+        self._look_at_sentence(now_s)
         if self._phase is not Phase.DRIVING or gate is None:
             return
         self._policy_was_selected |= gate.source == POLICY
@@ -132,6 +135,14 @@ class TaskRun:
             self._drove_s += past_s
         elif self._still_since_s is None:
             self._still_since_s = now_s
+
+    def _look_at_sentence(self, now_s: float) -> None:
+        planner = self._view.newest(PlannerNews)
+        was_taken = self._phase in (Phase.SELECTING, Phase.DRIVING)
+        if not was_taken or planner is None or planner.instruction == self.task.sentence:
+            self._other_since_s = None
+        elif self._other_since_s is None:
+            self._other_since_s = now_s
 
     def _why_end(self, now_s: float, canceled: bool) -> tuple[End, str] | None:
         missing = self._view.missing(now_s)
@@ -145,6 +156,8 @@ class TaskRun:
             return End.TIME_LIMIT, f"the task was not seen to succeed within {self.task.limit_s:g} s"
         if self._phase is Phase.SAYING:
             return self._not_taken(now_s)
+        if (replaced := self._replaced(now_s)) is not None:
+            return replaced
         if self._phase is Phase.SELECTING:
             return self._not_selected(now_s)
         return self._held(now_s)
@@ -168,6 +181,13 @@ class TaskRun:
             return None
         why = f": {planner.detail}" if planner.detail else ""
         return End.NOT_READY, f"the planner did not take the sentence, said {self._said} times{why}"
+
+    def _replaced(self, now_s: float) -> tuple[End, str] | None:
+        planner = self._view.newest(PlannerNews)
+        if planner is None or self._other_since_s is None or now_s - self._other_since_s <= _OTHER_SENTENCE_S:
+            return None
+        other = planner.instruction
+        return End.REPLACED, f"another sentence was said: '{shown(other)}'" if other else "the sentence was taken back"
 
     def _not_selected(self, now_s: float) -> tuple[End, str] | None:
         if self._refusal:

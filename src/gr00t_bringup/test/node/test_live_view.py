@@ -176,6 +176,15 @@ def test_a_node_that_does_not_answer_is_an_error(context):
     silent.destroy_node()
 
 
+def test_the_remedy_for_a_node_names_it_with_its_namespace(context):
+    silent = LifecycleNode("controller", context=context, namespace="left/arm")
+    facts = look(_ROBOT, "left/arm", 0.5, demanded=True)
+    fixes = {finding.name: finding.fix for finding in live_findings(facts, _ROBOT, demanded=True)}
+    assert fixes["controller"].endswith("ros2 lifecycle set /left/arm/controller configure")
+    assert fixes["nodes running"].endswith("gr1.launch.py namespace:=left/arm")
+    silent.destroy_node()
+
+
 def test_everything_is_looked_for_in_the_namespace(context):
     node = Node("driver", context=context, namespace="left")
     executor = SingleThreadedExecutor(context=context)

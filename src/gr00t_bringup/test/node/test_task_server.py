@@ -17,8 +17,10 @@ from rclpy.action import ActionClient
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
+from rclpy.parameter import Parameter
 from std_msgs.msg import String
 
+from gr00t_bringup.ros.task_server_node import TaskServerNode
 from gr00t_policy.ros import qos
 from gr00t_policy.ros.transport import init_ros
 
@@ -200,6 +202,18 @@ def test_a_gate_that_holds_ends_the_task_with_its_reason(stack):
     assert stack.selected == [""]
 
 
+def test_another_sentence_ends_the_task_and_is_named(stack):
+    goal = stack.drive()
+    said = stack.node.create_publisher(String, "language_command", qos.LANGUAGE)
+    stack.until(lambda: said.get_subscription_count() > 0)
+    said.publish(String(data="throw it away"))
+    status, result = stack.outcome(goal)
+    stack.node.destroy_publisher(said)
+    assert (status, result.error_code) == (GoalStatus.STATUS_ABORTED, Result.ERROR_REPLACED)
+    assert result.error_msg == "another sentence was said: 'throw it away'"
+    assert (stack.planner.instruction, stack.selected) == ("throw it away", [""])
+
+
 def test_what_cannot_begin_is_refused_and_nothing_is_said_or_selected(stack):
     for instruction, limit_s in (("", 1.0), ("x" * 513, 1.0), (SENTENCE, -1.0), (SENTENCE, float("nan"))):
         _, result = stack.outcome(stack.send(instruction, limit_s))
@@ -216,9 +230,46 @@ def test_what_cannot_begin_is_refused_and_nothing_is_said_or_selected(stack):
     assert (stack.planner.instruction, stack.selected) == ("the one before", [])
 
 
-def test_a_server_that_is_told_to_stop_lets_go_of_the_robot(stack, server):
-    """The last test: the server has ended afterwards."""
-    stack.drive()
+def test_a_server_that_is_told_to_stop_lets_go_of_the_robot_and_answers_the_client(stack, server):
+    """The last test of this process: it has ended afterwards."""
+    ended = stack.drive().get_result_async()
+    stack.for_a_while(0.2)
     server.send_signal(signal.SIGINT)
     stack.until(lambda: stack.selected == [""])
+    answer = stack.answer(ended)
+    assert (answer.status, answer.result.error_code) == (GoalStatus.STATUS_ABORTED, Result.ERROR_NOT_READY)
+    assert answer.result.error_msg == "the task server was stopped"
     stack.until(lambda: server.poll() is not None)
+
+
+def _clean_up(node: TaskServerNode) -> None:
+    node.trigger_deactivate()
+    node.trigger_cleanup()
+
+
+@pytest.mark.parametrize("way", [_clean_up, TaskServerNode.trigger_shutdown], ids=["cleaned up", "shut down"])
+def test_a_goal_that_runs_while_its_server_is_taken_down_in_one_go_is_answered(stack, server, way):
+    """Nothing is called back in between, so the result can only go out afterwards."""
+    server.wait(0)
+    settings = [Parameter(name, value=value) for name, value in QUICK.items()]
+    node = TaskServerNode(context=stack.node.context, parameter_overrides=settings)
+    stack.executor.add_node(node)
+    try:
+        assert node.start()
+        stack.until(stack.action.server_is_ready)
+        stack.for_a_while(0.5)
+        ended = stack.drive().get_result_async()
+        stack.for_a_while(0.3)
+        way(node)
+        answer = stack.answer(ended)
+        assert (answer.status, answer.result.error_msg) == (GoalStatus.STATUS_ABORTED, "the task server was stopped")
+        assert not stack.send().accepted
+        if way is _clean_up:
+            assert node.start()
+            stack.answer(stack.drive().cancel_goal_async())
+    finally:
+        node.stop()
+        node.send_last_results(stack.executor)
+        stack.executor.remove_node(node)
+        node.destroy_node()
+    stack.until(lambda: not stack.action.server_is_ready())

@@ -58,6 +58,13 @@ def test_a_person_a_recorder_and_a_server_of_tasks_are_added_on_request_with_the
         _execute(teleop="wand")
 
 
+def test_the_recorder_is_asked_to_end_with_more_patience_than_the_others():
+    context, nodes = _execute(record="true")
+    given = {node.node_executable: _text(context, node._ExecuteLocal__sigterm_timeout) for node in nodes}
+    assert given.pop("recorder") == "20"
+    assert set(given.values()) == {"5"}
+
+
 def test_the_real_robot_gets_a_dry_run_unless_one_insists():
     for given, silenced in (({}, True), ({"dry_run": "false"}, False)):
         context, nodes = _execute(backend="real", **given)

@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from gr00t_bringup import teleop
 from gr00t_bringup.launched_nodes import launched_nodes
 from gr00t_bringup.nodes import DRY_RUN_TOPIC, NODES, nodes_for, share_folder, shipped_checkpoint
+from gr00t_bringup.teleop import TeleopConfig
 from gr00t_policy.core.errors import ConfigError
 
 _TREE = ast.parse((share_folder() / "launch" / "gr1.launch.py").read_text())
@@ -68,11 +70,69 @@ def test_simulated_time_and_no_start_of_its_own_are_parameters_of_every_node(wor
         assert decided["use_sim_time"] is True and decided["autostart"] is False
 
 
-def test_a_file_of_parameters_wins_over_the_robots_and_not_over_what_the_start_decides():
-    for node in _started(params_file="/my/file.yaml", backend="real").values():
+def test_a_file_of_parameters_wins_over_the_robots_and_not_over_what_the_start_decides(tmp_path):
+    file = _file(tmp_path, "/**/planner: {ros__parameters: {rate_hz: 5.0}}")
+    for node in _started(params_file=file, backend="real").values():
         *files, mine, decided = node["parameters"]
-        assert mine == "/my/file.yaml" and files and isinstance(decided, dict)
+        assert mine == file and files and isinstance(decided, dict)
         assert Path(files[-1]).name == "real.yaml"
+
+
+def _file(folder: Path, content: str) -> str:
+    file = folder / "mine.yaml"
+    file.write_text(content)
+    return str(file)
+
+
+@pytest.mark.parametrize(
+    ("planner", "controller"),
+    [("/**/planner", "/**/controller"), ("/left/arm/planner", "left/arm/controller"), ("/left/*/planner", "/left/**")],
+)
+def test_a_checkpoint_in_a_file_of_parameters_wins_over_the_shipped_one_and_the_argument_over_both(
+    planner, controller, tmp_path
+):
+    mine = "{ros__parameters: {checkpoint: /mine}}"
+    file = _file(tmp_path, f"{planner}: {mine}\n{controller}: {mine}")
+    loading = [node.name for node in NODES if node.loads_checkpoint]
+    decided = _decided(params_file=file, namespace="/left/arm")
+    assert [name for name in loading if "checkpoint" in decided[name]] == []
+    named = _decided(params_file=file, namespace="/left/arm", checkpoint="/other")
+    assert {name: named[name].get("checkpoint") for name in loading} == dict.fromkeys(loading, "/other")
+    if "left" in planner:  # another robot's
+        others = _decided(params_file=file, namespace="right/arm")
+        assert {name: others[name]["checkpoint"] for name in loading} == dict.fromkeys(
+            loading, str(shipped_checkpoint())
+        )
+
+
+def test_a_checkpoint_for_the_planner_alone_is_refused_and_names_the_other(tmp_path):
+    file = _file(tmp_path, "left:\n  planner: {ros__parameters: {checkpoint: /mine}}")
+    with pytest.raises(ConfigError, match="name a checkpoint for planner and none for controller"):
+        _started(params_file=file, namespace="left")
+    assert _started(params_file=file, namespace="left", checkpoint="/other")
+
+
+@pytest.mark.parametrize(
+    ("name", "argument", "value"),
+    [("autostart", "true", False), ("use_sim_time", "false", True), ("autostart", "true", 7)],
+)
+def test_what_the_start_decides_is_refused_in_a_file_that_says_otherwise(name, argument, value, tmp_path):
+    word = str(value).lower()
+    file = _file(tmp_path, f"/**: {{ros__parameters: {{{name}: {word}}}}}")
+    with pytest.raises(
+        ConfigError, match=f"node 'planner' {name}: {word}, and this start {argument}; the start decides it"
+    ):
+        _started(params_file=file)
+    if isinstance(value, bool):
+        assert _started(params_file=file, **{name: word})
+
+
+def test_a_file_of_parameters_that_is_not_there_or_no_yaml_is_refused_by_name(tmp_path):
+    with pytest.raises(ConfigError, match="parameter file /my/file.yaml cannot be read: No such file"):
+        _started(params_file="/my/file.yaml")
+    file = _file(tmp_path, "a: [")
+    with pytest.raises(ConfigError, match="mine.yaml is not YAML"):
+        _started(params_file=file)
 
 
 def test_checkpoint_and_tokenizer_reach_the_nodes_that_load_one_as_absolute_paths():
@@ -83,6 +143,15 @@ def test_checkpoint_and_tokenizer_reach_the_nodes_that_load_one_as_absolute_path
         wanted = {"checkpoint": str(Path("models/mine").absolute()), "tokenizer": str(Path("words").absolute())}
         assert {key: values.get(key) for key in wanted} == (wanted if name in loading else dict.fromkeys(wanted))
     assert decided["operator"]["device"] == "webxr"
+
+
+def test_a_recorder_gets_as_long_to_close_its_episode_as_in_teleop_and_the_others_what_launch_gives():
+    given = _started(teleop="webxr", record="true", tasks="true")
+    patient = teleop.stack_options(TeleopConfig(), {}).patience.interrupt_s
+    assert {name: node["sigterm_timeout"] for name, node in given.items() if "sigterm_timeout" in node} == {
+        "recorder": str(round(patient))
+    }
+    assert patient == 20.0 and not any("sigkill_timeout" in node for node in given.values())
 
 
 def test_a_robot_without_parameter_files_and_an_unknown_back_end_are_refused_by_name():

@@ -152,6 +152,28 @@ def test_a_tokenizer_is_given_only_to_the_nodes_that_load_a_checkpoint_and_only_
     assert told("/t") == {"planner": "/t", "controller": "/t"}
 
 
+@pytest.mark.parametrize("verb", [demo, loop, soak], ids=["demo", "bench loop", "bench soak"])
+def test_a_checkpoint_in_a_file_of_parameters_is_the_one_that_a_verb_runs(verb, tmp_path):
+    """The shipped one was given after the file, and so won over it."""
+    file = tmp_path / "mine.yaml"
+    mine = "{ros__parameters: {checkpoint: /mine}}"
+    file.write_text(f"/**/planner: {mine}\n/**/controller: {mine}")
+
+    def told(**given: Any) -> dict[str, list[str]]:
+        config = {demo: demo.DemoConfig, loop: loop.LoopConfig, soak: soak.SoakConfig}[verb](**given)
+        options = verb.stack_options(config, "choose_bin") if verb is demo else verb.stack_options(config)
+        commands = {node.name: command_of(options, node) for node in options.started if node.loads_checkpoint}
+        return {name: [word for word in words if "checkpoint:=" in word] for name, words in commands.items()}
+
+    nodes = ("planner", "controller")
+    assert told(params_file=(file,)) == {name: [] for name in nodes}
+    assert told() == {name: [f'checkpoint:="{shipped_checkpoint()}"'] for name in nodes}
+    assert told(params_file=(file,), checkpoint=Path("/o")) == {name: ['checkpoint:="/o"'] for name in nodes}
+    file.write_text("/**/planner: {ros__parameters: {autostart: false}}")
+    with pytest.raises(ConfigError, match="autostart: false, and this start true"):
+        told(params_file=(file,))
+
+
 def _of_teleop(folder: Path) -> StackOptions:
     given = TeleopConfig(checkpoint=folder, tokenizer=Path("words"))
     return teleop.stack_options(given, teleop.device_parameters("webxr", ()))

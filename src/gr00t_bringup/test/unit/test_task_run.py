@@ -161,6 +161,29 @@ def test_before_the_policy_first_drives_the_gate_may_wait_longer_for_it_but_not_
         assert stack.run.elapsed_s(stack.now_s) < patience_s + 0.5
 
 
+@pytest.mark.parametrize("source", ["", POLICY])
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [("throw it away", "another sentence was said: 'throw it away'"), ("", "the sentence was taken back")],
+)
+def test_another_sentence_ends_the_task_soon_and_the_robot_does_not_go_on_by_it(source, other, said):
+    stack = driving(source)
+    stack.planner, since_s = PlannerNews(True, other), stack.now_s
+    ended = stack.end()
+    assert (ended.end, ended.text) == (End.REPLACED, said)
+    assert stack.now_s - since_s < 1.0
+    assert stack.selected[-1:] == [""]
+
+
+def test_what_the_planner_told_before_it_took_the_sentence_does_not_end_the_task():
+    stack = driving()
+    for _ in range(3):
+        stack.planner = PlannerNews(True, "the one before")
+        stack.ticks(0.5)
+        stack.planner = PlannerNews(True, TASK.sentence)
+        stack.ticks(0.5)
+
+
 def test_a_person_who_takes_over_keeps_the_robot():
     stack = driving()
     stack.gate = GateNews(GateWord.ACTIVE, "teleop")

@@ -76,7 +76,8 @@ class PlannerNode(SuiteNode[PlannerConfig]):
         planner = Planner(policy, settings, time.monotonic_ns, lambda: backend.encode_s)
         took_s = planner.warm_up()
         self.get_logger().info(
-            f"checkpoint {checkpoint.hash[:12]}, engine {engine.report}, loaded in {loaded_s:.1f} s: encoding takes "
+            f"checkpoint {settings.checkpoint} ({checkpoint.hash[:12]}), engine {engine.report}, "
+            f"loaded in {loaded_s:.1f} s: encoding takes "
             f"{1e3 * took_s:.1f} ms"
         )
         self._config, self._hash, self._engine = settings, checkpoint.hash, engine.report
@@ -113,7 +114,7 @@ class PlannerNode(SuiteNode[PlannerConfig]):
 
     def deactivate(self) -> None:
         if self._loop is not None:
-            self._loop.stop()
+            self.stop_thread(self._loop)
             self._loop = None
         self._process.end()
         if self._made is not None:

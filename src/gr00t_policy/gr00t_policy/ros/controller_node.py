@@ -96,7 +96,8 @@ class ControllerNode(SuiteNode[ControllerConfig]):
         with raised(settings.process_priority):  # measured as it will run, whatever else is being started
             head = controller.warm_up(blank_tokens(checkpoint))
         self.get_logger().info(
-            f"checkpoint {checkpoint.hash[:12]}, engine {backend.report}, loaded in {loaded_s:.1f} s: the head takes "
+            f"checkpoint {settings.checkpoint} ({checkpoint.hash[:12]}), engine {backend.report}, "
+            f"loaded in {loaded_s:.1f} s: the head takes "
             f"{1e3 * head.p50_s:.2f} ms, mode {controller.mode.name}{', staggered' * controller.staggers}"
         )
         if settings.staggered and not controller.staggers:
@@ -159,7 +160,7 @@ class ControllerNode(SuiteNode[ControllerConfig]):
     def deactivate(self) -> None:
         for thread in (self._loop, self._worker):
             if thread is not None:
-                thread.stop()
+                self.stop_thread(thread)
         was_active, self._loop, self._worker = self._loop is not None, None, None
         self._process.end()
         if was_active and self._config.process_priority > 0:
@@ -176,9 +177,9 @@ class ControllerNode(SuiteNode[ControllerConfig]):
         now_ros_ns = self.now_ns
         self._read_joints(now_ns, now_ros_ns)
         command = self._controller.tick(now_ns, now_ros_ns)
-        if command is not None:
+        if command is not None and self._loop is not None and not self._loop.is_stopping:
             self._commands.publish(self._writer.write(command, self._controller.answers_ns))
-            if self._lead is not None and self._loop is not None:
+            if self._lead is not None:
                 self._lead.sent(self._loop, time.monotonic_ns())
             chunk = self._controller.newest_chunk(now_ns)
             if chunk is not None:

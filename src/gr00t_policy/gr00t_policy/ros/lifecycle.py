@@ -8,17 +8,20 @@ parameters (2). It is the one place where every exception is caught.
 """
 
 import signal
+import time
 import traceback
 from collections.abc import Callable, Sequence
 from functools import partial
 from types import FrameType
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import rclpy
+from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.clock import Clock, ClockType
 from rclpy.executors import Executor, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.logging import get_logger
+from rclpy.parameter import Parameter
 from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile
 from rclpy.subscription import Subscription
@@ -26,6 +29,7 @@ from rclpy.task import Future
 from rclpy.timer import Timer
 
 from gr00t_policy.core.errors import Gr00tError
+from gr00t_policy.ros.lasting_actions import Execute, LastingActions
 from gr00t_policy.ros.parameters import declare_settings, guard_changes, read_settings
 from gr00t_policy.ros.transport import init_ros
 
@@ -35,11 +39,23 @@ Made = TypeVar("Made")
 # The events executor of the Jazzy wheels spins at 100 % and delivers nothing when it may wait for ever.
 _LONGEST_SPIN_S = 3600.0
 _LOOK_S = 0.1
+_LAST_RESULTS_S = 1.0
 _SUCCESS, _FAILURE, _ERROR = (
     TransitionCallbackReturn.SUCCESS,
     TransitionCallbackReturn.FAILURE,
     TransitionCallbackReturn.ERROR,
 )
+
+
+class StoppableThread(Protocol):
+    """A thread of a node. ``stop`` asks it to end, waits a while, and says whether it has."""
+
+    name: str
+
+    @property
+    def is_alive(self) -> bool: ...
+
+    def stop(self) -> bool: ...
 
 
 class SuiteNode(LifecycleNode, Generic[Settings]):
@@ -59,6 +75,8 @@ class SuiteNode(LifecycleNode, Generic[Settings]):
         self._is_stopped = False
         self._undo: list[Callable[[], object]] = []
         self._generation = 0  # counts cleanups
+        self._actions = LastingActions(self)
+        self._late_threads: list[StoppableThread] = []  # were to stop, and had not when we last looked
         self.steady_clock = Clock(clock_type=ClockType.STEADY_TIME)
         try:
             declare_settings(self, settings_type)
@@ -66,6 +84,16 @@ class SuiteNode(LifecycleNode, Generic[Settings]):
             self.destroy_node()
             raise
         guard_changes(self, settings_type, lambda: self._is_configured)
+
+    def declare_parameters(
+        self, namespace: str, parameters: Sequence[tuple[Any, ...]], ignore_override: bool = False
+    ) -> list[Parameter]:
+        """As rclpy's, and an empty list too, which ROS gives without a type and rclpy refuses without the parameter's name."""
+        typed = [
+            (one[0], one[1], ParameterDescriptor(dynamic_typing=True)) if len(one) > 1 and one[1] is None else one
+            for one in parameters
+        ]
+        return super().declare_parameters(namespace, typed, ignore_override)
 
     @property
     def settings(self) -> Settings:
@@ -107,6 +135,11 @@ class SuiteNode(LifecycleNode, Generic[Settings]):
             self.destroy_subscription, self.create_subscription(kind, topic, while_kept, profile, **options)
         )
 
+    def keep_action_server(self, kind: type, name: str, execute: Execute) -> None:
+        """Goals are executed until cleanup, which must end those that run; their results still go out afterwards."""
+        self._actions.serve(kind, name, execute)
+        self._undo.append(partial(self._actions.close, name))
+
     def keep_timer(self, period_s: float, callback: Callable[[], None]) -> Timer:
         """Silent after cleanup, as a subscription is."""
         kept = self._generation
@@ -116,6 +149,13 @@ class SuiteNode(LifecycleNode, Generic[Settings]):
                 callback()
 
         return self.keep(self.destroy_timer, self.create_steady_timer(period_s, while_kept))
+
+    def stop_thread(self, thread: StoppableThread) -> None:
+        """Stop a thread of this node. Until one that takes long has ended, transitions that would run another beside it, or take
+        away what it uses, are refused."""
+        if not thread.stop():
+            self._late_threads.append(thread)
+            self.get_logger().warning(f"the thread '{thread.name}' goes on with what it was doing; that is its last")
 
     def configure(self, settings: Settings) -> None:
         """Load, validate, warm up, create publishers and subscriptions. Nothing moves yet."""
@@ -129,18 +169,32 @@ class SuiteNode(LifecycleNode, Generic[Settings]):
     def cleanup(self) -> None:
         """Give back what ``configure`` took and did not keep. Must also work when ``configure`` failed."""
 
-    def start(self) -> bool:
-        """Configure and activate; False when one of them failed (the log says why)."""
-        return self.trigger_configure() == _SUCCESS and self.trigger_activate() == _SUCCESS
+    def start(self, is_asked_to_stop: Callable[[], bool] = lambda: False) -> bool:
+        """Configure and activate; False when one of them failed (the log says why). Configuring may take minutes: a node that was
+        asked to stop meanwhile is not activated."""
+        if self.trigger_configure() != _SUCCESS:
+            return False
+        return is_asked_to_stop() or self.trigger_activate() == _SUCCESS
 
     def stop(self) -> None:
-        """To the end of the life cycle from any state, once: output stops first."""
+        """To the end of the life cycle from any state, once, also when an operator has brought it there: output stops first."""
         if not self._is_stopped:
-            self._is_stopped = True
             self.trigger_shutdown()
 
+    def send_last_results(self, executor: Executor) -> None:
+        """After ``stop``: goals that ended by it are answered, for at most a second."""
+        is_busy, deadline_s = self._actions.is_busy, time.monotonic() + _LAST_RESULTS_S
+        while self._actions.is_busy and time.monotonic() < deadline_s:
+            spin_for(executor, _LOOK_S)
+        if is_busy:
+            spin_for(executor, _LOOK_S)  # the result is there; now it is sent
+
+    def destroy_node(self) -> None:
+        self._actions.destroy()
+        super().destroy_node()
+
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
-        return self._step("configure", lambda: self.configure(self.settings), undo=self._clean, configured=True)
+        return self._step("configure", self._configure_anew, undo=self._clean, configured=True)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         return self._step("activate", self.activate, undo=self.deactivate, active=True)
@@ -152,6 +206,7 @@ class SuiteNode(LifecycleNode, Generic[Settings]):
         return self._step("clean up", self._clean, undo=None, configured=False)
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self._is_stopped = True
         self._down()
         return _SUCCESS
 
@@ -159,6 +214,10 @@ class SuiteNode(LifecycleNode, Generic[Settings]):
         """After a fault of ours: everything is taken down and the node is unconfigured again."""
         self._down()
         return _SUCCESS
+
+    def _has_late_threads(self) -> bool:
+        self._late_threads = [thread for thread in self._late_threads if thread.is_alive]
+        return bool(self._late_threads)
 
     def _step(
         self,
@@ -168,6 +227,10 @@ class SuiteNode(LifecycleNode, Generic[Settings]):
         configured: bool | None = None,
         active: bool | None = None,
     ) -> TransitionCallbackReturn:
+        if name != "deactivate" and self._has_late_threads():
+            names = ", ".join(thread.name for thread in self._late_threads)
+            self.get_logger().error(f"cannot {name}: a thread that was stopped has not ended yet ({names}); try again")
+            return _FAILURE
         try:
             hook()
         except Gr00tError as error:
@@ -182,6 +245,11 @@ class SuiteNode(LifecycleNode, Generic[Settings]):
         self._is_active = self._is_active if active is None else active
         return _SUCCESS
 
+    def _configure_anew(self) -> None:
+        if self._undo:  # kept for a thread that has ended since
+            self._clean()
+        self.configure(self.settings)
+
     def _clean(self) -> None:
         self._generation += 1
         while self._undo:
@@ -190,6 +258,8 @@ class SuiteNode(LifecycleNode, Generic[Settings]):
 
     def _down(self) -> None:
         for hook in (self.deactivate, self._clean):
+            if hook == self._clean and self._has_late_threads():
+                break  # it uses what would be taken away; the end of the process, or the next configure, comes after it
             try:
                 hook()
             except Exception:
@@ -210,7 +280,7 @@ def run(make_node: Callable[[], SuiteNode], args: Sequence[str] | None = None) -
     executor = make_executor()
     executor.add_node(node)
     try:
-        if _wants_autostart(node) and not node.start():
+        if _wants_autostart(node) and not node.start(asked_to_stop):
             return 1
         _spin_until(asked_to_stop, node, executor)
         return 0
@@ -219,6 +289,7 @@ def run(make_node: Callable[[], SuiteNode], args: Sequence[str] | None = None) -
         return 1
     finally:
         node.stop()
+        node.send_last_results(executor)
         executor.remove_node(node)
         node.destroy_node()
         rclpy.try_shutdown()

@@ -32,7 +32,7 @@ def declare_settings(node: Node, cls: type[Settings]) -> None:
     _refuse_unknown(node, given, known)
     hints = get_type_hints(cls)
     for name, item in known.items():
-        value = _checked(name, item, hints[item.name], given.get(name, item.default))
+        value = _checked(name, item, hints[item.name], _given(name, hints[item.name], given, item.default))
         if node.has_parameter(name):
             node.undeclare_parameter(name)
         node.declare_parameter(name, _plain(value), _descriptor(item, hints[item.name]), ignore_override=True)
@@ -68,6 +68,17 @@ def guard_changes(node: Node, cls: type[Settings], is_configured: Callable[[], b
         return SetParametersResult(successful=True)
 
     node.add_on_set_parameters_callback(check)
+
+
+def _given(name: str, hint: Any, given: dict[str, Any], default: Any) -> Any:
+    """The override, or the default. An override without a value is an empty list: ROS cannot say of what."""
+    if name not in given:
+        return default
+    if given[name] is not None:
+        return given[name]
+    if get_origin(hint) is not tuple:
+        raise ConfigError(f"parameter '{name}': expected {hint.__name__}, got an empty list, or nothing")
+    return ()
 
 
 def _refuse_unknown(node: Node, given: dict[str, Any], known: dict[str, Field]) -> None:

@@ -18,6 +18,7 @@ class HeadWorker:
     """
 
     def __init__(self, evaluate: Callable[[], bool], name: str = "head", news: threading.Event | None = None) -> None:
+        self.name = name
         self.failure: BaseException | None = None
         self._evaluate, self._news = evaluate, news
         self._stopping = threading.Event()
@@ -26,10 +27,16 @@ class HeadWorker:
     def start(self) -> None:
         self._thread.start()
 
-    def stop(self, timeout_s: float = 2.0) -> None:
-        """Ask the thread to end and wait for it; one evaluation may still finish."""
+    @property
+    def is_alive(self) -> bool:
+        """Whether the thread runs; after ``stop`` the last evaluation may."""
+        return self._thread.is_alive()
+
+    def stop(self, timeout_s: float = 2.0) -> bool:
+        """Ask the thread to end and wait for it. Returns whether it has: an evaluation that takes longer is its last."""
         self._stopping.set()
         self._thread.join(timeout_s)
+        return not self.is_alive
 
     def _run(self) -> None:
         try:

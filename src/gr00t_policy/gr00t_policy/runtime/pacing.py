@@ -79,7 +79,8 @@ class PacedLoop:
         self.priority, self.core = priority, core
         self.usage = ThreadUsage()
         self.failure: BaseException | None = None
-        self._name, self._tick, self._on_failure, self._spare = name, tick, on_failure, spare
+        self.name = name
+        self._tick, self._on_failure, self._spare = tick, on_failure, spare
         kept = max(round(_WINDOW_S * rate_hz), 16)
         self._lateness, self._duration, self._period = DurationRing(kept), DurationRing(kept), DurationRing(kept)
         self._stamps_ns: list[int] = [0, 0]  # first and newest wake-up
@@ -121,11 +122,23 @@ class PacedLoop:
         """The next slot and all after it come so much later, or earlier: in each tick by what costs no slot. At most a period."""
         self.slots.move(by_ns)
 
-    def stop(self, timeout_s: float = 2.0) -> None:
-        """Let the running tick end and join the thread; harmless when the loop is not running or from inside it."""
+    @property
+    def is_stopping(self) -> bool:
+        """Whether it was asked to stop: what the running tick makes is not to be sent."""
+        return self._stopping
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the thread runs; after ``stop`` the last tick may."""
+        return self._thread.is_alive()
+
+    def stop(self, timeout_s: float = 2.0) -> bool:
+        """Let the running tick end and join the thread; harmless when the loop is not running or from inside it. Returns whether
+        the thread has ended: a tick that takes longer goes on, and is the last."""
         self._stopping = True
-        if self._thread.is_alive() and self._thread is not threading.current_thread():
+        if self.is_alive and self._thread is not threading.current_thread():
             self._thread.join(timeout_s)
+        return not self.is_alive
 
     def _run(self) -> None:
         self.realtime = set_realtime_priority(self.priority) if self.priority > 0 else False
@@ -141,7 +154,7 @@ class PacedLoop:
                 sleep_until_ns(self.slots.due_ns)
         except BaseException as error:  # noqa: BLE001 - a dead control thread must be known to its owner, whatever the cause
             self.failure = error
-            _log.exception("loop '%s' ended by an error after %d ticks", self._name, self.ticks)
+            _log.exception("loop '%s' ended by an error after %d ticks", self.name, self.ticks)
             if self._on_failure is not None:
                 self._on_failure(error)
 

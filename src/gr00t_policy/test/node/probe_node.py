@@ -2,6 +2,7 @@
 """A small real node on the suite's base that tells what happens to it and fails where it is asked to. A program."""
 
 import sys
+import time
 from dataclasses import dataclass, field
 
 from rclpy.timer import Timer
@@ -14,11 +15,13 @@ from gr00t_policy.ros.lifecycle import SuiteNode, run
 
 @dataclass(frozen=True)
 class ProbeSettings:
-    """fail_in: the hook that fails. fault: with an error of the user's (False) or one of ours (True)."""
+    """fail_in: the hook that fails. fault: with an error of the user's (False) or one of ours (True). load_s: how long
+    configuring takes."""
 
     autostart: bool = False
     fail_in: str = ""
     fault: bool = False
+    load_s: float = 0.0
     rate_hz: float = field(default=50.0, metadata={"description": "rate", "unit": "Hz", "range": (1.0, 100.0)})
     live_gain: float = field(default=1.0, metadata={"range": (0.0, 2.0), "live": True})
     names: tuple[str, ...] = ("a", "b")
@@ -39,6 +42,7 @@ class ProbeNode(SuiteNode[ProbeSettings]):
 
     def configure(self, settings: ProbeSettings) -> None:
         self._happen("configure")
+        time.sleep(settings.load_s)
 
     def activate(self) -> None:
         self._happen("activate")

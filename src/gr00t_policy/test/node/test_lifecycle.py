@@ -9,13 +9,14 @@ os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import rclpy
-from probe_node import ProbeNode
+from probe_node import ProbeNode, ProbeSettings
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from rclpy.task import Future
@@ -26,6 +27,7 @@ from gr00t_policy.ros import qos
 from gr00t_policy.ros.lifecycle import make_executor, spin_for
 from gr00t_policy.ros.parameters import read_settings
 from gr00t_policy.ros.transport import init_ros
+from gr00t_policy.runtime.pacing import PacedLoop
 
 PROGRAM = Path(__file__).with_name("probe_node.py")
 SUCCESS, FAILURE, ERROR = (getattr(TransitionCallbackReturn, name) for name in ("SUCCESS", "FAILURE", "ERROR"))
@@ -115,6 +117,14 @@ def test_stopping_an_active_node_stops_its_output_first_and_happens_once(probe) 
     assert node.story == ["configure", "activate", "deactivate", "cleanup"]
 
 
+def test_a_node_that_an_operator_has_shut_down_is_stopped_without_a_second_shutdown(probe) -> None:
+    node = probe()
+    assert node.start()
+    assert node.trigger_shutdown() == SUCCESS
+    node.stop()
+    assert node.story == ["configure", "activate", "deactivate", "cleanup"]
+
+
 def test_the_executor_delivers_and_really_waits_with_finite_waits(probe) -> None:
     """The events executor of these wheels delivers nothing when it may wait for ever; this is the form that works."""
     heard: list[String] = []
@@ -137,10 +147,78 @@ def test_the_executor_delivers_and_really_waits_with_finite_waits(probe) -> None
     listener.destroy_node()
 
 
+class Thinker(ProbeNode):
+    """Its thread is in one long thought while ``may_end`` is not set; it needs what cleanup takes away."""
+
+    def configure(self, settings: ProbeSettings) -> None:
+        super().configure(settings)
+        self.thinks, self.may_end, self.knowledge = threading.Event(), threading.Event(), ["all"]
+
+    def activate(self) -> None:
+        super().activate()
+        self.loop = PacedLoop("thought", 100.0, self._think)
+        self.loop.start()
+        assert self.thinks.wait(20.0)
+
+    def deactivate(self) -> None:
+        super().deactivate()
+        self.stop_thread(self.loop)
+
+    def cleanup(self) -> None:
+        super().cleanup()
+        self.knowledge = []
+
+    def _think(self, _: int) -> None:
+        self.thinks.set()
+        self.may_end.wait(60.0)
+        self.knowledge.pop()
+
+
+@pytest.fixture
+def thinker() -> Iterator[Thinker]:
+    node = Thinker()
+    assert node.start()
+    yield node
+    node.may_end.set()
+    node.loop.stop(20.0)
+    assert node.loop.failure is None, "what the thread needed was taken away"
+    node.stop()
+    node.destroy_node()
+
+
+def test_a_thread_that_has_not_ended_gets_no_second_one_beside_it_and_keeps_what_it_needs(thinker, capfd) -> None:
+    assert thinker.trigger_deactivate() == SUCCESS
+    assert not thinker.is_active
+    assert [thinker.trigger_activate(), thinker.trigger_cleanup()] == [FAILURE, FAILURE]
+    assert thinker.story == ["configure", "activate", "deactivate"]
+    said = capfd.readouterr().err
+    assert "cannot activate: a thread that was stopped has not ended yet (thought); try again" in said
+    assert "cannot clean up: " in said and "Traceback" not in said
+    thinker.may_end.set()
+    assert thinker.loop.stop(20.0)
+    assert thinker.loop.failure is None
+    assert [thinker.trigger_cleanup(), thinker.trigger_configure()] == [SUCCESS, SUCCESS]
+
+
+def test_a_node_that_is_shut_down_leaves_a_thread_that_has_not_ended_what_it_needs(thinker) -> None:
+    assert thinker.trigger_shutdown() == SUCCESS
+    assert thinker.story == ["configure", "activate", "deactivate"] and thinker.knowledge
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_the_program_cleanly(number: signal.Signals) -> None:
     process = start_program("autostart:=true")
     wait_for_line(process, "activate")
+    process.send_signal(number)
+    said, _ = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert [line.split(": ")[-1] for line in said.splitlines() if "[probe]" in line] == ["deactivate", "cleanup"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_a_node_configures_means_that_it_is_not_activated(number: signal.Signals) -> None:
+    process = start_program("autostart:=true", "load_s:=1.0")
+    wait_for_line(process, "configure")
     process.send_signal(number)
     said, _ = process.communicate(timeout=60)
     assert process.returncode == 0
@@ -156,6 +234,8 @@ def test_a_signal_ends_the_program_cleanly(number: signal.Signals) -> None:
         (("speed:=3",), 2, "unknown parameter(s) of node 'probe': speed; known: autostart, fail_in"),
         (("rate_hz:=500.0",), 2, "parameter 'rate_hz' is 500.0; allowed is 1.0 to 100.0 Hz"),
         (("rate_hz:=.nan",), 2, "parameter 'rate_hz' must be a finite number"),
+        (("rate_hz:=[]",), 2, "parameter 'rate_hz': expected float, got an empty list"),
+        (("speed:=[]",), 2, "unknown parameter(s) of node 'probe': speed; known: autostart, fail_in"),
         (("autostart:=7",), 2, "parameter 'autostart': expected bool, got 7 (int)"),
     ],
 )
@@ -171,6 +251,17 @@ def test_settings_come_from_overrides_and_defaults_and_whole_numbers_are_fine(pr
     settings = node.settings
     assert (settings.rate_hz, settings.names, settings.live_gain) == (20.0, ("x",), 1.0)
     assert node.describe_parameter("rate_hz").floating_point_range[0].to_value == 100.0
+
+
+def test_an_empty_list_is_an_empty_tuple(tmp_path) -> None:
+    file = tmp_path / "probe.yaml"
+    file.write_text("/**/probe:\n  ros__parameters:\n    names: []\n")
+    for words in (["-p", "names:=[]"], ["--params-file", str(file)]):
+        node = ProbeNode(cli_args=["--ros-args", *words], use_global_arguments=False)
+        assert node.settings.names == ()
+        assert node.set_parameters([Parameter("names", value=["x"])])[0].successful
+        assert node.settings.names == ("x",)
+        node.destroy_node()
 
 
 def test_the_settings_own_checks_run_too(probe) -> None:

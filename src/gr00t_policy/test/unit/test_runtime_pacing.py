@@ -12,6 +12,7 @@ import time
 import numpy as np
 import pytest
 
+from gr00t_policy.runtime.head_worker import HeadWorker
 from gr00t_policy.runtime.latency import DurationRing, RateMeter
 from gr00t_policy.runtime.pacing import PacedLoop, sleep_until_ns
 
@@ -155,6 +156,25 @@ def test_stop_from_inside_a_tick_does_not_deadlock():
     loop = PacedLoop("test", 200.0, tick)
     loop.start()
     assert done.wait(2.0)
+
+
+@pytest.mark.parametrize("kind", ["loop", "worker"])
+def test_stop_says_whether_the_thread_has_ended_and_what_runs_then_is_the_last(kind):
+    inside, goes_on, times = threading.Event(), threading.Event(), []
+
+    def work(_: int = 0) -> bool:
+        times.append(time.monotonic())
+        inside.set()
+        goes_on.wait(20.0)
+        return True
+
+    thread = PacedLoop("test", 200.0, work) if kind == "loop" else HeadWorker(work)
+    thread.start()
+    assert inside.wait(5.0)
+    assert not thread.stop(0.05) and thread.is_alive
+    goes_on.set()
+    assert thread.stop(5.0) and not thread.is_alive
+    assert len(times) == 1 and thread.failure is None
 
 
 def test_sleeping_until_a_time_in_the_past_returns_at_once():

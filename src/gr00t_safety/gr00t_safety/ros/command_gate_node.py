@@ -118,7 +118,7 @@ class CommandGateNode(SuiteNode[GateConfig]):
 
     def deactivate(self) -> None:
         if self._loop is not None:
-            self._loop.stop()
+            self.stop_thread(self._loop)
             self._loop = None
         self._process.end()
         if self._gate is not None:
@@ -147,7 +147,7 @@ class CommandGateNode(SuiteNode[GateConfig]):
             answers_ns = self.gate.answers_ns
             if self.gate.gist != self._found:
                 self._hand_over_state(now_ns)
-        if command is not None:
+        if command is not None and self._loop is not None and not self._loop.is_stopping:
             self._robot.publish(self._writer.write(command, answers_ns))
 
     def _on_joint_state(self, data: bytes) -> None:

@@ -64,6 +64,7 @@ class CameraThread:
         stamp_now: Callable[[], int],
         publish: Publish,
     ) -> None:
+        self.name = "cameras"
         self._world = world
         self._cameras = cameras
         self._period_s = 1 / rate_hz
@@ -72,16 +73,22 @@ class CameraThread:
         self.failure: BaseException | None = None
         self._stop = threading.Event()
         self._first: Future[None] = Future()
-        self._thread = threading.Thread(target=self._run, name="cameras", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=self.name, daemon=True)
 
     def start(self) -> None:
         """Return when the first picture is out. Raises what went wrong on the way to it."""
         self._thread.start()
         self._first.result(timeout=_START_S)
 
-    def stop(self) -> None:
+    @property
+    def is_alive(self) -> bool:
+        return self._thread.is_alive()
+
+    def stop(self) -> bool:
+        """End after the picture that is being taken; always True, since it is waited for."""
         self._stop.set()
         self._thread.join()
+        return True
 
     def _run(self) -> None:
         taker = Cameras(self._world, self._stamp_now)

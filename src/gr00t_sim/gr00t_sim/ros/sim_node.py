@@ -127,7 +127,7 @@ class SimNode(SuiteNode[SimConfig]):
 
     def deactivate(self) -> None:
         while self._threads:
-            self._threads.pop().stop()
+            self.stop_thread(self._threads.pop())
         self._loop = None
         self._process.end()
         lower_all_threads()

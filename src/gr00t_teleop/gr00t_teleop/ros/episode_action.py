@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from gr00t_msgs.action import RecordEpisode
-from rclpy.action import ActionServer, CancelResponse
 from rclpy.action.server import ServerGoalHandle
-from rclpy.lifecycle import LifecycleNode
 from rclpy.task import Future
 
+from gr00t_policy.ros.lifecycle import SuiteNode
+from gr00t_teleop.recording.config import RecorderConfig
 from gr00t_teleop.recording.episode_recorder import EpisodeRecorder
 from gr00t_teleop.recording.report import EpisodeEnd, Refusal, RefusedError
 from gr00t_teleop.ros.recorder_conversion import ended, refused
@@ -30,22 +30,15 @@ class _Running:
 class EpisodeAction:
     """Serves the action; ``tick`` must be called some 20 times a second in the executor's thread."""
 
-    def __init__(self, node: LifecycleNode, recorder: EpisodeRecorder) -> None:
+    def __init__(self, node: SuiteNode[RecorderConfig], recorder: EpisodeRecorder) -> None:
         self._node, self._recorder = node, recorder
         self._running: _Running | None = None
         self._feedback_s = 0.0
-        self._server = ActionServer(
-            node,
-            RecordEpisode,
-            "record_episode",
-            execute_callback=self._execute,
-            cancel_callback=lambda goal: CancelResponse.ACCEPT,
-        )
+        node.keep_action_server(RecordEpisode, "record_episode", self._execute)
 
     def destroy(self) -> None:
         """Ends the goal that is left: its episode has been closed."""
         self.tick()
-        self._server.destroy()
 
     def tick(self) -> None:
         """Look whether the client cancelled, and whether the episode is over."""

@@ -123,7 +123,7 @@ class RetargeterNode(SuiteNode[RetargeterConfig]):
 
     def deactivate(self) -> None:
         if self._loop is not None:
-            self._loop.stop()
+            self.stop_thread(self._loop)
             self._loop = None
             if self.retargeter.config.process_priority > 0:
                 lower_all_threads()
@@ -146,9 +146,9 @@ class RetargeterNode(SuiteNode[RetargeterConfig]):
                 self._hand_over_state()
             if command is not None:
                 self.retargeter.solve.add((time.monotonic_ns() - now_ns) / 1e9)
-        if command is not None:
+        if command is not None and self._loop is not None and not self._loop.is_stopping:
             self._commands.publish(self._writer.write(command, answers_ns))
-            if self._lead is not None and self._loop is not None:
+            if self._lead is not None:
                 self._lead.sent(self._loop, time.monotonic_ns())
             with self._lock:
                 self.retargeter.prepare()
