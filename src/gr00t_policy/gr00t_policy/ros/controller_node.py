@@ -177,10 +177,11 @@ class ControllerNode(SuiteNode[ControllerConfig]):
         now_ros_ns = self.now_ns
         self._read_joints(now_ns, now_ros_ns)
         command = self._controller.tick(now_ns, now_ros_ns)
-        if command is not None and self._loop is not None and not self._loop.is_stopping:
+        loop = self._loop  # taken away by a deactivation, which does not wait long
+        if command is not None and loop is not None and not loop.is_stopping:
             self._commands.publish(self._writer.write(command, self._controller.answers_ns))
             if self._lead is not None:
-                self._lead.sent(self._loop, time.monotonic_ns())
+                self._lead.sent(loop, time.monotonic_ns())
             chunk = self._controller.newest_chunk(now_ns)
             if chunk is not None:
                 self._chunks.publish(chunk_to_message(chunk, self._order))

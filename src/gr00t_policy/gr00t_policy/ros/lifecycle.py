@@ -31,6 +31,7 @@ from rclpy.timer import Timer
 from gr00t_policy.core.errors import Gr00tError
 from gr00t_policy.ros.lasting_actions import Execute, LastingActions
 from gr00t_policy.ros.parameters import declare_settings, guard_changes, read_settings
+from gr00t_policy.ros.transition_service import refuse_impossible_transitions
 from gr00t_policy.ros.transport import init_ros
 
 Settings = TypeVar("Settings")
@@ -78,6 +79,7 @@ class SuiteNode(LifecycleNode, Generic[Settings]):
         self._actions = LastingActions(self)
         self._late_threads: list[StoppableThread] = []  # were to stop, and had not when we last looked
         self.steady_clock = Clock(clock_type=ClockType.STEADY_TIME)
+        refuse_impossible_transitions(self)
         try:
             declare_settings(self, settings_type)
         except Gr00tError:

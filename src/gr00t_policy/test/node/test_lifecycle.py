@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 import rclpy
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
 from probe_node import ProbeNode, ProbeSettings
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter
@@ -123,6 +125,30 @@ def test_a_node_that_an_operator_has_shut_down_is_stopped_without_a_second_shutd
     assert node.trigger_shutdown() == SUCCESS
     node.stop()
     assert node.story == ["configure", "activate", "deactivate", "cleanup"]
+
+
+def test_a_transition_that_is_not_possible_is_refused_and_the_node_goes_on(probe, capfd) -> None:
+    """As a program asks for it; ``ros2 lifecycle set`` looks first at what is possible."""
+    node, asker, executor = probe(), rclpy.create_node("asker"), make_executor()
+    for one in (node, asker):
+        executor.add_node(one)
+    client = asker.create_client(ChangeState, f"{node.get_name()}/change_state")
+    assert client.wait_for_service(10)
+
+    def ask(**transition: object) -> bool:
+        answer = client.call_async(ChangeState.Request(transition=Transition(**transition)))
+        executor.spin_until_future_complete(answer, timeout_sec=10)
+        return answer.result().success
+
+    assert not ask(id=Transition.TRANSITION_ACTIVATE)
+    assert (
+        "transition 3 is not possible from 'unconfigured'; possible: configure (1), shutdown (5)"
+        in capfd.readouterr().err
+    )
+    assert not ask(label="nonsense")
+    assert ask(id=Transition.TRANSITION_CONFIGURE) and ask(label="activate") and node.is_active
+    assert not ask(id=Transition.TRANSITION_ACTIVATE) and node.is_active
+    asker.destroy_node()
 
 
 def test_the_executor_delivers_and_really_waits_with_finite_waits(probe) -> None:

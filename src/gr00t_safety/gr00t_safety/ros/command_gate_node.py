@@ -147,7 +147,8 @@ class CommandGateNode(SuiteNode[GateConfig]):
             answers_ns = self.gate.answers_ns
             if self.gate.gist != self._found:
                 self._hand_over_state(now_ns)
-        if command is not None and self._loop is not None and not self._loop.is_stopping:
+        loop = self._loop  # taken away by a deactivation, which does not wait long
+        if command is not None and loop is not None and not loop.is_stopping:
             self._robot.publish(self._writer.write(command, answers_ns))
 
     def _on_joint_state(self, data: bytes) -> None:

@@ -146,10 +146,11 @@ class RetargeterNode(SuiteNode[RetargeterConfig]):
                 self._hand_over_state()
             if command is not None:
                 self.retargeter.solve.add((time.monotonic_ns() - now_ns) / 1e9)
-        if command is not None and self._loop is not None and not self._loop.is_stopping:
+        loop = self._loop  # taken away by a deactivation, which does not wait long
+        if command is not None and loop is not None and not loop.is_stopping:
             self._commands.publish(self._writer.write(command, answers_ns))
             if self._lead is not None:
-                self._lead.sent(self._loop, time.monotonic_ns())
+                self._lead.sent(loop, time.monotonic_ns())
             with self._lock:
                 self.retargeter.prepare()
 
