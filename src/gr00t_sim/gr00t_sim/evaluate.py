@@ -56,6 +56,9 @@ class EvalConfig(EpisodeOptions):
 def run(config: EvalConfig) -> int:
     """Evaluate, print tables, write JSON and pictures. Returns the exit code. Raises Gr00tError."""
     console = Console()
+    if config.tasks_left_out:
+        left_out = ", ".join(config.tasks_left_out)
+        console.print(f"left out, since there is nothing else to ask for: {left_out}", soft_wrap=True)
     identity = identity_of(config.checkpoint, config.settings)  # a bad one is refused before any process starts
     folder = config.out or DEFAULT_OUT / identity.folder_name
     with open_results(folder, identity, fresh=config.fresh) as results:
@@ -88,6 +91,7 @@ def _pictures(
         strips = [
             ReplayJob(config.checkpoint, config.settings, first[task], config.film / f"{task}.png")
             for task in config.tasks
+            if task in first
         ]
         replay_all(strips, config.workers, console)
         made += [strip.strip for strip in strips]

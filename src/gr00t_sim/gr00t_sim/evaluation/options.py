@@ -71,6 +71,10 @@ class EpisodeOptions:
                 "episodes and workers must be at least 1, seed not below 0, max_s above 0, "
                 f"language among {', '.join(LANGUAGES)}: {self}"
             )
+        if set(self.tasks) == set(self.tasks_left_out):
+            raise ConfigError(
+                f"nothing to run: in {', '.join(self.tasks)} there is nothing else to ask for; give --language own or empty too"
+            )
         if self.head_every < 1:
             raise ConfigError(f"head_every counts control periods and must be at least 1, got {self.head_every}")
         if self.steps not in (0, *EULER_STEPS):
@@ -88,6 +92,11 @@ class EpisodeOptions:
     @property
     def tasks(self) -> tuple[str, ...]:
         return (self.task,) if self.task else suite_named(self.suite or "gr1_tabletop")
+
+    @property
+    def tasks_left_out(self) -> tuple[str, ...]:
+        """Tasks without an episode: only another wish is to be asked for, and they leave no choice."""
+        return tuple(name for name in self.tasks if not languages_of(make_task(name), self.language))
 
     @property
     def settings(self) -> EpisodeSettings:

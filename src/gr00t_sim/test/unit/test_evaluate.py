@@ -105,6 +105,15 @@ def test_the_episodes_of_a_suite_are_all_tasks_times_sentences_times_seeds_each_
     assert {key.seed for key in keys} == {7, 8, 9}
 
 
+@pytest.mark.parametrize("task", ["lift_box", "open_drawer", "close_drawer", "close_door"])
+def test_another_wish_of_a_task_that_leaves_no_choice_is_refused_before_anything_starts(task):
+    with pytest.raises(
+        ConfigError, match=f"nothing to run: in {task} there is nothing else to ask for.*--language own"
+    ):
+        EvalConfig(task=task, language=("other",))
+    assert EvalConfig(task=task, language=("own", "other")).tasks_left_out == ()
+
+
 def test_a_gallery_of_less_than_nothing_is_refused():
     with pytest.raises(ConfigError, match="gallery must be"):
         EvalConfig(gallery=-1)
