@@ -98,6 +98,20 @@ def test_an_unknown_precision_names_the_known_ones_before_anything_starts():
         EvalConfig(precision="float32")
 
 
+def test_an_engine_that_can_run_no_evaluation_is_refused_with_those_that_can():
+    for engine in ("onnx", "steam"):
+        with pytest.raises(ConfigError, match=f"'{engine}' runs no.*: auto, openvino, torch, cuda_graph$"):
+            EvalConfig(engine=engine)
+    assert EvalConfig(engine="cuda_graph").settings.engine == "cuda_graph"
+
+
+@pytest.mark.parametrize("max_s", [0.0, 0.02, -1.0, float("nan"), float("inf")])
+def test_an_episode_shorter_than_a_control_period_or_without_an_end_is_refused(max_s):
+    with pytest.raises(ConfigError, match=r"max_s must be at least one control period, 0\.05 s"):
+        EvalConfig(max_s=max_s)
+    assert EvalConfig(max_s=0.05).max_s == 0.05
+
+
 def test_the_episodes_of_a_suite_are_all_tasks_times_sentences_times_seeds_each_once():
     config = EvalConfig(suite="gr1_tabletop", episodes=3, seed=7, language=("own", "empty", "own"))
     keys = config.keys()
