@@ -22,7 +22,7 @@ from gr00t_sim.evaluation.identity import Identity, identity_of
 from gr00t_sim.evaluation.measure import run_missing
 from gr00t_sim.evaluation.options import EpisodeOptions
 from gr00t_sim.evaluation.replay import ReplayJob, replay_all
-from gr00t_sim.evaluation.result_folder import open_results
+from gr00t_sim.evaluation.result_folder import open_results, writing
 from gr00t_sim.evaluation.score_tables import print_scores
 from gr00t_sim.evaluation.scores import summarise
 
@@ -66,9 +66,11 @@ def run(config: EvalConfig) -> int:
             forget_pictures(folder)
         outcomes = run_missing(results, config.checkpoint, config.keys(), config.workers, console)
         scores = report(config, identity, outcomes)
-        write_json(folder / SCORES, scores)
+        with writing(folder):
+            write_json(folder / SCORES, scores)
         if config.json is not None:
-            write_json(config.json, scores)
+            with writing(config.json):
+                write_json(config.json, scores)
         print_scores(scores, console)
         made = [folder / SCORES, *_pictures(config, identity, folder, outcomes, scores, console)]
     for path in made:
