@@ -25,7 +25,7 @@ import sources
 from gr00t_policy.core.source_revision import suite_revision
 from gr00t_sim.checkpoint_policy import read_checkpoint
 from gr00t_sim.evaluate import EvalConfig
-from gr00t_sim.evaluation.identity import code_digest
+from gr00t_sim.evaluation.code_digest import code_digest
 from gr00t_sim.evaluation.scores import average95
 from gr00t_sim.interval import wilson95
 

@@ -22,7 +22,7 @@ from gr00t_sim.evaluation.identity import Identity, identity_of
 from gr00t_sim.evaluation.measure import run_missing
 from gr00t_sim.evaluation.options import EpisodeOptions
 from gr00t_sim.evaluation.replay import ReplayJob, replay_all
-from gr00t_sim.evaluation.result_folder import open_results
+from gr00t_sim.evaluation.result_folder import open_results, writing
 from gr00t_sim.evaluation.score_tables import print_scores
 from gr00t_sim.evaluation.scores import summarise
 
@@ -56,6 +56,9 @@ class EvalConfig(EpisodeOptions):
 def run(config: EvalConfig) -> int:
     """Evaluate, print tables, write JSON and pictures. Returns the exit code. Raises Gr00tError."""
     console = Console()
+    if config.tasks_left_out:
+        left_out = ", ".join(config.tasks_left_out)
+        console.print(f"left out, since there is nothing else to ask for: {left_out}", soft_wrap=True)
     identity = identity_of(config.checkpoint, config.settings)  # a bad one is refused before any process starts
     folder = config.out or DEFAULT_OUT / identity.folder_name
     with open_results(folder, identity, fresh=config.fresh) as results:
@@ -63,9 +66,11 @@ def run(config: EvalConfig) -> int:
             forget_pictures(folder)
         outcomes = run_missing(results, config.checkpoint, config.keys(), config.workers, console)
         scores = report(config, identity, outcomes)
-        write_json(folder / SCORES, scores)
+        with writing(folder):
+            write_json(folder / SCORES, scores)
         if config.json is not None:
-            write_json(config.json, scores)
+            with writing(config.json):
+                write_json(config.json, scores)
         print_scores(scores, console)
         made = [folder / SCORES, *_pictures(config, identity, folder, outcomes, scores, console)]
     for path in made:
@@ -88,6 +93,7 @@ def _pictures(
         strips = [
             ReplayJob(config.checkpoint, config.settings, first[task], config.film / f"{task}.png")
             for task in config.tasks
+            if task in first
         ]
         replay_all(strips, config.workers, console)
         made += [strip.strip for strip in strips]

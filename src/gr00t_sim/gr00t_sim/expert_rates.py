@@ -13,6 +13,7 @@ from rich.progress import track
 from rich.table import Table
 
 from gr00t_policy.core.errors import ConfigError
+from gr00t_sim.evaluation.seeds import require_seed
 from gr00t_sim.experts.hand_expert import HandExpert
 from gr00t_sim.experts.registry import make_expert
 from gr00t_sim.interval import wilson95
@@ -42,6 +43,7 @@ class ExpertsConfig:
         tasks_named(self.task)
         if self.episodes < 1 or self.workers < 1:
             raise ConfigError(f"episodes and workers must be at least 1, got {self.episodes} and {self.workers}")
+        require_seed(self.seed)
 
 
 def run(config: ExpertsConfig) -> int:

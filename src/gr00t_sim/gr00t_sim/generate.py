@@ -14,12 +14,13 @@ from gr00t_policy.data.json_file import read_json, shown
 from gr00t_policy.data.reader import LeRobotDataset
 from gr00t_sim.checkpoint_policy import load_policy, own_noise_scale, read_checkpoint
 from gr00t_sim.demonstration import PERIOD_S, Demonstrator, Variety
+from gr00t_sim.evaluation.code_digest import DEMONSTRATING, code_digest
 from gr00t_sim.evaluation.seeds import require_trainable, tries_before_evaluation
 from gr00t_sim.jobs.runner import local_runner
 from gr00t_sim.looks import looks_named
 from gr00t_sim.production.outcome import SeedOutcome, kept_episode
 from gr00t_sim.production.produce import Order, produce
-from gr00t_sim.production.store import MADE_WITH
+from gr00t_sim.production.store import CODE, MADE_WITH
 from gr00t_sim.rollout import PolicyDriver
 from gr00t_sim.simulation import TabletopSim
 from gr00t_sim.tasks.registry import make_task
@@ -114,6 +115,7 @@ def run(config: GenerateConfig) -> int:
     if maker.driver is not None:
         made_with[_NOISE_SCALE], untold = str(maker.driver.noise_scale), {_NOISE_SCALE: _NOISE_SCALE_BEFORE_IT_WAS_SAID}
     made_with |= {key: str(value) for key, value in config.scene.items()}
+    code = {CODE: code_digest(DEMONSTRATING)[:16]}  # while episodes are added; a finished dataset stays good
     if (out / "meta" / "info.json").is_file():
         _require_same(out, {**made_with, "first_seed": config.seed, "episodes": config.episodes}, untold)
         print(f"{out} exists and is complete; remove it to generate again")
@@ -124,7 +126,7 @@ def run(config: GenerateConfig) -> int:
         first_seed=config.seed,
         wanted=config.episodes,
         most_tries=config.most_tries,
-        made_with=made_with,
+        made_with=made_with | code,
         untold=untold,
         if_too_few="look at what the task's expert does: `gr00t sim play`",
     )

@@ -19,6 +19,7 @@ from rich.table import Table
 from gr00t_policy.core.embodiment import load_embodiment
 from gr00t_policy.core.errors import ConfigError, DatasetError
 from gr00t_policy.data.durable import write_json
+from gr00t_sim.evaluation.code_digest import MULTIPLYING, code_digest
 from gr00t_sim.evaluation.seeds import require_trainable, tries_before_evaluation
 from gr00t_sim.jobs.runner import make_runner
 from gr00t_sim.multiplication.multiplier import MotionSettings, Multiplier
@@ -28,6 +29,7 @@ from gr00t_sim.multiplication.sources import Source, prepare
 from gr00t_sim.multiplication.subtasks import plan, subtasks_of
 from gr00t_sim.production.outcome import SeedOutcome, kept_episode
 from gr00t_sim.production.produce import Order, produce
+from gr00t_sim.production.store import CODE
 from gr00t_sim.simulation import TabletopSim
 
 _TRIES_PER_EPISODE = 10
@@ -115,7 +117,12 @@ def run(config: MultiplyConfig) -> int:
         first_seed=config.seed,
         wanted=config.count,
         most_tries=config.most_tries,
-        made_with={"task": task, "source": recipe.digest, "settings": repr(settings)},
+        made_with={
+            "task": task,
+            "source": recipe.digest,
+            "settings": repr(settings),
+            CODE: code_digest(MULTIPLYING)[:16],
+        },
         if_too_few="the same command with more --tries goes on, more sources help more",
     )
     summary: dict[str, Any] = {

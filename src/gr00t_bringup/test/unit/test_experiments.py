@@ -11,7 +11,7 @@ import pytest
 from small_checkpoint import save_small_checkpoint
 
 from gr00t_policy.model.checkpoint import load_checkpoint
-from gr00t_sim.evaluation.identity import code_digest
+from gr00t_sim.evaluation.code_digest import code_digest
 from gr00t_sim.evaluation.paired import count_pairs, difference95, mcnemar_p
 
 FOLDER = Path(__file__).parents[4] / "benchmarks"

@@ -16,6 +16,7 @@ from gr00t_sim.evaluation.gallery_page import Shown, page
 from gr00t_sim.evaluation.identity import Identity
 from gr00t_sim.evaluation.options import EpisodeOptions
 from gr00t_sim.evaluation.replay import ReplayJob, replay_all
+from gr00t_sim.evaluation.result_folder import writing
 
 PAGE = "gallery.html"
 PICTURES = "gallery"
@@ -65,7 +66,7 @@ def make_gallery(
         Shown(result, again[result.key], job.strip, job.film, play_commands(checkpoint, identity.settings, result))
         for result, job in zip(shown, jobs, strict=True)
     ]
-    with written_aside(folder / PAGE) as aside:
+    with writing(folder), written_aside(folder / PAGE) as aside:
         aside.write_text(page(identity, scores, entries, chosen.left_out), encoding="utf-8")
     return folder / PAGE
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which episodes are run and how: the options that every way of evaluating shares."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,10 @@ from gr00t_sim.evaluation.episode import EpisodeKey, EpisodeSettings
 from gr00t_sim.evaluation.seeds import EVALUATION_SEEDS
 from gr00t_sim.evaluation.sentences import LANGUAGES, languages_of
 from gr00t_sim.looks import looks_named
+from gr00t_sim.rollout import PERIOD_S
 from gr00t_sim.tasks.registry import make_task, suite_named
+
+_ENGINES = tuple(name for name in ENGINES if name != "onnx")  # which needs the folder that `gr00t export` wrote
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,7 @@ class EpisodeOptions:
     """Scale of the noise that chunks begin as; default: 0 for GR00T, the flow's centre, as on the robot; 1 for a Diffusion
     Policy, as published."""
     engine: str = "openvino"
-    """'openvino' (as on the robot) or 'torch'."""
+    """auto, openvino (as on the robot), torch or cuda_graph."""
     precision: str = "int8"
     """Precision of the OpenVINO engine; a Diffusion Policy has float32 alone."""
     steps: int = 0
@@ -66,11 +70,17 @@ class EpisodeOptions:
             make_task(name)
         looks_named(self.looks)
         unknown = [name for name in self.language if name not in LANGUAGES]
-        if unknown or not self.language or self.episodes < 1 or self.workers < 1 or self.seed < 0 or self.max_s <= 0:
+        if unknown or not self.language or self.episodes < 1 or self.workers < 1 or self.seed < 0:
             raise ConfigError(
-                "episodes and workers must be at least 1, seed not below 0, max_s above 0, "
+                "episodes and workers must be at least 1, seed not below 0, "
                 f"language among {', '.join(LANGUAGES)}: {self}"
             )
+        if set(self.tasks) == set(self.tasks_left_out):
+            raise ConfigError(
+                f"nothing to run: in {', '.join(self.tasks)} there is nothing else to ask for; give --language own or empty too"
+            )
+        if not PERIOD_S <= self.max_s < math.inf:
+            raise ConfigError(f"max_s must be at least one control period, {PERIOD_S:g} s: {self.max_s}")
         if self.head_every < 1:
             raise ConfigError(f"head_every counts control periods and must be at least 1, got {self.head_every}")
         if self.steps not in (0, *EULER_STEPS):
@@ -80,14 +90,19 @@ class EpisodeOptions:
         check_choice("chunk_mode", self.chunk_mode, CHUNK_MODES)
         check_choice("interpolation", self.interpolation, INTERPOLATIONS)
         ControllerConfig(chunk_mode=self.chunk_mode, staggered=self.staggered)  # refuses what does not go together
-        if self.engine not in ENGINES:
-            raise ConfigError(f"engine '{self.engine}' is unknown; choose one of: {', '.join(ENGINES)}")
+        if self.engine not in _ENGINES:
+            raise ConfigError(f"engine '{self.engine}' runs no evaluation; choose one of: {', '.join(_ENGINES)}")
         if self.precision not in PRECISIONS:
             raise ConfigError(f"precision '{self.precision}' is unknown; choose one of: {', '.join(PRECISIONS)}")
 
     @property
     def tasks(self) -> tuple[str, ...]:
         return (self.task,) if self.task else suite_named(self.suite or "gr1_tabletop")
+
+    @property
+    def tasks_left_out(self) -> tuple[str, ...]:
+        """Tasks without an episode: only another wish is to be asked for, and they leave no choice."""
+        return tuple(name for name in self.tasks if not languages_of(make_task(name), self.language))
 
     @property
     def settings(self) -> EpisodeSettings:

@@ -19,6 +19,7 @@ from gr00t_sim.evaluation.episode import (
     result_to_dict,
 )
 from gr00t_sim.evaluation.measure import runner_for
+from gr00t_sim.evaluation.result_folder import writing
 from gr00t_sim.film_strip import FILM_EVERY, STRIP_EVERY, Recorder, write_film, write_strip
 from gr00t_sim.jobs.workers import run_jobs
 from gr00t_sim.simulation import TabletopSim
@@ -73,11 +74,12 @@ def replay(job: ReplayJob) -> EpisodeResult:
 
     result = runner_for(job.checkpoint, job.settings).run(job.key, watch)
     recorder.keep(*last[0])
-    write_strip(recorder, job.strip)
-    if job.film is not None:
-        write_film(recorder, job.film)
-    if job.note is not None:
-        write_json(job.note, result_to_dict(result))
+    with writing(job.strip.parent):
+        write_strip(recorder, job.strip)
+        if job.film is not None:
+            write_film(recorder, job.film)
+        if job.note is not None:
+            write_json(job.note, result_to_dict(result))
     return result
 
 

@@ -26,11 +26,15 @@ class ResultFolder:
         self.folder, self.identity, self.results = folder, identity, results
 
     def add(self, result: EpisodeResult) -> None:
-        """Append a line; durable on return. An episode that is there already is not written again."""
+        """Append a line; durable on return. An episode that is there already is not written again.
+
+        Raises EvaluationError when it cannot be written.
+        """
         if result.key in self.results:
             return
         mark = {"checkpoint": self.identity.checkpoint_hash, "settings": self.identity.digest}
-        append_json_line(self.folder / EPISODES, mark | result_to_dict(result))
+        with writing(self.folder):
+            append_json_line(self.folder / EPISODES, mark | result_to_dict(result))
         self.results[result.key] = result
 
 
@@ -43,20 +47,35 @@ def is_result_folder(folder: Path) -> bool:
 def open_results(folder: Path, identity: Identity, *, fresh: bool = False) -> Iterator[ResultFolder]:
     """The folder's results, to go on with; new where there are none. fresh: those that are there are deleted.
 
-    Raises EvaluationError when they were made with something else, are damaged, or another process writes them.
+    Raises EvaluationError when they were made with something else, are damaged, another process writes them, or the folder
+    cannot be written.
     """
     refusal = EvaluationError(f"another evaluation is writing to {folder}; wait for it or use another --out")
-    with lock(folder / _LOCK, refusal):
-        if fresh:
-            (folder / EPISODES).unlink(missing_ok=True)
-            (folder / IDENTITY).unlink(missing_ok=True)
-        if is_result_folder(folder):
-            _require_same(folder, identity)
-            drop_torn_line(folder / EPISODES)
-        else:
-            write_json(folder / IDENTITY, identity_to_dict(identity))
+    with writing(folder):
+        held = lock(folder / _LOCK, refusal)
+    with held:
+        with writing(folder):
+            if fresh:
+                (folder / EPISODES).unlink(missing_ok=True)
+                (folder / IDENTITY).unlink(missing_ok=True)
+            if is_result_folder(folder):
+                _require_same(folder, identity)
+                drop_torn_line(folder / EPISODES)
+            else:
+                write_json(folder / IDENTITY, identity_to_dict(identity))
         found, results = read_results(folder)
         yield ResultFolder(folder, found, results)
+
+
+@contextmanager
+def writing(place: Path) -> Iterator[None]:
+    """What the system refuses, as on a full disk, becomes one EvaluationError that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        raise EvaluationError(
+            f"{place} cannot be written ({error}); finished episodes are kept: make room, and the same command goes on"
+        ) from error
 
 
 def read_results(folder: Path) -> tuple[Identity, dict[EpisodeKey, EpisodeResult]]:

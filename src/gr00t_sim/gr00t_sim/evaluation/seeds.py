@@ -8,13 +8,20 @@ EVALUATION_SEEDS = range(10000, 10100)
 
 
 def require_trainable(first: int, count: int) -> None:
-    """Raises ConfigError when any of ``count`` scenes from seed ``first`` on is kept for evaluation."""
+    """Raises ConfigError when any of ``count`` scenes from seed ``first`` on is kept for evaluation, or there is none such."""
+    require_seed(first)
     kept = EVALUATION_SEEDS
     if first < kept.stop and first + count > kept.start:
         raise ConfigError(
             f"seeds {first} to {first + count - 1} include some of {kept.start} to {kept.stop - 1}, which are for "
             f"evaluation: a policy must not have seen those scenes; use --seed below {kept.start}, or {kept.stop} and more"
         )
+
+
+def require_seed(first: int) -> None:
+    """Raises ConfigError when no scene has this seed."""
+    if first < 0:
+        raise ConfigError(f"scenes are numbered from 0 up, and --seed is {first}")
 
 
 def tries_before_evaluation(first: int, most: int) -> int:

@@ -29,7 +29,7 @@ def run_jobs_on_ray(
     """As ``run_jobs``, on the cluster at ``address``; 'auto': the one that runs here; LOCAL: one of ``workers``, for this run.
 
     Dead workers are replaced without a word: ``died`` is never told. Raises ConfigError when ray is not installed or the
-    cluster is not there, WorkerError when workers die again and again.
+    cluster is not there or cannot be made, WorkerError when workers die again and again.
     """
     with ray_cluster(address, workers) as ray:
         shared = ray.put(work)  # sent to each machine once
@@ -80,10 +80,15 @@ def ray_cluster(address: str, workers: int) -> Iterator[Any]:
     try:
         if address == LOCAL:
             with _addresses_stay_on_loopback():
-                ray.init(num_cpus=workers, include_dashboard=False, _node_ip_address=_LOOPBACK, **quiet)
+                # named, or RAY_ADDRESS and a cluster that runs here would be joined instead
+                ray.init(LOCAL, num_cpus=workers, include_dashboard=False, _node_ip_address=_LOOPBACK, **quiet)
         else:
             ray.init(address=address, **quiet)
-    except ConnectionError as error:
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        if address == LOCAL:
+            raise ConfigError(
+                f"a Ray cluster for this run cannot be made here ({error}); --workers does it without"
+            ) from error
         raise ConfigError(
             f"there is no Ray cluster at '{address}' ({error}); `ray start --head` makes one, --cluster {LOCAL} one for this run"
         ) from error

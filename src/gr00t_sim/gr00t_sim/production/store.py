@@ -24,6 +24,8 @@ from gr00t_sim.production.outcome import SeedOutcome
 
 # Also the name, under meta/, by which a finished dataset says it.
 MADE_WITH = "made_with.json"
+CODE = "code"  # what must agree as long as episodes are added, and is told of a finished dataset
+_JOINED, _DELIVERED = "joined", "delivered"  # the dataset until it gets its place; there from just before that on
 _KEPT, _NOT_KEPT, _PART = "kept", "not_kept.jsonl", ".part"
 
 
@@ -67,8 +69,14 @@ class SeedStore:
 
         Raises DatasetError when it exists, or cannot be written.
         """
+        if out.exists():
+            raise DatasetError(f"{out} exists already; remove it or choose another --out")
         with _writing(self.folder):
-            return merge_datasets([self._episode(seed) for seed in seeds], out, {MADE_WITH: made_with})
+            merge_datasets([self._episode(seed) for seed in seeds], self.folder / _JOINED, {MADE_WITH: made_with})
+            write_json(self.folder / _DELIVERED, str(out))
+            os.replace(self.folder / _JOINED, out)
+            flush(out.parent)
+            return LeRobotDataset(out)
 
     def _episode(self, seed: int) -> Path:
         return self.folder / _KEPT / f"{seed:09d}"
@@ -99,9 +107,20 @@ def open_store(folder: Path, made_with: dict[str, str], untold: Mapping[str, str
         held = lock(folder / LOCK, refusal)
     with held:
         with _writing(folder):
+            _forget_delivered(folder)
             _note(folder, made_with, untold or {})
             store = SeedStore(folder)
         yield store
+
+
+def _forget_delivered(folder: Path) -> None:
+    """What a kill left over beside a dataset that was finished is not for the next one, made after that was removed."""
+    if (folder / _DELIVERED).is_file() and not (folder / _JOINED).exists():
+        shutil.rmtree(folder / _KEPT, ignore_errors=True)
+        for name in (_NOT_KEPT, MADE_WITH):
+            (folder / name).unlink(missing_ok=True)
+    (folder / _DELIVERED).unlink(missing_ok=True)  # before what it is about: without both all would be forgotten
+    shutil.rmtree(folder / _JOINED, ignore_errors=True)
 
 
 def _note(folder: Path, made_with: dict[str, str], untold: Mapping[str, str]) -> None:
@@ -112,7 +131,7 @@ def _note(folder: Path, made_with: dict[str, str], untold: Mapping[str, str]) ->
     if before != made_with:
         names = sorted(set(before) | set(made_with))
         changed = "; ".join(
-            f"{name}: {before.get(name)} there, {made_with.get(name)} here"
+            f"{name}: {before.get(name, 'not said')} there, {made_with.get(name)} here"
             for name in names
             if before.get(name) != made_with.get(name)
         )

@@ -41,7 +41,7 @@ class SimConfig(LoopSettings):
     qpos_rate_hz: float = setting(
         20.0, "rate of sim/qpos, the full state from which films and viewers are drawn", "Hz", 1.0, 60.0
     )
-    task_state_rate_hz: float = setting(5.0, "rate of the referee's verdict", "Hz", 0.5, 50.0)
+    task_state_rate_hz: float = setting(5.0, "rate at which the referee's newest verdict is told", "Hz", 0.5, 50.0)
     command_timeout_s: float = setting(
         0.1, "without a command for this long the joint targets are held", "s", 0.02, 1.0
     )

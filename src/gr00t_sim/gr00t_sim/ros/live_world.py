@@ -3,7 +3,8 @@
 
 A command acts from the moment at which it comes, never earlier: physics is brought up to that moment first. Joints are read
 at the very moment asked for, between two steps of physics by their velocities. Other threads command it, reset it and copy
-its state while the physics loop drives it; all of that goes through one lock. Knows no ROS; times come in.
+its state while the physics loop drives it; all of that goes through one lock. Knows no ROS; times come in. The referee looks
+as often as in `gr00t eval`, in simulated time: some of them remember what they saw, and must not miss it.
 """
 
 import threading
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from gr00t_policy.core.embodiment import Embodiment
 from gr00t_policy.core.errors import MessageError
 from gr00t_policy.core.types import JointCommand
+from gr00t_sim.rollout import PERIOD_S
 from gr00t_sim.simulation import TabletopSim
 
 Vector = NDArray[np.float64]
@@ -26,6 +28,7 @@ _MAX_CATCH_UP_NS = 100_000_000  # after a longer sleep the world was paused, not
 _FACTOR_WINDOW_NS = 2_000_000_000
 _LATEST_NS = 100_000_000  # a command that should have been reached longer ago is history
 _SHORTEST_RAMP_S = 0.004
+_JUDGED_EVERY_S = PERIOD_S
 
 
 @dataclass(frozen=True)
@@ -74,12 +77,13 @@ class LiveWorld:
         self._progress: deque[tuple[int, int]] = deque()  # (steady time, physics steps so far)
         self._steps = 0
         self._seed = seed
-        self._solved = False
+        self._steps_per_look = round(_JUDGED_EVERY_S / self._sim.timestep_s)
         self._ignore_before_ns = 0
         self.refused: Counter[str] = Counter()
         self.accepted = 0
         self.timeouts = 0
         self._sim.reset(seed, sentence or None)
+        self._judge_anew()
 
     @property
     def sim(self) -> TabletopSim:
@@ -140,7 +144,8 @@ class LiveWorld:
         sim = self._sim if task in ("", self._sim.task.name) else self._other(task)
         with self._lock:
             said = sim.reset(seed, sentence or None)
-            self._sim, self._seed, self._solved = sim, seed, False
+            self._sim, self._seed = sim, seed
+            self._judge_anew()
             self._ignore_before_ns = stamp_now()
             return said
 
@@ -149,7 +154,7 @@ class LiveWorld:
         with self._lock:
             if sentence != self._sim.sentence:
                 self._sim.ask(sentence)
-                self._solved = False
+                self._judge_anew()
 
     def generalised_positions(self) -> Vector:
         """All positions of the model (nq,): robot, linkages, objects. With task, seed and sentence, the whole picture."""
@@ -165,10 +170,9 @@ class LiveWorld:
             return True
 
     def verdict(self) -> Verdict:
-        """The referee's word; success stays once it was reached."""
+        """The referee's newest word, at most 50 ms of simulated time old; success stays once it was reached."""
         with self._lock:
-            status = self._sim.task_state()
-            self._solved = self._solved or status.success
+            status = self._status
             return Verdict(
                 task=self._sim.task.name,
                 sentence=status.sentence,
@@ -187,9 +191,25 @@ class LiveWorld:
         """As many whole steps of physics as fit; none when it is there already."""
         assert self._stepped_ns is not None
         steps = max((until_ns - self._stepped_ns) // self._step_ns, 0)
-        self._sim.step_physics(steps)
         self._stepped_ns += steps * self._step_ns
         self._steps += steps
+        while steps > 0:
+            some = min(steps, self._steps_to_look)
+            self._sim.step_physics(some)
+            steps -= some
+            self._steps_to_look -= some
+            if self._steps_to_look == 0:
+                self._judge()
+
+    def _judge_anew(self) -> None:
+        """Another scene or another wish: nothing of before counts."""
+        self._solved = False
+        self._judge()
+
+    def _judge(self) -> None:
+        self._status = self._sim.task_state()
+        self._solved = self._solved or self._status.success
+        self._steps_to_look = self._steps_per_look
 
     def _watch_commands(self, now_ns: int) -> None:
         if self._last_command_ns is not None and now_ns - self._last_command_ns > self._command_timeout_ns:

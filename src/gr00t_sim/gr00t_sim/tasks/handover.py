@@ -7,9 +7,9 @@ import numpy as np
 from gr00t_sim.objects import COLOURS, bottle
 from gr00t_sim.robot import SIDES
 from gr00t_sim.scene import TABLE_TOP_M, PlateKind
-from gr00t_sim.tasks.place_task import AT_REST_M_S, HAND_AWAY_M, PlaceTask, hand_distance, reaching
+from gr00t_sim.tasks.place_task import PlaceTask, hand_distance, left_alone, reaching
 from gr00t_sim.tasks.sentences import Slots, Wish
-from gr00t_sim.tasks.task import Goal, Vector, object_position, object_speed_m_s, side_of, touches
+from gr00t_sim.tasks.task import Goal, Vector, object_position, side_of, touches
 
 BOTTLE = bottle("red bottle", "red")
 _IN_AIR_M = 0.03  # lowest point above the table: higher than anything it could rest on
@@ -85,9 +85,7 @@ class Handover(PlaceTask):
         if inside and self._stage != RECEIVED:
             return False, 0.0, f"{BOTTLE.name} on {inside}, but not from hand to hand"
         if inside:
-            still = object_speed_m_s(model, data, BOTTLE.name) < AT_REST_M_S
-            far = all(hand_distance(data, side, BOTTLE.name) > HAND_AWAY_M for side in SIDES)
-            done = still and far and not hands
+            done = left_alone(model, data, BOTTLE.name)
             return done, 1.0 if done else 0.9, f"{BOTTLE.name} on {inside}" + ("" if done else ", hand not yet away")
         if self._stage:
             told = {GIVEN: (0.4, "in the giving hand"), SHARED: (0.6, "in both hands"), RECEIVED: (0.7, "received")}

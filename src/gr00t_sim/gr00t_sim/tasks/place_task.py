@@ -31,7 +31,7 @@ class Destination:
 
 
 class PlaceTask(Task):
-    """Success: the named object, alone, at rest in the named bin or on the named plate, hand away."""
+    """Success: the named object, alone, at rest in the named bin or on the named plate, hands away."""
 
     preposition: ClassVar[str] = "in"
 
@@ -50,24 +50,29 @@ class PlaceTask(Task):
     def judge(self, model: mujoco.MjModel, data: mujoco.MjData) -> tuple[bool, float, str]:
         """(success, progress, detail): reaching to 0.4, lifted 0.6, delivered 0.9, let go and at rest 1; 0 in a wrong place."""
         name, target = self.goal.object, self.goal.target
-        distance = hand_distance(data, self.goal.side, name)
         places = {kind.name: self.bin_of(model, data, kind.name) for kind in self.objects}
         inside = [thing for thing, place in places.items() if place == target]
+        if inside == [name]:
+            done = left_alone(model, data, name)
+            said = f"{name} {self.preposition} {target}" + ("" if done else ", hand not yet away")
+            return done, 1.0 if done else 0.9, said
         if name in inside:
-            still = object_speed_m_s(model, data, name) < AT_REST_M_S
-            done = still and distance > HAND_AWAY_M and inside == [name] and not held(model, data, name)
-            return (
-                done,
-                1.0 if done else 0.9,
-                f"{name} {self.preposition} {target}" + ("" if done else ", hand not yet away"),
-            )
+            others = ", ".join(thing for thing in inside if thing != name)
+            return False, 0.0, f"{others} {self.preposition} {target} beside {name}"
         if places[name]:
             return False, 0.0, f"{name} {self.preposition} {places[name]} instead of {target}"
         if is_lifted(self, data, name):
             return False, 0.6, f"{name} lifted"
         if inside:
             return False, 0.0, f"{', '.join(inside)} {self.preposition} {target} instead of {name}"
-        return False, *reaching(distance, name)
+        return False, *reaching(hand_distance(data, self.goal.side, name), name)
+
+
+def left_alone(model: mujoco.MjModel, data: mujoco.MjData, name: str) -> bool:
+    """Whether a loose object is at rest, touched by no hand, and both hands are away from it."""
+    still = object_speed_m_s(model, data, name) < AT_REST_M_S
+    away = all(hand_distance(data, side, name) > HAND_AWAY_M for side in SIDES)
+    return still and away and not held(model, data, name)
 
 
 def held(model: mujoco.MjModel, data: mujoco.MjData, body: str) -> bool:

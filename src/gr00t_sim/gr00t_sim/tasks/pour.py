@@ -6,9 +6,9 @@ import numpy as np
 
 from gr00t_sim.furniture import Zone
 from gr00t_sim.objects import COLOURS
-from gr00t_sim.tasks.place_task import AT_REST_M_S, HAND_AWAY_M, hand_distance, held, is_lifted, reaching
+from gr00t_sim.tasks.place_task import hand_distance, is_lifted, left_alone, reaching
 from gr00t_sim.tasks.sentences import Slots, Wish
-from gr00t_sim.tasks.task import Goal, Task, Vector, object_position, object_speed_m_s, side_of
+from gr00t_sim.tasks.task import Goal, Task, Vector, object_position, side_of
 from gr00t_sim.vessels import BowlKind, beads_in, cup
 
 CUP, MAT = cup("yellow cup", "yellow"), Zone("mat", (0.25, 0.25, 0.28), radius_m=0.06)
@@ -20,7 +20,7 @@ _RING_M = 0.020  # seven beads around one, on the cup's floor
 
 
 class Pour(Task):
-    """Success: at least six of the eight beads lie in the named bowl, the cup stands on its mat, hand away."""
+    """Success: at least six of the eight beads lie in the named bowl, the cup stands on its mat, hands away."""
 
     name = "pour"
     time_limit_s = 24.0
@@ -91,9 +91,8 @@ class Pour(Task):
             return False, 0.0, f"{other} beads in the wrong bowl"
         said = f"{landed} of {len(BEADS)} beads in {self.goal.target}"
         if landed >= ENOUGH and self.put_back(model, data):
-            still = object_speed_m_s(model, data, CUP.name) < AT_REST_M_S
-            away = hand_distance(data, self.goal.side, CUP.name) > HAND_AWAY_M and not held(model, data, CUP.name)
-            return still and away, 1.0 if still and away else 0.9, f"{said}, cup on its mat"
+            left = left_alone(model, data, CUP.name)
+            return left, 1.0 if left else 0.9, f"{said}, cup on its mat"
         if landed:
             return False, 0.4 + 0.4 * min(landed / ENOUGH, 1.0), said
         if is_lifted(self, data, CUP.name):

@@ -6,8 +6,18 @@ import numpy as np
 
 from gr00t_sim.furniture import DRAWER, DRAWER_HANDLE, DRAWER_JOINT, DrawerCabinet
 from gr00t_sim.objects import ball, cube
+from gr00t_sim.robot import SIDES
 from gr00t_sim.tasks.furniture_task import CLOSED_M, at_rest, cabinet_place
-from gr00t_sim.tasks.place_task import HAND_AWAY_M, Destination, PlaceTask, hand_distance, held, is_lifted, reaching
+from gr00t_sim.tasks.place_task import (
+    HAND_AWAY_M,
+    Destination,
+    PlaceTask,
+    hand_distance,
+    held,
+    is_lifted,
+    left_alone,
+    reaching,
+)
 from gr00t_sim.tasks.sentences import Slots, Wish
 from gr00t_sim.tasks.task import Goal, Vector, mirrored_region, object_position, sample_apart, side_of
 
@@ -17,7 +27,7 @@ _INNER_HALF_M = (0.115, 0.12)
 
 
 class PutInDrawer(PlaceTask):
-    """Two objects on the side away from the cabinet; success: the one named lies alone in the shut drawer, hands away."""
+    """Two objects on the side away from the cabinet; success: the one named rests alone in the shut drawer, hands away."""
 
     name = "put_in_drawer"
     time_limit_s = 20.0
@@ -75,10 +85,10 @@ class PutInDrawer(PlaceTask):
             opening = float(data.joint(DRAWER_JOINT).qpos[0])
             if opening > CLOSED_M:
                 return False, 0.6 + 0.2 * float(np.clip(1 - opening / 0.165, 0, 1)), f"{name} in the drawer, not shut"
-            hand = data.site(f"{self.closing_side}_grasp").xpos
-            far = float(np.linalg.norm(hand - data.body(DRAWER_HANDLE).xpos)) > HAND_AWAY_M
-            away = far and not any(held(model, data, body) for body in (name, DRAWER, DRAWER_HANDLE))
-            done = away and at_rest(data, DRAWER_JOINT)
+            handle = data.body(DRAWER_HANDLE).xpos
+            far = all(np.linalg.norm(data.site(f"{side}_grasp").xpos - handle) > HAND_AWAY_M for side in SIDES)
+            away = far and not any(held(model, data, body) for body in (DRAWER, DRAWER_HANDLE))
+            done = away and at_rest(data, DRAWER_JOINT) and left_alone(model, data, name)
             return done, 1.0 if done else 0.9, f"{name} in the shut drawer"
         if is_lifted(self, data, name):
             return False, 0.5, f"{name} lifted"

@@ -6,10 +6,10 @@ import numpy as np
 
 from gr00t_sim.objects import ball, can
 from gr00t_sim.scene import BINS
-from gr00t_sim.tasks.place_task import AT_REST_M_S, HAND_AWAY_M, PlaceTask, hand_distance, held, is_lifted, reaching
+from gr00t_sim.tasks.place_task import PlaceTask, hand_distance, is_lifted, left_alone, reaching
 from gr00t_sim.tasks.scattered import scattered, shuffled_left_right
 from gr00t_sim.tasks.sentences import Slots, Wish
-from gr00t_sim.tasks.task import Goal, Vector, object_position, object_speed_m_s, side_of
+from gr00t_sim.tasks.task import Goal, Vector, object_position, side_of
 
 
 class TwoStep(PlaceTask):
@@ -65,12 +65,8 @@ class TwoStep(PlaceTask):
             return False, 0.0, f"{second.object} before {first.object}"
         done = 0.0 if now == first else 0.5
         if self.delivered(model, data, now):
-            still = all(object_speed_m_s(model, data, step.object) < AT_REST_M_S for step in self._steps)
-            away = all(
-                hand_distance(data, step.side, step.object) > HAND_AWAY_M and not held(model, data, step.object)
-                for step in self._steps
-            )
-            return still and away, 1.0 if still and away else 0.95, "both in their bins"
+            left = all(left_alone(model, data, step.object) for step in self._steps)
+            return left, 1.0 if left else 0.95, "both in their bins"
         if is_lifted(self, data, now.object):
             return False, done + 0.3, f"{now.object} lifted"
         progress, detail = reaching(hand_distance(data, now.side, now.object), now.object)

@@ -18,6 +18,7 @@ from PIL import Image
 from gr00t_policy.core.source_revision import suite_revision
 from gr00t_sim.evaluate import SCORES, EvalConfig, run
 from gr00t_sim.evaluation.result_folder import EPISODES, read_results
+from gr00t_sim.tasks.registry import SUITES
 
 _SHIPPED = Path(__file__).resolve().parents[4] / "models" / "gr1_tabletop_tiny"
 _CONFIG = EvalConfig(
@@ -94,6 +95,16 @@ def test_a_success_is_filmed_for_the_page_to_its_end(tmp_path):
     with av.open(str(film)) as container:
         stream = container.streams.video[0]
         assert stream.frames / stream.average_rate == pytest.approx(0.05 * result.outcome.steps, abs=0.2)
+
+
+def test_a_task_of_a_suite_that_leaves_no_choice_is_left_out_of_other_wishes_and_named(tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(SUITES, "two", ("lift_box", "choose_bin"))
+    films = tmp_path / "films"
+    asked = {"suite": "two", "language": ("other",), "episodes": 1, "gallery": 1}
+    assert run(replace(_CONFIG, task="", out=tmp_path / "results", film=films, **asked)) == 0
+    assert "left out, since there is nothing else to ask for: lift_box" in capsys.readouterr().out
+    assert [path.name for path in films.iterdir()] == ["choose_bin.png"]
+    assert {key.task for key in read_results(tmp_path / "results")[1]} == {"choose_bin"}
 
 
 def test_the_json_file_has_the_scores_and_what_they_were_made_with(at_one_go):

@@ -98,11 +98,34 @@ def test_an_unknown_precision_names_the_known_ones_before_anything_starts():
         EvalConfig(precision="float32")
 
 
+def test_an_engine_that_can_run_no_evaluation_is_refused_with_those_that_can():
+    for engine in ("onnx", "steam"):
+        with pytest.raises(ConfigError, match=f"'{engine}' runs no.*: auto, openvino, torch, cuda_graph$"):
+            EvalConfig(engine=engine)
+    assert EvalConfig(engine="cuda_graph").settings.engine == "cuda_graph"
+
+
+@pytest.mark.parametrize("max_s", [0.0, 0.02, -1.0, float("nan"), float("inf")])
+def test_an_episode_shorter_than_a_control_period_or_without_an_end_is_refused(max_s):
+    with pytest.raises(ConfigError, match=r"max_s must be at least one control period, 0\.05 s"):
+        EvalConfig(max_s=max_s)
+    assert EvalConfig(max_s=0.05).max_s == 0.05
+
+
 def test_the_episodes_of_a_suite_are_all_tasks_times_sentences_times_seeds_each_once():
     config = EvalConfig(suite="gr1_tabletop", episodes=3, seed=7, language=("own", "empty", "own"))
     keys = config.keys()
     assert len(set(keys)) == len(keys) == len(config.tasks) * 2 * 3
     assert {key.seed for key in keys} == {7, 8, 9}
+
+
+@pytest.mark.parametrize("task", ["lift_box", "open_drawer", "close_drawer", "close_door"])
+def test_another_wish_of_a_task_that_leaves_no_choice_is_refused_before_anything_starts(task):
+    with pytest.raises(
+        ConfigError, match=f"nothing to run: in {task} there is nothing else to ask for.*--language own"
+    ):
+        EvalConfig(task=task, language=("other",))
+    assert EvalConfig(task=task, language=("own", "other")).tasks_left_out == ()
 
 
 def test_a_gallery_of_less_than_nothing_is_refused():

@@ -6,7 +6,9 @@ import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
 
-from gr00t_sim.evaluation.identity import code_digest, code_files
+import pytest
+
+from gr00t_sim.evaluation.code_digest import DEMONSTRATING, MULTIPLYING, code_digest, code_files
 
 SUITE = ("gr00t_policy", "gr00t_sim")
 
@@ -31,16 +33,36 @@ def source(module: str) -> Path | None:
     return file if rest and file.is_file() else None
 
 
-def test_all_code_of_the_suite_that_an_episode_imports_is_in_the_code_digest():
+def followed(*modules: str) -> dict[Path, str]:
+    """All files of the suite that these import, with their modules."""
     seen: dict[Path, str] = {}
-    waiting = ["gr00t_sim.evaluation.episode"]
+    waiting = list(modules)
     while waiting:
         file = source(module := waiting.pop())
         if file is not None and file not in seen:
             seen[file] = module
             waiting += imported(file)
+    return seen
+
+
+def test_all_code_of_the_suite_that_an_episode_imports_is_in_the_code_digest():
+    seen = followed("gr00t_sim.evaluation.episode")
     assert len(seen) > 50 and "gr00t_policy.runtime.policy" in seen.values(), "followed into the policy"
     assert sorted(set(seen) - set(code_files().values())) == []
+
+
+@pytest.mark.parametrize(
+    ("beside", "modules"),
+    [
+        (DEMONSTRATING, ("demonstration", "production.outcome")),
+        (MULTIPLYING, ("multiplication.multiplier", "multiplication.sources", "production.outcome")),
+    ],
+)
+def test_all_code_that_makes_a_demonstration_is_in_the_digest_of_what_it_was_made_with(beside, modules):
+    seen = followed(*(f"gr00t_sim.{module}" for module in modules))
+    assert any("experts" in str(file) or "multiplication" in str(file) for file in seen)
+    assert sorted(set(seen) - set(code_files(beside).values())) == []
+    assert len({code_digest(), code_digest(DEMONSTRATING), code_digest(MULTIPLYING)}) == 3
 
 
 def test_the_code_digest_is_of_the_bytes_of_these_files():

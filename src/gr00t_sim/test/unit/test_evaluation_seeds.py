@@ -7,6 +7,7 @@ import pytest
 
 from gr00t_policy.core.errors import ConfigError
 from gr00t_sim.evaluation.seeds import EVALUATION_SEEDS, scene_seed
+from gr00t_sim.expert_rates import ExpertsConfig
 from gr00t_sim.generate import GenerateConfig
 from gr00t_sim.multiply import MultiplyConfig
 from gr00t_sim.scenes import ScenesConfig
@@ -24,6 +25,10 @@ def still(seed: int, count: int, workers: int = 1) -> ScenesConfig:
     return ScenesConfig(count, seed=seed, workers=workers)
 
 
+def tried(seed: int, count: int) -> ExpertsConfig:
+    return ExpertsConfig(episodes=count, seed=seed)
+
+
 @pytest.mark.parametrize("make", [demonstrated, multiplied, still])
 @pytest.mark.parametrize(
     ("seed", "count"), [(10000, 1), (10099, 1), (9990, 11), (9000, 5000), (10050, 200), (9950, 100)]
@@ -31,6 +36,12 @@ def still(seed: int, count: int, workers: int = 1) -> ScenesConfig:
 def test_seeds_of_the_evaluation_are_refused(make, seed, count):
     with pytest.raises(ConfigError, match=r"10000 to 10099, which are for evaluation.*use --seed below 10000"):
         make(seed, count)
+
+
+@pytest.mark.parametrize("make", [demonstrated, multiplied, still, tried])
+def test_a_seed_below_zero_is_refused_before_any_process_starts(make):
+    with pytest.raises(ConfigError, match=r"seed.*-1"):
+        make(-1, 3)
 
 
 @pytest.mark.parametrize("make", [demonstrated, multiplied, still])

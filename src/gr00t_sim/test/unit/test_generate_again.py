@@ -16,6 +16,7 @@ from gr00t_policy.data.durable import write_json
 from gr00t_policy.data.reader import LeRobotDataset
 from gr00t_policy.model.checkpoint import load_checkpoint, save_checkpoint
 from gr00t_sim import generate
+from gr00t_sim.evaluation.code_digest import DEMONSTRATING, code_digest
 from gr00t_sim.generate import GenerateConfig, demonstrate, run
 from gr00t_sim.production.store import open_store
 from gr00t_sim.simulation import TabletopSim
@@ -56,7 +57,9 @@ def test_the_same_command_again_finds_its_dataset_which_says_what_it_was_made_wi
     assert run(finished) == 0
     assert "is complete" in capsys.readouterr().out
     assert (finished.folder / "meta" / "info.json").stat().st_mtime_ns == before
-    assert json.loads((finished.folder / NOTE).read_text()) == {
+    note = json.loads((finished.folder / NOTE).read_text())
+    assert note.pop("code") == code_digest(DEMONSTRATING)[:16]
+    assert note == {
         "task": "lift_box", "policy": "", "looks": "none", "picture_hz": "5.0", "first_seed": 40, "episodes": 1,
     }  # fmt: skip
 
@@ -97,6 +100,19 @@ def test_an_older_dataset_is_compared_as_far_as_its_episodes_tell_and_the_rest_i
         with pytest.raises(DatasetError, match=named):
             run(replace(older, **changes))
     assert run(replace(older, seed=39)) == 0, "the expert may have failed at 39"
+
+
+def test_demonstrations_that_are_unfinished_are_not_gone_on_with_by_other_code_and_finished_ones_are_found(
+    finished, tmp_path, monkeypatch, capsys
+):
+    config = replace(finished, out=tmp_path / "set")
+    with open_store(tmp_path / ".set.shards", note_of(config, monkeypatch)):
+        pass
+    monkeypatch.setattr(generate, "code_digest", lambda beside: "f" * 64)  # as after a change of the expert
+    with pytest.raises(DatasetError, match=rf"code: \w{{16}} there, {'f' * 16} here\); remove it or use another --out"):
+        run(config)
+    assert run(finished) == 0
+    assert "is complete" in capsys.readouterr().out
 
 
 def test_takeovers_of_one_policy_are_not_gone_on_with_by_another(tmp_path, monkeypatch):

@@ -3,6 +3,7 @@
 
 import numpy as np
 import pytest
+from placed import put
 
 from gr00t_policy.core.embodiment import load_embodiment
 from gr00t_policy.core.errors import ConfigError, MessageError
@@ -204,11 +205,55 @@ def test_an_unknown_task_is_refused_and_the_scene_stays(machine):
 def test_success_stays_once_it_was_reached(machine, monkeypatch):
     judge = machine.world.sim.task.judge
     monkeypatch.setattr(machine.world.sim.task, "judge", lambda *_: (True, 1.0, "done"))
+    machine.run(0.052)
     assert machine.world.verdict().success
     monkeypatch.setattr(machine.world.sim.task, "judge", judge)
+    machine.run(0.052)
     assert machine.world.verdict().success and machine.world.verdict().progress == 1.0
     machine.world.reset("", 1, "", lambda: STAMP_NS)
     assert not machine.world.verdict().success
+
+
+def test_a_short_lift_spoils_a_push_however_seldom_the_verdict_is_asked_for(machine):
+    """The referee remembers what it saw, so it must look as often as in an evaluation: lifted for 0.15 s."""
+    world = machine.world
+    world.reset("push_to_zone", 3, "push the red puck into the yellow zone", lambda: STAMP_NS)
+    zone, kind = world.sim.place_of("yellow zone"), world.sim.task.kind("red puck")
+    for phase_ms in range(0, 200, 40):
+        world.reset("", 3, "push the red puck into the yellow zone", lambda: STAMP_NS)
+        machine.run(phase_ms / 1000)
+        put(world.sim, "red puck", zone + np.array([-0.1, 0.0, kind.height_m + 0.06]))
+        world.sim.model.opt.gravity[:] = 0
+        machine.run(0.148)
+        world.sim.model.opt.gravity[:] = (0, 0, -9.81)
+        put(world.sim, "red puck", zone + np.array([0.0, 0.0, kind.height_m]))
+        machine.run(0.1)
+        verdict = world.verdict()
+        assert (verdict.success, verdict.detail) == (False, "red puck was lifted, not pushed"), phase_ms
+    world.reset("pick_named_object", 1, "", lambda: STAMP_NS)
+
+
+def test_the_referee_looks_20_times_in_a_simulated_second_whatever_the_slices_and_at_once_in_a_new_scene(
+    machine, monkeypatch
+):
+    world, looked_s = machine.world, []
+    judge = world.sim.task.judge
+
+    def watched(model, data):
+        looked_s.append(data.time)
+        return judge(model, data)
+
+    monkeypatch.setattr(world.sim.task, "judge", watched)
+    world.reset("", 1, "", lambda: STAMP_NS)
+    for slice_ms in (4, 25, 90):
+        machine.run(0.5, slice_ms)
+    assert np.diff(looked_s) == pytest.approx(0.05) and len(looked_s) >= 29
+    world.ask("put the green cube into the blue bin")
+    assert world.verdict().sentence == "put the green cube into the blue bin"
+    assert looked_s[-1] == world.sim.time_s
+    seen = len(looked_s)
+    world.verdict()
+    assert len(looked_s) == seen, "to ask for the verdict is not to judge"
 
 
 def test_the_home_pose_is_held_without_any_command(machine):

@@ -36,6 +36,20 @@ def test_six_beads_in_the_named_bowl_and_the_cup_on_its_mat_are_enough_and_nothi
     assert "wrong bowl" in _poured(sim, ENOUGH, "white bowl").detail
 
 
+def test_either_hand_must_be_away_from_the_cup_on_its_mat(sim):
+    assert _poured(sim, ENOUGH, "red bowl").success
+    cup = sim.place_of(CUP.name)
+    for side in ("left", "right"):
+        for height_m, solved in ((0.15, True), (0.09, False)):
+            _poured(sim, ENOUGH, "red bowl")
+            beads = {bead.name: sim.place_of(bead.name) for bead in BEADS}
+            sim.place_joints(sim.home)
+            sim.place_joints(make_expert(sim).reach(side, cup + np.array([0.0, 0.0, height_m])))
+            for name, place in {**beads, CUP.name: cup}.items():
+                put(sim, name, place)
+            assert sim.task_state().success is solved, f"{side} hand {100 * height_m:.0f} cm above it"
+
+
 def test_more_beads_in_the_bowl_are_more_progress(sim):
     progress = [_poured(sim, count, "red bowl", aside_m=0.2).progress for count in range(len(BEADS))]
     assert progress == sorted(progress) and progress[0] < 0.4 < progress[1] < progress[ENOUGH] < 0.9

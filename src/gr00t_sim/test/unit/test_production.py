@@ -3,6 +3,9 @@
 
 import dataclasses
 import json
+import os
+import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -114,3 +117,35 @@ def test_a_folder_that_exists_is_left_alone(order):
     order.out.mkdir()
     with pytest.raises(DatasetError, match="exists already"):
         produce(order, made, one_by_one)
+
+
+def test_what_a_kill_left_after_the_dataset_was_delivered_does_not_come_back_when_that_is_removed(order, monkeypatch):
+    killed = KeyboardInterrupt()
+
+    def cut(folder):
+        raise killed
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("gr00t_sim.production.produce.shutil", SimpleNamespace(rmtree=cut))
+        produce(order, made, one_by_one)
+    assert seeds_of(order.out) == [10, 12, 13, 15, 16]
+    shutil.rmtree(order.out)
+    other = dataclasses.replace(order, made_with={"task": "stack", "code": "new"})
+    cost, _ = produce(other, made, one_by_one)
+    assert cost.made == 5, "all is made anew, whatever the old ones were made with"
+    assert not order.out.with_name(".made.shards").exists()
+
+
+def test_a_kill_just_before_the_dataset_is_delivered_loses_nothing(order, monkeypatch):
+    def cut(source, target):
+        if target == order.out:
+            raise KeyboardInterrupt
+        return os_replace(source, target)
+
+    os_replace = os.replace
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("os.replace", cut)
+        produce(order, made, one_by_one)
+    assert not order.out.exists()
+    cost, _ = produce(order, made, one_by_one)
+    assert cost.made == 0 and seeds_of(order.out) == [10, 12, 13, 15, 16]

@@ -14,6 +14,7 @@ from gr00t_sim.tasks.lift_box import LIFTED_M
 from gr00t_sim.tasks.push_to_zone import INSIDE_M
 from gr00t_sim.tasks.registry import TASKS
 from gr00t_sim.tasks.stack import ASIDE_M
+from gr00t_sim.tasks.task import touches
 
 SEED = 20001
 PLACING = (
@@ -74,7 +75,8 @@ def test_the_object_named_alone_in_the_place_named_is_success_and_nothing_else_i
         wrong.append(f"{other} in place of it")
         assert not sim.task_state().success and "instead of" in sim.task_state().detail, wrong[-1]
         put(sim, wish.object, on(sim, wish.object, wish.target, aside_m=-0.055))
-        assert not sim.task_state().success, f"{other} beside it"
+        both = sim.task_state()
+        assert (both.success, both.progress) == (False, 0.0) and "beside" in both.detail, f"{other} beside it"
     for place in (box.name for box in task.bins if box.name != wish.target):
         scene(name)
         put(sim, wish.object, on(sim, wish.object, place))
@@ -96,6 +98,31 @@ def test_what_still_moves_is_held_or_has_a_hand_over_it_is_not_yet_brought(scene
     sim.place_joints(make_expert(sim).reach(sim.task.goal.side, there + np.array([0, 0, 0.08])))
     put(sim, "red can", there)
     assert verdict(sim) == (False, "red can in blue bin, hand not yet away")
+
+
+def test_the_hand_that_was_not_to_do_it_must_be_away_too(scene):
+    said = {
+        "choose_bin": "put the red can into the blue bin",
+        "push_to_zone": "push the red puck into the yellow zone",
+        "two_step": "first put the red can into the blue bin, then the yellow ball into the white bin",
+    }
+    for task, sentence in said.items():
+        sim = scene(task, sentence)
+        expert, brought = make_expert(sim), {}
+        for goal in sim.task.goals:
+            painted = np.array([0.0, 0.0, sim.task.kind(goal.object).height_m])
+            flat = task == "push_to_zone"
+            brought[goal.object] = sim.place_of(goal.target) + painted if flat else on(sim, goal.object, goal.target)
+        last = sim.task.goals[-1]
+        idle = "left" if last.side == "right" else "right"
+        for height_m, solved in ((0.15, True), (0.09, False)):
+            sim.place_joints(sim.home)
+            sim.place_joints(expert.reach(idle, brought[last.object] + np.array([0.0, 0.0, height_m])))
+            for name in (goal.object for goal in sim.task.goals):
+                put(sim, name, brought[name])
+                sim.task_state()
+            assert not touches(sim.model, sim.data, idle, last.object), "near, not on it"
+            assert sim.task_state().success is solved, f"{task}: {idle} hand {100 * height_m:.0f} cm above"
 
 
 def test_an_object_over_the_bin_on_its_rim_or_beside_it_is_not_in_it(scene):
@@ -154,7 +181,12 @@ def test_what_is_pushed_must_come_to_rest_in_the_zone_and_never_be_lifted(scene)
     assert not sim.task_state().success, "lifted once, it stays spoilt"
     sim = scene("push_to_zone", said)
     put(sim, "green cube", sim.place_of("yellow zone") + np.array([0, 0, sim.task.kind("green cube").height_m]))
-    assert not sim.task_state().success, "the other object"
+    status = sim.task_state()
+    assert (status.progress, status.detail) == (0.0, "green cube in yellow zone instead of red puck")
+    put(sim, "red puck", middle - 32 * MM)
+    put(sim, "green cube", sim.place_of("green cube") + 32 * MM)
+    assert verdict(sim) == (False, "green cube in yellow zone beside red puck")
+    assert sim.task_state().progress == 0.0, "both pushed there is not what was asked for"
 
 
 @pytest.mark.parametrize(
@@ -199,6 +231,12 @@ def test_the_drawer_must_be_shut_with_the_object_named_alone_in_it(scene):
     assert left_with(["orange ball"], 0.0).success
     assert left_with(["orange ball"], CLOSED_M - 0.001).success
     assert not left_with(["orange ball"], CLOSED_M - 0.001, speed=0.3).success
+    for speed_m_s, solved in ((0.02, True), (0.3, False)):
+        sim = scene("put_in_drawer", said)
+        open_to(sim, DRAWER_JOINT, 0.0)
+        inside = sim.place_of(DRAWER) + np.array([0.0, 0.0, 0.008 + sim.task.kind("orange ball").height_m])
+        put(sim, "orange ball", inside, speed_m_s=speed_m_s)
+        assert sim.task_state().success is solved, f"the ball rolls in the shut drawer, {speed_m_s} m/s"
     ajar = left_with(["orange ball"], CLOSED_M + 0.001)
     assert not ajar.success and 0.6 < ajar.progress < 0.9
     assert left_with([], 0.0).progress <= 0.4, "an empty drawer that is shut"

@@ -2,6 +2,7 @@
 """Results on disk: nothing lost, nothing doubled, nothing of another checkpoint mixed in."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -100,3 +101,28 @@ def test_lines_that_are_no_results_are_named(tmp_path):
     (tmp_path / IDENTITY).write_text("{}\n")
     with pytest.raises(EvaluationError, match="does not say what the results were made with"):
         read_results(tmp_path)
+
+
+def test_a_disk_that_is_full_is_one_error_and_what_was_finished_is_gone_on_with(tmp_path):
+    full = Path("/dev/full")
+    folder = tmp_path / "results"
+    with open_results(folder, made_identity()) as results:
+        results.add(made_result(0))
+        (folder / EPISODES).rename(tmp_path / "kept")
+        (folder / EPISODES).symlink_to(full)
+        with pytest.raises(EvaluationError, match=f"{folder} cannot be written .*No space left.*make room"):
+            results.add(made_result(1))
+        assert list(results.results) == [made_result(0).key], "it does not count as done"
+    (folder / EPISODES).unlink()
+    (tmp_path / "kept").rename(folder / EPISODES)
+    with open_results(folder, made_identity()) as results:
+        assert list(results.results.values()) == [made_result(0)]
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with (
+        pytest.raises(EvaluationError, match="file/results cannot be written"),
+        open_results(tmp_path / "file" / "results", made_identity()),
+    ):
+        pass

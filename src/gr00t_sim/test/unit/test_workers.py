@@ -13,6 +13,7 @@ import time
 import psutil
 import pytest
 
+from gr00t_policy.core.errors import ConfigError
 from gr00t_sim.jobs.ray_workers import LOCAL, ray_cluster
 from gr00t_sim.jobs.workers import WorkerError, run_jobs
 
@@ -79,3 +80,18 @@ def test_a_cluster_made_for_one_run_listens_on_loopback_alone_and_ends_with_it()
     assert addresses, "nothing was looked at"
     assert all(ipaddress.ip_address(address).is_loopback for address in addresses), addresses
     assert not psutil.wait_procs(made, timeout=20)[1]
+
+
+@pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="ray is not installed")
+def test_a_cluster_for_one_run_is_made_also_where_another_is_named_in_the_environment(monkeypatch):
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:6399")  # nobody listens there
+    with ray_cluster(LOCAL, 1) as ray:
+        assert ray.get(ray.remote(lambda: math.sqrt(9)).remote()) == 3
+
+
+@pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="ray is not installed")
+@pytest.mark.parametrize(("address", "words"), [(LOCAL, "cannot be made here"), ("nonsense", "no Ray cluster at 'non")])
+def test_a_cluster_that_cannot_be_had_is_one_error_that_says_why(address, words):
+    workers = -1 if address == LOCAL else 1
+    with pytest.raises(ConfigError, match=words), ray_cluster(address, workers):
+        pass
