@@ -24,3 +24,7 @@ class MessageError(Gr00tError):
 
 class ConfigError(Gr00tError):
     """A configuration value is unknown, of the wrong type or out of range."""
+
+
+class TrainingError(Gr00tError):
+    """A training cannot go on: what it learns is no number any more."""
