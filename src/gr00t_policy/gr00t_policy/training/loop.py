@@ -8,7 +8,6 @@ Dropout is drawn per share: a network with dropout drops other values in other s
 """
 
 import contextlib
-import copy
 import json
 import math
 import time
@@ -88,20 +87,19 @@ class TrainingRun(Generic[Network]):
     def total_steps(self) -> int:
         return sum(stage.steps for stage in self.config.stages.values())
 
+    @torch.no_grad()
     def result(self) -> Network:
         """The network on the CPU: with the averaged weights where there are any, else the last ones.
 
         Where the network is sharded all processes must ask, and only the main one gets values.
         """
-        values = self.average or self.model.state_dict()
-        if not self.sharded:
-            model = copy.deepcopy(self.model).cpu()
-            model.load_state_dict({name: value.cpu() for name, value in values.items()})
-            return model.eval()
-        known = gathered(values, keep=self.is_main)
-        filled: Any = self._plain.empty()  # of the kind of ``self.model``
-        if self.is_main:
-            filled.load_state_dict(known)
+        # Filled tensor by tensor, of the kind of ``self.model``: a GPU that trains a network may have no room for a copy.
+        filled: Any = self._plain.empty()
+        targets = filled.state_dict()
+        for name, value in (self.average or self.model.state_dict()).items():
+            one = whole(value)
+            if self.is_main or not self.sharded:
+                targets[name].copy_(one)
         return filled.eval()
 
     @property
@@ -290,7 +288,7 @@ class TrainingRun(Generic[Network]):
         if not path.is_file():
             return
         try:
-            tensors = load_file(path, device="cpu" if self.sharded else str(self._device))
+            tensors = load_file(path, device="cpu")  # a GPU may have no room for them beside the network
             progress = read_progress(path)
             if lost := _not_finite(tensors):
                 raise ValueError(f"{lost} hold NaN or infinity")
