@@ -35,7 +35,7 @@ Report = Callable[[dict[str, Any]], None]
 Network = TypeVar("Network", bound=nn.Module)
 RESUME = "resume.safetensors"
 _LOGGED = ("gradient", "rate", "waiting")  # beside what the objective shows
-_CHECK_EVERY = 100  # steps between looks at episodes that are not learnt from
+_CHECK_EVERY = 100  # steps between looks at episodes that are not learnt from, each at the next line of the log
 _CHECK_PICTURES = 32
 
 
@@ -131,7 +131,7 @@ class TrainingRun(Generic[Network]):
             if self.step % self.config.log_every == 0 or last:
                 means = self._means_of_all(recent)
                 line = {"step": self.step, "stage": name, "seconds": round(self.seconds, 1), **means}
-                due = self.step % _CHECK_EVERY == 0 or last
+                due = self.step % _CHECK_EVERY < self.config.log_every or last
                 if self._held_out is not None and due and (self.is_main or self.sharded):  # sharded: all or none
                     line[f"{self._plain.shown[0]}_held_out"] = self._check(self._held_out)
                 if log is not None:
