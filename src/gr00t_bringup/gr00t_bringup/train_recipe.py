@@ -135,7 +135,7 @@ class TrainVerbConfig:
     datasets: tuple[Path, ...] = field(default=())
     """Demonstrations of your own (LeRobot v2 with modality.json) instead of the recipe's."""
     initial: Path | None = None
-    """Checkpoint to start from (post-training); its localisation stage is then skipped."""
+    """Checkpoint of ours to start from (post-training); its localisation stage is then skipped. NVIDIA's: --recipe finetune."""
     new_words: bool = False
     """With --initial: words of the data that are spelt in pieces become tokens; words known before keep their meaning."""
     workers: int = 2
@@ -187,6 +187,10 @@ def run(config: TrainVerbConfig) -> int:
             f"recipe '{config.recipe}' makes its data itself and runs in one process; start it without accelerate, or take "
             "pretrain, posttrain, finetune or diffusion_policy, which run in several"
         )
+    if config.initial is not None:  # refused before data are made, which takes hours
+        from gr00t_policy.training.train import refuse_published
+
+        refuse_published(config.initial)
     if config.datasets:  # refused before still scenes are made, which takes minutes
         open_alike(load_embodiment(TrainConfig.embodiment), config.datasets)
     recipe = RECIPES[config.recipe]

@@ -5,6 +5,7 @@ import math
 from pathlib import Path
 
 import pytest
+from released_folder import write_release_folder
 
 from gr00t_bringup import train_recipe
 from gr00t_bringup.train_recipe import RECIPES, TrainVerbConfig
@@ -22,6 +23,16 @@ def test_a_dataset_that_is_not_there_is_refused_before_still_scenes_are_made(rec
     with pytest.raises(DatasetError, match=r"absent.*info.json is missing"):
         train_recipe.run(config)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_published_network_is_refused_before_data_are_made(tmp_path):
+    """It ended in an AssertionError after hours of that, or learnt from pictures it is not served."""
+    released = write_release_folder(tmp_path / "released")
+    for recipe in RECIPES:
+        config = TrainVerbConfig(recipe=recipe, initial=released, data=tmp_path / "data", out=tmp_path / "run")
+        with pytest.raises(ConfigError, match=r"published form.*--recipe finetune --init .*released .*posttrain"):
+            train_recipe.run(config)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["released"]
 
 
 @pytest.mark.parametrize(

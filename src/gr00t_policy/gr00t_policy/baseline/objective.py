@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from gr00t_policy.baseline.diffusion import draw_steps
-from gr00t_policy.baseline.network import DiffusionPolicy
+from gr00t_policy.baseline.network import DiffusionPolicy, build_diffusion_policy
 from gr00t_policy.core.errors import ConfigError
 from gr00t_policy.training.objective import UNSHARED, Shares, StepObjective, Tensors
 
@@ -34,7 +34,7 @@ class NoiseObjective(StepObjective):
         return ()
 
     def empty(self) -> DiffusionPolicy:
-        return DiffusionPolicy(self.model.config)
+        return build_diffusion_policy(self.model.config, 0)
 
     def draw_times(self, count: int, rng: np.random.Generator) -> Tensor:
         """Diffusion steps."""

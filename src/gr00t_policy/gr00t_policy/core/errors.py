@@ -28,3 +28,7 @@ class ConfigError(Gr00tError):
 
 class MemoryFullError(ConfigError):
     """What a configuration asks for does not fit into memory."""
+
+
+class TrainingError(Gr00tError):
+    """A training cannot go on: what it learns is no number any more."""

@@ -80,12 +80,17 @@ def image_slots(input_ids: Tensor, image_token_id: int, tokens: int) -> tuple[Te
 
 
 def attention_bias(mask: Tensor, dtype: torch.dtype, *, bidirectional: bool) -> Tensor:
-    """(B, S) with 1 = real -> (B, 1, S, S) added to attention scores; finite, so that a fully masked row is not NaN."""
+    """(B, S) with 1 = real -> (B, 1, S, S) added to attention scores.
+
+    A row of left padding sees nothing real. It attends to all places alike, as in the published model, because the bias is
+    finite, also in bfloat16, to which autocast rounds it (the least of float32 would be -inf there: a row of 0, or of NaN), and
+    where a kernel multiplies scores by log2(e): a quarter of the least is as good as all of it.
+    """
     length = mask.shape[1]
     visible = mask[:, None, None, :].to(torch.bool).expand(-1, 1, length, -1)
     if not bidirectional:
         visible = visible & torch.ones(length, length, dtype=torch.bool, device=mask.device).tril()
-    return (~visible).to(dtype) * torch.finfo(dtype).min
+    return (~visible).to(dtype) * (max(torch.finfo(dtype).min, torch.finfo(torch.bfloat16).min) / 4)
 
 
 def sinusoid_grid(grid: int, width: int) -> Tensor:

@@ -214,6 +214,13 @@ def load_initial(folder: Path | str, embodiment: str = "", *, tokenizer: Path | 
     return _served(folder, read_released(folder, robot, Statistics(robot.tag, {}, {})), tokenizer)
 
 
+def network_config(folder: Path | str) -> ModelConfig:
+    """What kind of network a checkpoint holds: of a released folder without tokenizer or robot. Raises CheckpointError."""
+    folder = Path(folder)
+    require_folder(folder)
+    return read_released_config(folder)[0] if is_released(folder) else load_checkpoint(folder, verify=False).config
+
+
 def verify_released(folder: Path) -> None:
     """Read all weights of a released folder: every tensor that its configuration asks for, finite, and no others.
 

@@ -76,7 +76,7 @@ def write_folder(
     """Write a checkpoint beside ``folder`` and put it in its place when it is whole and on the disk. Returns its hash.
 
     robots: the one it is saved for, then others, each under a name and a tag of its own. Raises CheckpointError when they
-    have not, and when there is no room; then what was in ``folder`` stays.
+    have not, when there is no room, and what ``write_weights`` raises; then what was in ``folder`` stays.
     """
     first, *others = [robot for robot, _ in robots]
     _check_names([first, *others])
@@ -96,6 +96,10 @@ def write_folder(
         digests = {name: file_digest(aside / name) for name in hashed}
         write_json(aside / MANIFEST, {"sha256": digests})
         put_in_place(folder)
+    except CheckpointError:
+        if aside is not None:
+            remove(aside)
+        raise
     except (OSError, SafetensorError) as error:
         if aside is not None:
             remove(aside)

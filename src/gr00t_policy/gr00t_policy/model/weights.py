@@ -95,10 +95,18 @@ def shapes_to_find(model: nn.Module, found: Iterable[str], prefix: str = "") -> 
 def save_weights(
     model: nn.Module, path: Path, *, dtype: str = "float32", metadata: Mapping[str, str] | None = None
 ) -> None:
-    """Write all weights under published names in 'float32' or 'bfloat16'."""
+    """Write all weights under published names in 'float32' or 'bfloat16'.
+
+    Raises CheckpointError, before anything is written, for NaN or infinity in them: nobody could load that.
+    """
     tensors = {
         key: value.detach().to("cpu", DTYPES[dtype]).contiguous() for key, value in published_state(model).items()
     }
+    if lost := [key for key, value in tensors.items() if not all_finite(value)]:
+        raise CheckpointError(
+            f"the network is not saved: {len(lost)} of its {len(tensors)} tensors hold NaN or infinity in {dtype}, the "
+            f"first of them '{lost[0]}'"
+        )
     save_file(tensors, path, metadata=dict(metadata or {}) | {"format": "pt"})
 
 
@@ -171,6 +179,11 @@ def load_tensors(model: nn.Module, tensors: Mapping[str, Tensor], prefix: str = 
     model.load_state_dict({our_name(key).removeprefix(prefix): value for key, value in tensors.items() if key in used})
 
 
+def all_finite(value: Tensor) -> bool:
+    """Whether there is neither NaN nor infinity in it. Takes no memory beside the tensor's own."""
+    return not value.numel() or all(bool(torch.isfinite(end)) for end in torch.aminmax(value))
+
+
 def check_shapes(found: Mapping[str, tuple[int, ...]], expected: Mapping[str, tuple[int, ...]], where: str) -> None:
     """Raises CheckpointError naming every tensor that is missing, unexpected or of another shape, with the shapes."""
     faults = {
@@ -233,7 +246,7 @@ def _groups(stored: Mapping[str, StoredTensor], names: Iterable[str]) -> Iterato
 
 
 def _check_finite(value: Tensor, name: str, path: Path) -> None:
-    if value.numel() and not all(bool(torch.isfinite(end)) for end in torch.aminmax(value)):
+    if not all_finite(value):
         raise CheckpointError(f"{path}: tensor '{name}' holds NaN or infinity; copy or download it again")
 
 

@@ -119,7 +119,7 @@ class TrainConfig(LoopConfig):
     embodiment: str = "gr1"
     camera: str = "ego_view"
     initial: Path | None = None
-    """Checkpoint to start from (post-training); its network replaces ``model``."""
+    """Checkpoint of ours to start from (post-training); its network replaces ``model``."""
     new_words: bool = False
     """With ``initial``: words of the data that its tokenizer spells in pieces become tokens; all others keep ids and rows."""
     max_image_age_frames: int = 4

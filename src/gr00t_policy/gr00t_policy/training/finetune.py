@@ -48,7 +48,8 @@ class FinetuneConfig(N1Options):
     recipe: Literal["finetune"] = "finetune"
     """This recipe."""
     hold_out: tuple[int, ...] = ()
-    """Episodes that are never learnt from, also not by the statistics; for `gr00t eval --open-loop`."""
+    """Episodes that are never learnt from, also not by the statistics; for `gr00t eval --open-loop`. Their loss is in the
+    first line of the log of every 100 steps, and in the last."""
     embodiment: str = ""
     """Robot: name or YAML file; default: the robot of the checkpoint, of a released one gr1."""
     tokenizer: Path | None = None

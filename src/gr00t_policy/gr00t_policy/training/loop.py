@@ -8,7 +8,6 @@ Dropout is drawn per share: a network with dropout drops other values in other s
 """
 
 import contextlib
-import copy
 import json
 import math
 import time
@@ -22,8 +21,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from gr00t_policy.core.errors import CheckpointError, ConfigError
+from gr00t_policy.core.errors import CheckpointError, ConfigError, TrainingError
 from gr00t_policy.data.durable import written_aside
+from gr00t_policy.model.weights import all_finite
 from gr00t_policy.training.batches import Batch, DemonstrationBatches, GroundingBatches, Source, Streams, streams
 from gr00t_policy.training.config import LoopConfig, StageConfig
 from gr00t_policy.training.objective import Objective, Shares, StepObjective
@@ -35,7 +35,7 @@ Report = Callable[[dict[str, Any]], None]
 Network = TypeVar("Network", bound=nn.Module)
 RESUME = "resume.safetensors"
 _LOGGED = ("gradient", "rate", "waiting")  # beside what the objective shows
-_CHECK_EVERY = 100  # steps between looks at episodes that are not learnt from
+_CHECK_EVERY = 100  # steps between looks at episodes that are not learnt from, each at the next line of the log
 _CHECK_PICTURES = 32
 
 
@@ -87,20 +87,19 @@ class TrainingRun(Generic[Network]):
     def total_steps(self) -> int:
         return sum(stage.steps for stage in self.config.stages.values())
 
+    @torch.no_grad()
     def result(self) -> Network:
         """The network on the CPU: with the averaged weights where there are any, else the last ones.
 
         Where the network is sharded all processes must ask, and only the main one gets values.
         """
-        values = self.average or self.model.state_dict()
-        if not self.sharded:
-            model = copy.deepcopy(self.model).cpu()
-            model.load_state_dict({name: value.cpu() for name, value in values.items()})
-            return model.eval()
-        known = gathered(values, keep=self.is_main)
-        filled: Any = self._plain.empty()  # of the kind of ``self.model``
-        if self.is_main:
-            filled.load_state_dict(known)
+        # Filled tensor by tensor, of the kind of ``self.model``: a GPU that trains a network may have no room for a copy.
+        filled: Any = self._plain.empty()
+        targets = filled.state_dict()
+        for name, value in (self.average or self.model.state_dict()).items():
+            one = whole(value)
+            if self.is_main or not self.sharded:
+                targets[name].copy_(one)
         return filled.eval()
 
     @property
@@ -132,7 +131,7 @@ class TrainingRun(Generic[Network]):
             if self.step % self.config.log_every == 0 or last:
                 means = self._means_of_all(recent)
                 line = {"step": self.step, "stage": name, "seconds": round(self.seconds, 1), **means}
-                due = self.step % _CHECK_EVERY == 0 or last
+                due = self.step % _CHECK_EVERY < self.config.log_every or last
                 if self._held_out is not None and due and (self.is_main or self.sharded):  # sharded: all or none
                     line[f"{self._plain.shown[0]}_held_out"] = self._check(self._held_out)
                 if log is not None:
@@ -153,6 +152,7 @@ class TrainingRun(Generic[Network]):
         raise AssertionError("all stages are done")
 
     def _optimise(self, stage: StageConfig, inside: int) -> dict[str, float]:
+        """One step; its values for the log. Raises TrainingError where the gradient is not finite, before it is taken."""
         for group in self._optimiser.param_groups:
             group["lr"] = _rate(stage, inside) * (stage.backbone_rate if group["backbone"] else 1.0)
         self.model.train()
@@ -169,7 +169,13 @@ class TrainingRun(Generic[Network]):
                 values = self._objective(*batches, stage.aux_weight, counts)
                 (values.pop("total") / self.config.accumulate).backward()
             shown.append({name: float(value) for name, value in values.items()})
-        norm = whole(torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.gradient_clip))
+        norm = float(whole(torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.gradient_clip)))
+        if not math.isfinite(norm):  # the same in all processes, so that none waits for another
+            raise TrainingError(
+                f"step {self.step + 1}: the gradient is {norm}, so the step was not taken and the last resume point stays. "
+                "Look for rows far outside the range of the others (gr00t data check DATASET), or take a lower learning "
+                "rate in another --out: the same command comes to the same step with the same samples"
+            )
         self._optimiser.step()
         self._optimiser.zero_grad(set_to_none=True)
         # a short run must not be dominated by its first weights
@@ -177,7 +183,7 @@ class TrainingRun(Generic[Network]):
         with torch.no_grad():
             for name, value in self._averaged().items():
                 self.average[name].lerp_(value, 1 - decay) if value.is_floating_point() else None
-        return {**_means(shown), "gradient": float(norm), "rate": _rate(stage, inside)}
+        return {**_means(shown), "gradient": norm, "rate": _rate(stage, inside)}
 
     def _alone(self, *, last: bool) -> contextlib.AbstractContextManager[None]:
         """Gradients of all but the last part of a step stay in this process."""
@@ -246,7 +252,10 @@ class TrainingRun(Generic[Network]):
         return {name: torch.from_numpy(value).to(self._device) for name, value in batch.items()}
 
     def _save(self) -> None:
-        """Resume point: tensors in one safetensors file, there whole also after a power cut. By one process, awaited by all."""
+        """Resume point: tensors in one safetensors file, there whole also after a power cut. By one process, awaited by all.
+
+        Raises TrainingError for NaN or infinity in them, CheckpointError when there is no room; the one before stays.
+        """
         state = {f"model.{name}": value for name, value in self.model.state_dict().items()}
         state |= {f"average.{name}": value for name, value in self.average.items()}
         for index, moments in self._optimiser.state_dict()["state"].items():
@@ -257,6 +266,11 @@ class TrainingRun(Generic[Network]):
         self._processes.wait_for_everyone()
 
     def _write(self, tensors: dict[str, Tensor]) -> None:
+        if lost := _not_finite(tensors):
+            raise TrainingError(
+                f"step {self.step}: {lost} hold NaN or infinity, so they are not saved and an earlier resume point stays; "
+                "take a lower learning rate in another --out"
+            )
         path = self.config.out / RESUME
         metadata = {"step": str(self.step), "seconds": str(self.seconds), "waited_s": str(self.waited_s)}
         metadata["source"] = json.dumps(self._demonstrations.state())
@@ -274,8 +288,10 @@ class TrainingRun(Generic[Network]):
         if not path.is_file():
             return
         try:
-            tensors = load_file(path, device="cpu" if self.sharded else str(self._device))
+            tensors = load_file(path, device="cpu")  # a GPU may have no room for them beside the network
             progress = read_progress(path)
+            if lost := _not_finite(tensors):
+                raise ValueError(f"{lost} hold NaN or infinity")
             fill(self.model.state_dict(), _under("model.", tensors))
             fill(self.average, _under("average.", tensors))
         except (SafetensorError, RuntimeError, KeyError, ValueError) as error:
@@ -341,6 +357,12 @@ def _groups(objective: StepObjective, weight_decay: float) -> list[dict[str, Any
             chosen = [p for p in learnt if (id(p) in inside) == backbone and (p.ndim >= 2) == matrices]
             groups.append({"params": chosen, "weight_decay": weight_decay if matrices else 0.0, "backbone": backbone})
     return groups
+
+
+def _not_finite(tensors: dict[str, Tensor]) -> str:
+    """Which tensors hold NaN or infinity, in words; nothing when none does."""
+    lost = [name for name, value in tensors.items() if not all_finite(value)]
+    return f"{len(lost)} of {len(tensors)} tensors, the first of them '{lost[0]}'," if lost else ""
 
 
 def _rate(stage: StageConfig, inside: int) -> float:

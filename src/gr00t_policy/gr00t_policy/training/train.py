@@ -3,19 +3,21 @@
 
 from dataclasses import asdict, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
 from tokenizers import Tokenizer
 
 from gr00t_policy.core.embodiment import load_embodiment
+from gr00t_policy.core.errors import ConfigError
 from gr00t_policy.data.dataset_statistics import statistics_of
 from gr00t_policy.data.fitting import open_alike
 from gr00t_policy.data.grounding import GroundingSet, load_grounding
 from gr00t_policy.data.reader import LeRobotDataset
 from gr00t_policy.data.statistics import Statistics
 from gr00t_policy.data.transforms import ImageTransform, StateActionTransform
-from gr00t_policy.model.checkpoint import load_checkpoint
+from gr00t_policy.model.checkpoint import load_checkpoint, network_config
 from gr00t_policy.model.config import ModelConfig, preset, resized
 from gr00t_policy.model.tokenizer import prompt_tokenizer, train_tokenizer
 from gr00t_policy.model.vla import Vla, build_vla
@@ -69,15 +71,28 @@ def training_card(
     }
 
 
+def refuse_published(initial: Path) -> None:
+    """Raises ConfigError for NVIDIA's network or one made from it, of which nothing but the configuration is read.
+
+    It has no localiser, and is served pictures by another arithmetic and another padding than it would learn from here.
+    """
+    if network_config(initial).published:
+        raise ConfigError(
+            f"{initial} holds a network of the published form, for which there are recipes of their own: gr00t train --recipe "
+            f"finetune --init {initial} --dataset DIR, or posttrain"
+        )
+
+
 def _network(
     config: TrainConfig, datasets: list[LeRobotDataset], scenes: GroundingSet | None
 ) -> tuple[Vla, Statistics, Tokenizer]:
     """A new network, or the one of ``initial`` with its own statistics and tokenizer, which new words are added to if wanted.
 
-    Raises ConfigError naming a sentence that the network cannot read whole.
+    Raises ConfigError naming a sentence that the network cannot read whole, or for a network of the published form.
     """
     sentences = sorted({*sentences_of(datasets), *(scenes.facts.sentences if scenes is not None else ())})
     if config.initial is not None:
+        refuse_published(config.initial)
         checkpoint = load_checkpoint(config.initial, config.embodiment)
         model, tokenizer = checkpoint.load_weights(), checkpoint.prompt.tokenizer
         if config.new_words:

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The backbone: images find their places, and who sees whom is as the configuration says."""
 
+import math
 from dataclasses import replace
 
+import pytest
 import torch
 
 from gr00t_policy.model.backbone import Backbone, attention_bias, image_slots, pixel_shuffle, sinusoid_grid
@@ -61,6 +63,27 @@ def test_a_causal_bias_hides_the_future_and_padding_and_a_full_one_only_padding(
     full = attention_bias(mask, torch.float32, bidirectional=True) == 0
     assert causal[0, 0].tolist() == [[False, False, False], [False, True, False], [False, True, True]]
     assert full[0, 0].tolist() == [[False, True, True]] * 3
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_bias_is_finite_in_bfloat16_to_which_autocast_rounds_it(dtype: torch.dtype) -> None:
+    bias = attention_bias(torch.tensor([[0, 1]]), dtype, bidirectional=False)
+    assert bias.dtype == dtype and torch.isfinite(bias.bfloat16().float() * math.log2(math.e)).all()
+    assert (bias.softmax(dim=-1)[0, 0] == torch.tensor([[0.5, 0.5], [0, 1]])).all()
+
+
+@torch.no_grad()
+def test_left_padding_gets_the_same_features_under_autocast() -> None:
+    """The published head looks at it. Its row sees nothing real: with an infinite bias it was 0, or NaN."""
+    torch.manual_seed(0)
+    backbone = Backbone(tiny(bidirectional=False)).eval()
+    pixels, (ids, mask) = torch.randn(1, 1, 3, 112, 112), prompt(1)
+    ids, mask = (torch.cat([x[:, 5:8], x[:, :5], x[:, 8:]], dim=1) for x in (ids, mask))
+    plain = backbone(pixels, ids, mask)
+    with torch.autocast("cpu", torch.bfloat16):
+        half = backbone(pixels, ids, mask)
+    assert not mask[0, :3].any() and mask[0, 3:].all()
+    assert (half - plain).abs().max() < 0.05 * plain.abs().max()
 
 
 @torch.no_grad()

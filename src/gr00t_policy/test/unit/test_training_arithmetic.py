@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the loop computes beside the gradient: averaged weights by their formula, and steps in bfloat16."""
+"""What the loop computes beside the gradient: averaged weights by their formula, steps in bfloat16, what is kept and read."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,12 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from small_checkpoint import save_small_checkpoint
+from torch.utils._python_dispatch import TorchDispatchMode
 from training_runs import Weights, apart, curve, weights
 
 from gr00t_policy.core.embodiment import load_embodiment
 from gr00t_policy.data.writer import LeRobotWriter
-from gr00t_policy.training import finetune
+from gr00t_policy.training import finetune, loop
 from gr00t_policy.training.finetune import FinetuneConfig
 from gr00t_policy.training.loop import TrainingRun
 
@@ -99,3 +102,63 @@ def test_a_run_in_bfloat16_computes_in_it_keeps_float32_weights_and_learns_the_s
     assert [line["flow"] for line in half] != [line["flow"] for line in whole]
     ended = weights(plain.out / "checkpoint"), weights(tmp_path / "half" / "checkpoint")
     assert 0 < apart(*ended, weights(plain.init)) < 0.5
+
+
+class Copies(TorchDispatchMode):
+    """Counts the bytes of tensors that are copied on their own device."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.made = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
+        given = func(*args, **(kwargs or {}))
+        if func is torch.ops.aten.clone.default:
+            self.made += given.numel() * given.element_size()
+        return given
+
+
+@pytest.fixture
+def kept_runs(plain, tmp_path, monkeypatch) -> Callable[[], TrainingRun]:
+    """Gives a run of two steps, averaged; each time it is asked for, the folder is resumed from anew."""
+    runs: list[TrainingRun] = []
+    monkeypatch.setattr(finetune, "save_result", lambda run, saving: runs.append(run) or run.config.out)
+    config = replace(plain, out=tmp_path / "kept", steps=2, ema_decay=0.5)
+
+    def run() -> TrainingRun:
+        finetune.run(config)
+        return runs[-1]
+
+    return run
+
+
+def test_a_result_takes_no_second_network_on_the_device_of_the_training(kept_runs):
+    run = kept_runs()
+    with Copies() as copies:
+        result = run.result()
+    held = sum(value.numel() * value.element_size() for value in run.average.values())
+    assert copies.made < held / 100
+    for name, value in result.state_dict().items():
+        assert torch.equal(value, run.average[name]) and value.data_ptr() != run.average[name].data_ptr(), name
+
+
+def test_a_resume_point_is_read_on_the_cpu_wherever_the_training_is_and_comes_back_to_the_bit(kept_runs, monkeypatch):
+    asked: list[str] = []
+
+    def read(path: Path, device: str) -> Weights:
+        asked.append(device)
+        return load_file(path)
+
+    monkeypatch.setattr(loop, "load_file", read)
+    before, after = kept_runs(), kept_runs()
+    after._device = torch.device("cuda")
+    after._resume()
+    assert asked == ["cpu", "cpu"]
+    assert after.step == 2
+    moments = [run._optimiser.state_dict()["state"] for run in (before, after)]
+    assert len(moments[0]) > 50
+    for index, state in moments[0].items():
+        assert set(state) == set(moments[1][index]) == {"step", "exp_avg", "exp_avg_sq"}
+        assert all(torch.equal(value, moments[1][index][key]) for key, value in state.items())
+    for kept, read_back in ((before.model.state_dict(), after.model.state_dict()), (before.average, after.average)):
+        assert all(torch.equal(value, read_back[name]) for name, value in kept.items())

@@ -32,7 +32,7 @@ from gr00t_policy.model.tokenizer import train_tokenizer
 from gr00t_policy.model.vla import build_vla
 from gr00t_policy.runtime.backends import load_backend
 from gr00t_policy.runtime.torch_backend import TorchBackend
-from gr00t_policy.training import finetune
+from gr00t_policy.training import finetune, loop
 from gr00t_policy.training.batches import DemonstrationBatches, streams
 from gr00t_policy.training.finetune import FinetuneConfig, with_slot
 from gr00t_policy.training.learnt_data import learnt_entry
@@ -223,6 +223,20 @@ def test_what_is_held_out_is_neither_drawn_nor_counted(config_for, dataset):
     assert checkpoint.card["datasets"] == [learnt_entry(LeRobotDataset(dataset), [HELD_OUT])]
 
 
+def test_the_loss_of_what_is_held_out_is_in_the_first_line_of_so_many_steps_however_often_is_logged(
+    config_for, monkeypatch
+):
+    """With lines that fall on no multiple of them it was in every third or tenth of them, or in the last alone."""
+    monkeypatch.setattr(loop, "_CHECK_EVERY", 10)
+    for log_every, expected in ((3, [12, 21, 22]), (5, [10, 20, 22]), (15, [15, 22])):
+        config = config_for(
+            steps=22, batch=1, log_every=log_every, save_every=100, out=config_for().out / str(log_every)
+        )
+        finetune.run(config)
+        lines = [json.loads(line) for line in (config.out / "log.jsonl").open()]
+        assert [line["step"] for line in lines if "flow_held_out" in line] == expected, log_every
+
+
 def test_a_stopped_run_goes_on_where_it_was_and_ends_the_same(done, config_for):
     cut = config_for()
     original = TrainingRun._save
@@ -329,7 +343,7 @@ _ON_A_FULL_DISK = """
 import resource, sys
 from pathlib import Path
 from gr00t_policy.core.errors import CheckpointError
-from gr00t_policy.training import finetune
+from gr00t_policy.training import finetune, loop
 dataset, init, out, limit = sys.argv[1:]
 config = finetune.FinetuneConfig(
     dataset=Path(dataset), init=Path(init), out=Path(out), steps=4, batch=2, lr=1e-3, threads=1, save_every=1, hold_out=(1,)

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from released_folder import write_release_folder
 
 from gr00t_policy.baseline import train as baseline
 from gr00t_policy.core.embodiment import Embodiment, load_embodiment
@@ -96,6 +97,15 @@ def test_a_sentence_that_would_lose_its_end_is_refused_before_the_run_folder_is_
     folder = write(tmp_path / "long", GR1, sentence=long.strip())
     with pytest.raises(ConfigError, match=r"'put the can .* takes 30 tokens, the network reads 24; shorten"):
         learn((folder,), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_network_of_the_published_form_is_left_to_the_recipes_made_for_it(good, tmp_path):
+    """Its pictures are cut by other arithmetic than is learnt from here, and there is no localiser in it."""
+    released = write_release_folder(tmp_path / "released")
+    config = TrainConfig(datasets=(good,), initial=released, out=tmp_path / "out", stages={"joint": _STEP}, threads=1)
+    with pytest.raises(ConfigError, match="released holds a network of the published form.*--recipe finetune"):
+        train.run(config)
     assert not (tmp_path / "out").exists()
 
 
