@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from gr00t_policy.core.errors import DatasetError
-from gr00t_policy.data.json_file import parse_json, read_json, read_text, shown
+from gr00t_policy.data.json_file import json_lines, parse_json, read_json, read_text, shown
 from gr00t_policy.data.layout import CHUNKS_SIZE, Layout
 from gr00t_policy.data.statistics import KeyModality
 
@@ -34,7 +34,7 @@ def read_object(path: Path) -> dict[str, Any]:
 
 def read_lines(path: Path, keys: tuple[str, ...]) -> list[dict[str, Any]]:
     text = read_text(path, DatasetError, "copy it back or write the dataset again")
-    lines = [parse_json(line, path, DatasetError) for line in text.splitlines() if line.strip()]
+    lines = [parse_json(line, path, DatasetError) for line in json_lines(text)]
     for number, line in enumerate(lines, start=1):
         if not isinstance(line, dict) or any(key not in line for key in keys):
             raise DatasetError(f"{path}, line {number}: needs {', '.join(keys)}")

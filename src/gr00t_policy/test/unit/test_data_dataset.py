@@ -186,6 +186,20 @@ def test_a_dataset_can_be_continued_later_as_if_never_closed(tmp_path):
     assert tree(whole) == tree(parts)
 
 
+def test_a_sentence_with_a_pasted_line_separator_is_one_line_for_reader_writer_and_merge(tmp_path):
+    """Such files were split there: the whole dataset could neither be read nor continued."""
+    sentences = ["one\u2028line", "one\u2029line", "one\u0085line", "one\nline"]
+    root = write_sample(tmp_path / "set", [0, 1], sentences[:2])
+    with LeRobotWriter(root, small_robot()) as writer:
+        for index in (2, 3):
+            add_sample(writer, index, task=sentences[index])
+        assert writer.last_info["tasks"] == sentences[3:]
+        writer.finish()
+    for dataset in (LeRobotDataset(root), merge_datasets([root], tmp_path / "merged")):
+        assert [dataset.episode(index).task for index in range(4)] == sentences
+        assert [entry.tasks for entry in dataset.episodes] == [(sentence,) for sentence in sentences]
+
+
 def test_an_episode_half_written_is_discarded_with_a_message(tmp_path, caplog):
     whole = write_sample(tmp_path / "whole", [0, 1])
     hurt = write_sample(tmp_path / "hurt", [0])

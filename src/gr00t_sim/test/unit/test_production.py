@@ -100,6 +100,18 @@ def test_what_a_kill_left_half_written_is_done_again(order):
     assert not folder.exists()
 
 
+def test_a_reason_with_another_line_separator_does_not_stop_an_order_from_going_on(order):
+    """It was read as two lines, and nothing went on any more."""
+
+    def separated(seed):
+        return dataclasses.replace(made(seed), detail="before\u2028after")
+
+    with pytest.raises(DatasetError, match="only 2 of 5"):
+        produce(dataclasses.replace(order, most_tries=3), separated, one_by_one)
+    produce(order, separated, one_by_one)
+    assert seeds_of(order.out) == [10, 12, 13, 15, 16]
+
+
 def test_episodes_made_with_something_else_are_not_mixed_in(order):
     with pytest.raises(DatasetError, match=r"only 2 of 5 episodes after 3 scenes \(dropped: 1\); try more"):
         produce(dataclasses.replace(order, most_tries=3), made, one_by_one)
