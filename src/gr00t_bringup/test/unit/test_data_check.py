@@ -204,6 +204,26 @@ def test_statistics_without_quantiles_are_a_warning_and_the_rest_is_compared(dat
     assert not _check(dataset).ok
 
 
+@pytest.mark.parametrize("method", ["linear", "inverted_cdf", "hazen", "weibull", "interpolated_inverted_cdf"])
+def test_quantiles_by_any_definition_are_right_where_few_rows_leave_wide_gaps_and_beyond_them_wrong(dataset, method):
+    """One or two of 120 rows are far from all others: definitions of a quantile differ by a quarter of the range."""
+    rows, far = np.arange(_LENGTH)[:, None], np.array([1, 2, 1, 2, 1, 2])
+    low, high = (rows >= 20) & (rows < 20 + far), (rows >= 40) & (rows < 40 + far)
+    _change(dataset, STATE, lambda values: np.where(low, -1.9, np.where(high, 1.9, values)))
+    stats = Layout(dataset).stats
+    with LeRobotWriter(dataset, small_robot()) as writer:
+        writer.finish()
+    stored = json.loads(stats.read_text())
+    rows = np.concatenate([LeRobotDataset(dataset).stored_columns(index)[STATE] for index in range(2)])
+    for name, fraction in (("q01", 0.01), ("q99", 0.99)):
+        stored[STATE][name] = np.quantile(rows.astype(np.float64), fraction, axis=0, method=method).tolist()
+    stats.write_text(json.dumps(stored))
+    assert [each for each in _bad(_check(dataset)) if each[1] == "statistics"] == []
+    stored[STATE]["q01"][0] = float(np.median(rows[:, 0]))
+    stats.write_text(json.dumps(stored))
+    assert ("error", "statistics", None, STATE) in _bad(_check(dataset))
+
+
 def test_statistics_of_a_camera_that_are_of_other_pictures_or_of_another_shape_are_warnings(dataset):
     stats, key = Layout(dataset).stats, "observation.images.head"
     stored = json.loads(stats.read_text())

@@ -25,16 +25,18 @@ _LEVELS = 256
 
 def stored_statistics(layout: Layout, episodes: int, cameras: Sequence[str]) -> dict[str, dict[str, Any]]:
     """stats.json of the first ``episodes`` episodes: state, action, and cameras, which are given as columns of info.json."""
-
-    def rows(column: str) -> Iterator[NDArray[Any]]:
-        for episode in range(episodes):
-            values = read_rows(pq.read_table(layout.data(episode), columns=[column])[column])
-            yield values.reshape(len(values), -1)
-
     found: dict[str, dict[str, Any]] = {
-        column: compute_statistics(partial(rows, column)).to_dict() for column in (STATE, ACTION)
+        column: compute_statistics(partial(column_rows, layout, episodes, column)).to_dict()
+        for column in (STATE, ACTION)
     }
     return {**found, **{camera: camera_statistics(layout, episodes, camera) for camera in cameras}}
+
+
+def column_rows(layout: Layout, episodes: int, column: str) -> Iterator[NDArray[Any]]:
+    """What a column of vectors holds in the first ``episodes`` episodes, (N, d) at a time."""
+    for episode in range(episodes):
+        values = read_rows(pq.read_table(layout.data(episode), columns=[column])[column])
+        yield values.reshape(len(values), -1)
 
 
 def camera_statistics(layout: Layout, episodes: int, camera: str) -> dict[str, list[list[list[float]]]]:
