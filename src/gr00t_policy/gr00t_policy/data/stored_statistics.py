@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from gr00t_policy.core.errors import DatasetError
 from gr00t_policy.data.columns import read_rows
 from gr00t_policy.data.key_statistics import compute_statistics
 from gr00t_policy.data.layout import ACTION, STATE, Layout
@@ -33,9 +34,13 @@ def stored_statistics(layout: Layout, episodes: int, cameras: Sequence[str]) -> 
 
 
 def column_rows(layout: Layout, episodes: int, column: str) -> Iterator[NDArray[Any]]:
-    """What a column of vectors holds in the first ``episodes`` episodes, (N, d) at a time."""
+    """What a column of vectors holds in the first ``episodes`` episodes, (N, d) at a time. Raises DatasetError."""
     for episode in range(episodes):
-        values = read_rows(pq.read_table(layout.data(episode), columns=[column])[column])
+        path = layout.data(episode)
+        try:
+            values = read_rows(pq.read_table(path, columns=[column])[column])
+        except DatasetError as error:
+            raise DatasetError(f"{path}, column '{column}': {error}") from error
         yield values.reshape(len(values), -1)
 
 
