@@ -19,6 +19,7 @@ from gr00t_bringup.dataset_check.data_finding import DataFinding, rows
 from gr00t_bringup.dataset_check.joint_checks import lag_findings
 from gr00t_bringup.dataset_check.row_checks import time_findings
 from gr00t_policy.core.embodiment import embodiment_to_dict
+from gr00t_policy.core.errors import DatasetError
 from gr00t_policy.data.action_lag import ActionLag
 from gr00t_policy.data.columns import as_column
 from gr00t_policy.data.layout import ACTION, STATE, Layout
@@ -252,6 +253,55 @@ def test_a_task_without_text_and_statistics_of_other_data_are_errors(dataset):
     assert _bad(_check(dataset)) == [("error", "statistics", None, ACTION)]
     _change(dataset, LeRobotDataset(dataset).language_column, lambda values: values + 7)
     assert _bad(_check(dataset)) == [("error", "sentence", 1, "annotation.human.coarse_action")]
+
+
+def test_other_columns_of_tasks_are_compared_with_their_texts_too(dataset):
+    _change(dataset, "task_index", lambda values: values + 7)
+    check = _check(dataset)
+    assert _bad(check) == [("warning", "sentence", 1, "task_index")]
+    assert check.ok, "training here reads the annotation"
+
+
+def test_what_training_refuses_is_an_error_also_where_no_check_has_a_name_for_it(dataset):
+    column = LeRobotDataset(dataset).language_column
+    for spoil in (lambda values: np.stack([values, values], axis=1), lambda values: values.astype(np.float32)):
+        changed = Path(shutil.copytree(dataset, dataset.with_name("changed"), dirs_exist_ok=True))
+        _change(changed, column, spoil)
+        with pytest.raises(DatasetError) as refused:
+            LeRobotDataset(changed).episode(1)
+        found = next(each for each in _check(changed).findings if each.level == "error")
+        assert (found.name, found.episode, found.found) == ("files", 1, str(refused.value))
+
+
+def test_two_texts_of_one_task_are_an_error(dataset):
+    """The last one counted, in silence."""
+    tasks = Layout(dataset).tasks
+    line = json.dumps({"task_index": 0, "task": "go right"}) + "\n"
+    tasks.write_text(tasks.read_text() * 2)
+    assert _check(dataset).ok, "the same line twice says one thing"
+    tasks.write_text(tasks.read_text() + line)
+    found = [each for each in _check(dataset).findings if each.level == "error"]
+    assert "tasks.jsonl: task 0 is both 'go left' and 'go right'" in found[0].found
+
+
+@pytest.mark.parametrize(
+    ("said", "found"),
+    [
+        ({"total_videos": 99}, "total_videos is 99, there are 2"),
+        ({"total_tasks": "many"}, "total_tasks is 'many', there are 1"),
+        ({"total_chunks": 0}, "total_chunks is 0, there are 1"),
+        ({"splits": {"train": "0:50"}}, "splits are {'train': '0:50'} of 2 episodes"),
+        ({"splits": {"train": [0, 2]}}, "splits are {'train': [0, 2]} of 2 episodes"),
+        ({"splits": "0:2", "total_tasks": 5}, "total_tasks is 5, there are 1; splits are '0:2' of 2 episodes"),
+        ({"splits": {"train": "0:1", "test": "1:2"}}, None),
+    ],
+)
+def test_totals_of_other_data_are_a_warning(dataset, said, found):
+    info = Layout(dataset).info
+    info.write_text(json.dumps(json.loads(info.read_text()) | said))
+    check = _check(dataset)
+    assert check.ok
+    assert [each.found for each in check.findings if each.level == "warning"] == ([found] if found else [])
 
 
 def test_a_sentence_that_changes_within_an_episode_is_told(dataset):

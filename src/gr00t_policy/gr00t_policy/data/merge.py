@@ -62,7 +62,11 @@ def _join(datasets: list[LeRobotDataset], target: Layout) -> None:
     for dataset in datasets:
         renumbered = {old: tasks.setdefault(text, len(tasks)) for old, text in sorted(dataset.tasks.items())}
         for entry in dataset.episodes:
-            table = _renumber(pq.read_table(dataset.layout.data(entry.index)), episode, frame, renumbered, single)
+            path = dataset.layout.data(entry.index)
+            try:
+                table = _renumber(pq.read_table(path), episode, frame, renumbered, single)
+            except (KeyError, TypeError, ValueError) as error:
+                raise DatasetError(f"{path}: a row's task has no text in {dataset.layout.tasks} ({error})") from error
             with written_aside(target.data(episode)) as aside:
                 pq.write_table(table, aside, compression="zstd")
             for key in map(dataset.video_key, dataset.cameras):

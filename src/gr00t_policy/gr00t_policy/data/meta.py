@@ -49,10 +49,16 @@ def read_entries(path: Path) -> tuple[EpisodeEntry, ...]:
 def read_tasks(path: Path) -> dict[int, str]:
     """tasks.jsonl: number -> sentence."""
     lines = read_lines(path, ("task_index", "task"))
+    tasks: dict[int, str] = {}
     for line in lines:
         if not _is_count(line["task_index"]) or not isinstance(line["task"], str):
             raise DatasetError(f"{path}: {shown(line)} is no task: a number from 0 and a sentence are needed")
-    return {line["task_index"]: line["task"] for line in lines}
+        index, task = line["task_index"], line["task"]
+        if tasks.setdefault(index, task) != task:
+            raise DatasetError(
+                f"{path}: task {index} is both {shown(tasks[index])} and {shown(task)}; give each sentence its own number"
+            )
+    return tasks
 
 
 def read_layout(info: dict[str, Any], plain: Layout) -> tuple[Layout, float]:

@@ -200,6 +200,14 @@ def test_a_sentence_with_a_pasted_line_separator_is_one_line_for_reader_writer_a
         assert [entry.tasks for entry in dataset.episodes] == [(sentence,) for sentence in sentences]
 
 
+def test_rows_of_a_task_without_text_are_not_merged(tmp_path):
+    """It ended in a KeyError that named no file."""
+    root = write_sample(tmp_path / "set", [0])
+    change_sentence(root, 0, 7, 1)
+    with pytest.raises(DatasetError, match=r"episode_000000.parquet: a row's task has no text in .*tasks.jsonl \(1\)"):
+        merge_datasets([root], tmp_path / "merged")
+
+
 def test_an_episode_half_written_is_discarded_with_a_message(tmp_path, caplog):
     whole = write_sample(tmp_path / "whole", [0, 1])
     hurt = write_sample(tmp_path / "hurt", [0])
