@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from flushed import Flushed
 from sample_data import (
     add_sample,
     change_sentence,
@@ -287,6 +288,24 @@ def test_merged_shards_equal_one_writer_that_did_it_all(tmp_path):
         tables = [pq.read_table(one.layout.data(index)) for one in (merged, expected)]
         assert tables[0].equals(tables[1])
     assert tree(tmp_path / "first") == before
+
+
+def test_all_of_a_merged_dataset_is_on_the_disk_before_it_has_its_name_and_that_name_too(tmp_path, monkeypatch):
+    """The names of linked videos were not, and their shards are deleted next."""
+    shards = [write_sample(tmp_path / name, [seed]) for seed, name in enumerate(["first", "second"])]
+    flushed, rename, seen = Flushed(monkeypatch), os.replace, []
+
+    def renaming(source: Path, target: Path) -> None:
+        if target == tmp_path / "sets" / "out":
+            seen.extend(path for path in [source, *source.rglob("*")] if not flushed.holds(path))
+            assert len(list(source.rglob("*.mp4"))) == 2
+        rename(source, target)
+
+    monkeypatch.setattr(os, "replace", renaming)
+    (tmp_path / "sets").mkdir()
+    merge_datasets(shards, tmp_path / "sets" / "out")
+    assert seen == []
+    assert flushed.holds(tmp_path / "sets")
 
 
 def test_a_merge_that_cannot_be_done_leaves_nothing_behind(tmp_path):

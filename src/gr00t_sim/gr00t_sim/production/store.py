@@ -16,6 +16,7 @@ from typing import Any
 
 from gr00t_policy.core.errors import DatasetError
 from gr00t_policy.data.durable import append_json_line, drop_torn_line, flush, lock, write_json
+from gr00t_policy.data.durable_folder import flush_all
 from gr00t_policy.data.json_file import json_lines, read_json
 from gr00t_policy.data.merge import merge_datasets
 from gr00t_policy.data.reader import LeRobotDataset
@@ -81,7 +82,7 @@ class SeedStore:
             path = part / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
-            flush(path)
+        flush_all(part)
         os.replace(part, whole)
         flush(whole.parent)
 
