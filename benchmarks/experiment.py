@@ -23,6 +23,7 @@ import effort
 import paired_arms
 import sources
 from gr00t_policy.core.source_revision import suite_revision
+from gr00t_policy.data.json_file import json_lines
 from gr00t_sim.checkpoint_policy import read_checkpoint
 from gr00t_sim.evaluate import EvalConfig
 from gr00t_sim.evaluation.code_digest import code_digest
@@ -274,4 +275,4 @@ def _written_by(command: Sequence[str]) -> str:
 def _done(folder: Path) -> list[dict[str, Any]]:
     """What ran to its end, in that order."""
     file = folder / "done.jsonl"
-    return [json.loads(line) for line in file.read_text().splitlines()] if file.is_file() else []
+    return [json.loads(line) for line in json_lines(file.read_text())] if file.is_file() else []

@@ -25,6 +25,7 @@ from gr00t_bringup.processes import ProcessDiedError
 from gr00t_bringup.status import live_display
 from gr00t_policy.core.errors import ConfigError, Gr00tError
 from gr00t_policy.data.durable import append_json_line, drop_torn_line
+from gr00t_policy.data.json_file import json_lines
 
 if TYPE_CHECKING:
     from gr00t_bringup.ros.stack import StackOptions
@@ -134,7 +135,7 @@ def _read_samples(file: Path) -> list[Sample]:
     """Of this run or a former one, which may have been killed while it wrote. Raises ConfigError without a file of samples."""
     drop_torn_line(file)
     try:
-        return [json.loads(line) for line in file.read_text().splitlines()]
+        return [json.loads(line) for line in json_lines(file.read_text())]
     except FileNotFoundError:
         raise ConfigError(f"{file} does not exist; a run without --again writes it") from None
     except json.JSONDecodeError as error:

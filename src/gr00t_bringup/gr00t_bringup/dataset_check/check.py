@@ -14,6 +14,7 @@ from gr00t_bringup.dataset_check.data_finding import DataFinding, count
 from gr00t_bringup.dataset_check.joint_checks import JointRecord
 from gr00t_bringup.dataset_check.row_checks import row_findings
 from gr00t_bringup.dataset_check.statistics_check import statistics_findings
+from gr00t_bringup.dataset_check.totals_check import totals_findings
 from gr00t_bringup.inspection.dataset_report import closest_robot
 from gr00t_policy.core.embodiment import Embodiment
 from gr00t_policy.core.errors import DatasetError
@@ -26,6 +27,7 @@ _MOVING_RAD = 0.01  # a step that a camera which sees the robot should show
 # name -> what is said of it when nothing was found
 _CHECKS = {
     "files": "all parquet files are there, whole and as long as said",
+    "totals": "info.json counts what is there",
     "rate": "timestamps follow fps",
     "gap": "no rows are missing",
     "repeated rows": "no rows repeat in motion",
@@ -87,7 +89,7 @@ def check_dataset(root: Path, robot: Embodiment | None = None, *, all_frames: bo
 def _unseen(dataset: LeRobotDataset, found: list[DataFinding]) -> set[str]:
     """Checks that had nothing to look at, so that nothing can be said of them."""
     unread = {each.episode for each in found if each.name == "files" and each.level == "error"}
-    of_rows = set(_CHECKS) - {"files", "video", "camera", "statistics", "evaluation"}
+    of_rows = set(_CHECKS) - {"files", "totals", "video", "camera", "statistics", "evaluation"}
     return (of_rows if len(unread) >= len(dataset.episodes) else set()) | (
         set() if dataset.cameras else {"video", "camera"}
     )
@@ -96,6 +98,7 @@ def _unseen(dataset: LeRobotDataset, found: list[DataFinding]) -> set[str]:
 def _findings(dataset: LeRobotDataset, robot: Embodiment, *, all_frames: bool) -> Iterator[DataFinding]:
     joints = JointRecord(dataset, robot)
     whole = True
+    yield from totals_findings(dataset)
     for entry in dataset.episodes:
         try:
             columns = dataset.stored_columns(entry.index)
@@ -108,6 +111,8 @@ def _findings(dataset: LeRobotDataset, robot: Embodiment, *, all_frames: bool) -
             of_rows = list(row_findings(dataset, entry, columns))
             whole = whole and not any(each.level == "error" and each.name in ("files", "finite") for each in of_rows)
             yield from of_rows
+            if all(each.level != "error" for each in of_rows):
+                yield from _refused(dataset, entry)
             joints.add(entry.index, columns)
         moving = _moving(columns.get(STATE), entry.length)
         for camera in dataset.cameras:
@@ -115,6 +120,14 @@ def _findings(dataset: LeRobotDataset, robot: Embodiment, *, all_frames: bool) -
         yield from _evaluation_scene(entry)
     yield from joints.findings()
     yield from statistics_findings(dataset, readable=whole)
+
+
+def _refused(dataset: LeRobotDataset, entry: EpisodeEntry) -> Iterator[DataFinding]:
+    """What the reader of training does not take, for reasons that no check has named."""
+    try:
+        dataset.episode(entry.index)
+    except DatasetError as error:
+        yield DataFinding("error", "files", str(error), "write the episode again, or remove it", entry.index, "data")
 
 
 def _evaluation_scene(entry: EpisodeEntry) -> Iterator[DataFinding]:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from gr00t_bringup.dataset_check.data_finding import DataFinding
 from gr00t_policy.data.dataset import EpisodeEntry, LeRobotDataset
-from gr00t_policy.data.layout import ACTION, STATE
+from gr00t_policy.data.layout import ACTION, ANNOTATION, STATE
 
 Columns = dict[str, NDArray[Any]]
 _JITTER = 0.02  # of a frame: what ``LeRobotDataset.validate`` allows
@@ -43,6 +43,7 @@ def row_findings(dataset: LeRobotDataset, entry: EpisodeEntry, columns: Columns)
     yield from _repeated(columns, dataset.fps, entry.index)
     yield from _indices(columns, entry)
     yield from _sentence(dataset, entry, columns)
+    yield from _other_tasks(dataset, entry, columns)
 
 
 def time_findings(times_s: NDArray[np.float64], fps: float, episode: int) -> Iterator[DataFinding]:
@@ -188,6 +189,19 @@ def _sentence(dataset: LeRobotDataset, entry: EpisodeEntry, columns: Columns) ->
             "warning", "sentence", f"'{texts[0][:60]}' is not among the tasks of its line in episodes.jsonl",
             "one of the two is wrong; the column counts", entry.index, name,
         )  # fmt: skip
+
+
+def _other_tasks(dataset: LeRobotDataset, entry: EpisodeEntry, columns: Columns) -> Iterator[DataFinding]:
+    """Numbers of tasks beside the one that is the sentence: ours do not read them."""
+    names = [name for name in columns if name == "task_index" or name.startswith(ANNOTATION)]
+    for name in names:
+        numbers = np.unique(columns[name])
+        unknown = [number for number in numbers[np.isfinite(numbers)].tolist() if number not in dataset.tasks]
+        if unknown and name != dataset.language_column:
+            yield DataFinding(
+                "warning", "sentence", f"task {_few(unknown)} has no text in tasks.jsonl; LeRobot stops there",
+                "add its line to meta/tasks.jsonl", entry.index, name, {"task_index": float(unknown[0])},
+            )  # fmt: skip
 
 
 def _few(values: list[Any]) -> str:

@@ -2,19 +2,22 @@
 """Whether ``meta/stats.json`` says what the data do: other loaders normalise by it."""
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gr00t_bringup.dataset_check.data_finding import DataFinding
 from gr00t_policy.core.errors import DatasetError
 from gr00t_policy.data.dataset import LeRobotDataset
-from gr00t_policy.data.key_statistics import key_statistics_from_dict
+from gr00t_policy.data.key_statistics import key_statistics_from_dict, quantile_neighbours
 from gr00t_policy.data.meta import read_object
-from gr00t_policy.data.stored_statistics import camera_statistics, stored_statistics
+from gr00t_policy.data.stored_statistics import camera_statistics, column_rows, stored_statistics
 
-# Largest difference over the range of the value. Quantiles have several definitions; files are rounded.
+# Largest difference over the range of the value: files are rounded, and some writers average quantiles of episodes.
 _TOLERANCE = {"min": 1e-3, "max": 1e-3, "mean": 1e-3, "std": 1e-3, "q01": 0.02, "q99": 0.02}
+_QUANTILES = {"q01": 0.01, "q99": 0.99}
 _LEAST_SPAN = 1e-3
 _CAMERA_TOLERANCE = 0.1  # of the range of a colour: each writer takes other pictures for its sample
 _FIX = "delete meta/stats.json: those who need it compute it again"
@@ -47,7 +50,8 @@ def statistics_findings(dataset: LeRobotDataset, *, readable: bool) -> Iterator[
                     "warning", "statistics", found, "those who train by quantiles need them", column=column
                 )
                 given = {**given, **{name: values[name] for name in lacking}}
-            yield from _compared(column, key_statistics_from_dict(given, f"{path}, {column}").to_dict(), values)
+            said = key_statistics_from_dict(given, f"{path}, {column}")
+            yield from _compared(dataset, column, said.to_dict(), values)
         for key in map(dataset.video_key, dataset.cameras):
             if key in stored:
                 yield from _camera_findings(dataset, key, stored[key])
@@ -79,7 +83,9 @@ def _camera_findings(dataset: LeRobotDataset, key: str, said: Any) -> Iterator[D
             return
 
 
-def _compared(column: str, said: dict[str, list[float]], values: dict[str, list[float]]) -> Iterator[DataFinding]:
+def _compared(
+    dataset: LeRobotDataset, column: str, said: dict[str, list[float]], values: dict[str, list[float]]
+) -> Iterator[DataFinding]:
     if len(said["min"]) != len(values["min"]):
         yield DataFinding(
             "error", "statistics", f"{len(said['min'])} values, the data have {len(values['min'])}", _FIX, column=column
@@ -88,6 +94,8 @@ def _compared(column: str, said: dict[str, list[float]], values: dict[str, list[
     span = np.maximum(np.subtract(values["max"], values["min"]), _LEAST_SPAN)
     for name, allowed in _TOLERANCE.items():
         apart = np.abs(np.subtract(said[name], values[name])) / span
+        if name in _QUANTILES and apart.max() > allowed:
+            apart = _beyond_neighbours(dataset, column, name, said, values) / span
         if apart.max() > allowed:
             worst = int(apart.argmax())
             there, here = said[name][worst], values[name][worst]
@@ -95,3 +103,13 @@ def _compared(column: str, said: dict[str, list[float]], values: dict[str, list[
             numbers = {"value": float(worst), "stored": there, "computed": here}
             yield DataFinding("error", "statistics", found, _FIX, column=column, numbers=numbers)
             return
+
+
+def _beyond_neighbours(
+    dataset: LeRobotDataset, column: str, name: str, said: dict[str, list[float]], values: dict[str, list[float]]
+) -> NDArray[np.float64]:
+    """(d,) How far a quantile is from where any definition of it lies. In few rows the next value may be far away."""
+    rows = partial(column_rows, dataset.layout, len(dataset.episodes), column)
+    own = key_statistics_from_dict(values, column)
+    below, above = quantile_neighbours(rows, own, dataset.num_frames, _QUANTILES[name])
+    return np.maximum(np.maximum(below - said[name], said[name] - above), 0)

@@ -19,6 +19,7 @@ from gr00t_bringup.dataset_check.data_finding import DataFinding, rows
 from gr00t_bringup.dataset_check.joint_checks import lag_findings
 from gr00t_bringup.dataset_check.row_checks import time_findings
 from gr00t_policy.core.embodiment import embodiment_to_dict
+from gr00t_policy.core.errors import DatasetError
 from gr00t_policy.data.action_lag import ActionLag
 from gr00t_policy.data.columns import as_column
 from gr00t_policy.data.layout import ACTION, STATE, Layout
@@ -204,6 +205,26 @@ def test_statistics_without_quantiles_are_a_warning_and_the_rest_is_compared(dat
     assert not _check(dataset).ok
 
 
+@pytest.mark.parametrize("method", ["linear", "inverted_cdf", "hazen", "weibull", "interpolated_inverted_cdf"])
+def test_quantiles_by_any_definition_are_right_where_few_rows_leave_wide_gaps_and_beyond_them_wrong(dataset, method):
+    """One or two of 120 rows are far from all others: definitions of a quantile differ by a quarter of the range."""
+    rows, far = np.arange(_LENGTH)[:, None], np.array([1, 2, 1, 2, 1, 2])
+    low, high = (rows >= 20) & (rows < 20 + far), (rows >= 40) & (rows < 40 + far)
+    _change(dataset, STATE, lambda values: np.where(low, -1.9, np.where(high, 1.9, values)))
+    stats = Layout(dataset).stats
+    with LeRobotWriter(dataset, small_robot()) as writer:
+        writer.finish()
+    stored = json.loads(stats.read_text())
+    rows = np.concatenate([LeRobotDataset(dataset).stored_columns(index)[STATE] for index in range(2)])
+    for name, fraction in (("q01", 0.01), ("q99", 0.99)):
+        stored[STATE][name] = np.quantile(rows.astype(np.float64), fraction, axis=0, method=method).tolist()
+    stats.write_text(json.dumps(stored))
+    assert [each for each in _bad(_check(dataset)) if each[1] == "statistics"] == []
+    stored[STATE]["q01"][0] = float(np.median(rows[:, 0]))
+    stats.write_text(json.dumps(stored))
+    assert ("error", "statistics", None, STATE) in _bad(_check(dataset))
+
+
 def test_statistics_of_a_camera_that_are_of_other_pictures_or_of_another_shape_are_warnings(dataset):
     stats, key = Layout(dataset).stats, "observation.images.head"
     stored = json.loads(stats.read_text())
@@ -232,6 +253,55 @@ def test_a_task_without_text_and_statistics_of_other_data_are_errors(dataset):
     assert _bad(_check(dataset)) == [("error", "statistics", None, ACTION)]
     _change(dataset, LeRobotDataset(dataset).language_column, lambda values: values + 7)
     assert _bad(_check(dataset)) == [("error", "sentence", 1, "annotation.human.coarse_action")]
+
+
+def test_other_columns_of_tasks_are_compared_with_their_texts_too(dataset):
+    _change(dataset, "task_index", lambda values: values + 7)
+    check = _check(dataset)
+    assert _bad(check) == [("warning", "sentence", 1, "task_index")]
+    assert check.ok, "training here reads the annotation"
+
+
+def test_what_training_refuses_is_an_error_also_where_no_check_has_a_name_for_it(dataset):
+    column = LeRobotDataset(dataset).language_column
+    for spoil in (lambda values: np.stack([values, values], axis=1), lambda values: values.astype(np.float32)):
+        changed = Path(shutil.copytree(dataset, dataset.with_name("changed"), dirs_exist_ok=True))
+        _change(changed, column, spoil)
+        with pytest.raises(DatasetError) as refused:
+            LeRobotDataset(changed).episode(1)
+        found = next(each for each in _check(changed).findings if each.level == "error")
+        assert (found.name, found.episode, found.found) == ("files", 1, str(refused.value))
+
+
+def test_two_texts_of_one_task_are_an_error(dataset):
+    """The last one counted, in silence."""
+    tasks = Layout(dataset).tasks
+    line = json.dumps({"task_index": 0, "task": "go right"}) + "\n"
+    tasks.write_text(tasks.read_text() * 2)
+    assert _check(dataset).ok, "the same line twice says one thing"
+    tasks.write_text(tasks.read_text() + line)
+    found = [each for each in _check(dataset).findings if each.level == "error"]
+    assert "tasks.jsonl: task 0 is both 'go left' and 'go right'" in found[0].found
+
+
+@pytest.mark.parametrize(
+    ("said", "found"),
+    [
+        ({"total_videos": 99}, "total_videos is 99, there are 2"),
+        ({"total_tasks": "many"}, "total_tasks is 'many', there are 1"),
+        ({"total_chunks": 0}, "total_chunks is 0, there are 1"),
+        ({"splits": {"train": "0:50"}}, "splits are {'train': '0:50'} of 2 episodes"),
+        ({"splits": {"train": [0, 2]}}, "splits are {'train': [0, 2]} of 2 episodes"),
+        ({"splits": "0:2", "total_tasks": 5}, "total_tasks is 5, there are 1; splits are '0:2' of 2 episodes"),
+        ({"splits": {"train": "0:1", "test": "1:2"}}, None),
+    ],
+)
+def test_totals_of_other_data_are_a_warning(dataset, said, found):
+    info = Layout(dataset).info
+    info.write_text(json.dumps(json.loads(info.read_text()) | said))
+    check = _check(dataset)
+    assert check.ok
+    assert [each.found for each in check.findings if each.level == "warning"] == ([found] if found else [])
 
 
 def test_a_sentence_that_changes_within_an_episode_is_told(dataset):

@@ -31,6 +31,14 @@ def parse_json(text: str, path: Path, error: type[Gr00tError]) -> Any:
         raise error(f"{path} is not valid JSON: {cause}") from cause
 
 
+def json_lines(text: str) -> list[str]:
+    """The lines of a file with one JSON value a line, without empty ones.
+
+    ``str.splitlines`` would also split within a text that holds another line separator, such as U+2028.
+    """
+    return [line for line in text.split("\n") if line.strip()]
+
+
 def read_json(path: Path, error: type[Gr00tError], missing: str) -> Any:
     """The value in a file. Raises ``error``."""
     return parse_json(read_text(path, error, missing), path, error)

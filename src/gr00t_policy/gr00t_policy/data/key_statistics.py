@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Per-dimension statistics of one vector: computed in bounded memory, read and written as plain data."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from gr00t_policy.core.errors import DatasetError
 from gr00t_policy.data.json_file import shown
 
-_BINS = 8192  # quantiles are exact to (max - min) / 8192
+_SORTED_VALUES = 2**22  # up to so many, 32 MB, quantiles are exact
+_BINS = 8192  # beyond, the values of the data next to a quantile are known to (max - min) / 8192
 Blocks = Callable[[], Iterable[NDArray[np.floating]]]  # a fresh pass over the data, (N, d) at a time
 
 
@@ -79,13 +80,46 @@ def compute_statistics(blocks: Blocks) -> KeyStatistics:
         low, high = np.minimum(low, rows.min(axis=0)), np.maximum(high, rows.max(axis=0))
     if count == 0:
         raise DatasetError("there is no frame to compute statistics of")
-    q01, q99 = _quantiles(blocks, np.asarray(low), np.asarray(high), (0.01, 0.99))
+    q01, q99 = _quantiles(blocks, np.asarray(low), np.asarray(high), count, (0.01, 0.99))
     mean, std = np.asarray(total) / count, np.sqrt(np.asarray(squares) / count)
     return KeyStatistics(np.asarray(low), np.asarray(high), mean, std, q01, q99)
 
 
-def _quantiles(blocks: Blocks, low: NDArray, high: NDArray, wanted: tuple[float, ...]) -> list[NDArray[np.float64]]:
-    """Quantiles (d,) each, from one histogram per dimension between its extremes."""
+def quantile_neighbours(
+    blocks: Blocks, statistics: KeyStatistics, count: int, fraction: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Values of the data (d,) between which a quantile lies by any usual definition, up to a bin where there are many rows.
+
+    statistics: of these data. count: their rows.
+    """
+    # Definitions differ in the place they give it, from fraction * count - 1 (counted from 0) up to one more.
+    ends = (np.floor(fraction * count) - 1, np.ceil(fraction * count))
+    lowest, highest = np.clip(ends, 0, count - 1).astype(np.int64)
+    below, above = _order_statistics(blocks, statistics.min, statistics.max, count, (lowest, highest))
+    return below, above
+
+
+def _quantiles(
+    blocks: Blocks, low: NDArray, high: NDArray, count: int, wanted: tuple[float, ...]
+) -> list[NDArray[np.float64]]:
+    """Quantiles (d,) each, as by ``np.quantile``: between the two values of the data next to their place."""
+    places = [fraction * (count - 1) for fraction in wanted]
+    beside = [int(end) for place in places for end in (np.floor(place), np.ceil(place))]
+    values = _order_statistics(blocks, low, high, count, beside)
+    pairs = zip(values[::2], values[1::2], strict=True)
+    return [
+        np.clip(below + (place - np.floor(place)) * (above - below), below, above)
+        for place, (below, above) in zip(places, pairs, strict=True)
+    ]
+
+
+def _order_statistics(
+    blocks: Blocks, low: NDArray, high: NDArray, count: int, places: Sequence[int]
+) -> NDArray[np.float64]:
+    """(len(places), d): what would be there if each dimension were sorted. low, high: the extremes. count: all rows."""
+    if count * len(low) <= _SORTED_VALUES:
+        rows = np.concatenate([np.asarray(block, np.float64) for block in blocks() if len(block)])
+        return np.asarray(np.partition(rows, sorted({*places}), axis=0)[list(places)])
     span = np.where(high > low, high - low, 1.0)
     dims = np.arange(len(low))
     histogram = np.zeros((len(low), _BINS), np.int64)
@@ -94,12 +128,9 @@ def _quantiles(blocks: Blocks, low: NDArray, high: NDArray, wanted: tuple[float,
         bins = np.clip(((rows - low) / span * _BINS).astype(np.int64), 0, _BINS - 1)
         histogram += np.bincount((bins + dims * _BINS).ravel(), minlength=histogram.size).reshape(histogram.shape)
     cumulative = histogram.cumsum(axis=1)
-    count = cumulative[:, -1:]
     results = []
-    for fraction in wanted:
-        rank = fraction * (count - 1) + 0.5
-        index = (cumulative < rank).sum(axis=1)
-        before = cumulative[dims, index] - histogram[dims, index]
-        inside = (rank[:, 0] - before) / np.maximum(histogram[dims, index], 1)
+    for place in places:
+        index = (cumulative <= place).sum(axis=1)
+        inside = (place + 0.5 - cumulative[dims, index]) / histogram[dims, index] + 1
         results.append(np.clip(low + (index + inside) / _BINS * span, low, high))
-    return results
+    return np.stack(results)

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from gr00t_policy.core.errors import DatasetError
 from gr00t_policy.data.columns import as_column, read_rows
 from gr00t_policy.data.durable import append_json_line, flush, write_json, written_aside
+from gr00t_policy.data.durable_folder import flush_all
 from gr00t_policy.data.layout import ANNOTATION, Layout, make_totals
 from gr00t_policy.data.reader import LeRobotDataset
 from gr00t_policy.data.stored_statistics import stored_statistics
@@ -26,8 +27,9 @@ def merge_datasets(
     """Join ``shards`` in the given order into the new folder ``out`` and return it. The shards stay as they are.
 
     Videos are hard-linked where the file system can, so they take no second space; delete the shards afterwards.
-    ``out`` appears only when all is done. notes: further files in ``meta``, name -> what they hold as JSON. Raises
-    DatasetError when the shards differ in robot, rate or columns; OSError when the disk is full, and leaves nothing then.
+    ``out`` appears only when all is done, and is on the disk on return. notes: further files in ``meta``, name -> what they
+    hold as JSON. Raises DatasetError when the shards differ in robot, rate or columns; OSError when the disk is full, and
+    leaves nothing then.
     """
     out = Path(out)
     if out.exists():
@@ -46,8 +48,9 @@ def merge_datasets(
         _join(datasets, Layout(partial))
         for name, value in (notes or {}).items():
             write_json(partial / "meta" / name, value)
-        flush(partial / "meta")
+        flush_all(partial)  # also the names of linked videos: who deletes the shards then loses nothing in a power cut
         os.replace(partial, out)
+        flush(out.parent)
     except OSError:
         shutil.rmtree(partial, ignore_errors=True)
         raise
@@ -62,7 +65,11 @@ def _join(datasets: list[LeRobotDataset], target: Layout) -> None:
     for dataset in datasets:
         renumbered = {old: tasks.setdefault(text, len(tasks)) for old, text in sorted(dataset.tasks.items())}
         for entry in dataset.episodes:
-            table = _renumber(pq.read_table(dataset.layout.data(entry.index)), episode, frame, renumbered, single)
+            path = dataset.layout.data(entry.index)
+            try:
+                table = _renumber(pq.read_table(path), episode, frame, renumbered, single)
+            except (KeyError, TypeError, ValueError) as error:
+                raise DatasetError(f"{path}: a row's task has no text in {dataset.layout.tasks} ({error})") from error
             with written_aside(target.data(episode)) as aside:
                 pq.write_table(table, aside, compression="zstd")
             for key in map(dataset.video_key, dataset.cameras):

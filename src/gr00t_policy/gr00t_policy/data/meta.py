@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from gr00t_policy.core.errors import DatasetError
-from gr00t_policy.data.json_file import parse_json, read_json, read_text, shown
+from gr00t_policy.data.json_file import json_lines, parse_json, read_json, read_text, shown
 from gr00t_policy.data.layout import CHUNKS_SIZE, Layout
 from gr00t_policy.data.statistics import KeyModality
 
@@ -34,7 +34,7 @@ def read_object(path: Path) -> dict[str, Any]:
 
 def read_lines(path: Path, keys: tuple[str, ...]) -> list[dict[str, Any]]:
     text = read_text(path, DatasetError, "copy it back or write the dataset again")
-    lines = [parse_json(line, path, DatasetError) for line in text.splitlines() if line.strip()]
+    lines = [parse_json(line, path, DatasetError) for line in json_lines(text)]
     for number, line in enumerate(lines, start=1):
         if not isinstance(line, dict) or any(key not in line for key in keys):
             raise DatasetError(f"{path}, line {number}: needs {', '.join(keys)}")
@@ -49,10 +49,16 @@ def read_entries(path: Path) -> tuple[EpisodeEntry, ...]:
 def read_tasks(path: Path) -> dict[int, str]:
     """tasks.jsonl: number -> sentence."""
     lines = read_lines(path, ("task_index", "task"))
+    tasks: dict[int, str] = {}
     for line in lines:
         if not _is_count(line["task_index"]) or not isinstance(line["task"], str):
             raise DatasetError(f"{path}: {shown(line)} is no task: a number from 0 and a sentence are needed")
-    return {line["task_index"]: line["task"] for line in lines}
+        index, task = line["task_index"], line["task"]
+        if tasks.setdefault(index, task) != task:
+            raise DatasetError(
+                f"{path}: task {index} is both {shown(tasks[index])} and {shown(task)}; give each sentence its own number"
+            )
+    return tasks
 
 
 def read_layout(info: dict[str, Any], plain: Layout) -> tuple[Layout, float]:

@@ -2,6 +2,7 @@
 """The data pyramid as one YAML: which datasets, of which robot, how much of each, what is held out. Opens no dataset."""
 
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
@@ -55,13 +56,16 @@ class MixtureConfig:
     def __post_init__(self) -> None:
         if not any(entry.weight > 0 for entry in self.datasets):
             raise ConfigError("a mixture needs at least one dataset with a weight above 0")
-        places: dict[Path, str] = {}
+        places: dict[str, str] = {}
         for entry in self.datasets:
-            if entry.path in places:
+            place = os.path.realpath(
+                entry.path
+            )  # by another spelling or a link, what one holds out the other would draw
+            if place in places:
                 raise ConfigError(
-                    f"datasets '{places[entry.path]}' and '{entry.name}' are both {entry.path}; list it once, with its weight"
+                    f"datasets '{places[place]}' and '{entry.name}' are both {place}; list it once, with its weight"
                 )
-            places[entry.path] = entry.name
+            places[place] = entry.name
         if self.percentile_mixing_method not in PERCENTILES:
             given = shown(self.percentile_mixing_method)
             raise ConfigError(f"percentile_mixing_method {given} is unknown; known: {', '.join(PERCENTILES)}")

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from gr00t_policy.core.errors import DatasetError
 from gr00t_policy.data.columns import read_rows
 from gr00t_policy.data.key_statistics import compute_statistics
 from gr00t_policy.data.layout import ACTION, STATE, Layout
@@ -25,16 +26,22 @@ _LEVELS = 256
 
 def stored_statistics(layout: Layout, episodes: int, cameras: Sequence[str]) -> dict[str, dict[str, Any]]:
     """stats.json of the first ``episodes`` episodes: state, action, and cameras, which are given as columns of info.json."""
-
-    def rows(column: str) -> Iterator[NDArray[Any]]:
-        for episode in range(episodes):
-            values = read_rows(pq.read_table(layout.data(episode), columns=[column])[column])
-            yield values.reshape(len(values), -1)
-
     found: dict[str, dict[str, Any]] = {
-        column: compute_statistics(partial(rows, column)).to_dict() for column in (STATE, ACTION)
+        column: compute_statistics(partial(column_rows, layout, episodes, column)).to_dict()
+        for column in (STATE, ACTION)
     }
     return {**found, **{camera: camera_statistics(layout, episodes, camera) for camera in cameras}}
+
+
+def column_rows(layout: Layout, episodes: int, column: str) -> Iterator[NDArray[Any]]:
+    """What a column of vectors holds in the first ``episodes`` episodes, (N, d) at a time. Raises DatasetError."""
+    for episode in range(episodes):
+        path = layout.data(episode)
+        try:
+            values = read_rows(pq.read_table(path, columns=[column])[column])
+        except DatasetError as error:
+            raise DatasetError(f"{path}, column '{column}': {error}") from error
+        yield values.reshape(len(values), -1)
 
 
 def camera_statistics(layout: Layout, episodes: int, camera: str) -> dict[str, list[list[list[float]]]]:

@@ -26,6 +26,7 @@ from gr00t_policy.data.durable import (
     write_json,
     written_aside,
 )
+from gr00t_policy.data.json_file import json_lines
 from gr00t_policy.data.layout import (
     ACTION,
     ANNOTATION,
@@ -257,7 +258,7 @@ def _lines(path: Path) -> list[dict[str, Any]]:
     if not path.is_file():
         return []
     try:
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+        return [json.loads(line) for line in json_lines(path.read_text(encoding="utf-8"))]
     except json.JSONDecodeError as error:
         raise DatasetError(
             f"{path} is damaged: {error}; repair that line by hand or write to another folder"

@@ -4,6 +4,8 @@
 import json
 from pathlib import Path
 
+from gr00t_policy.data.json_file import json_lines
+
 
 def draw_curve(log: Path, picture: Path) -> None:
     """Read ``log.jsonl`` and draw the loss and, where it was trained, localisation distance over steps."""
@@ -12,7 +14,7 @@ def draw_curve(log: Path, picture: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    lines = [json.loads(line) for line in json_lines(log.read_text())]
     panels = {
         "flow-matching loss": ("flow", "flow_held_out"),
         "error of the predicted noise": ("noise", "noise_held_out"),

@@ -7,6 +7,7 @@ from typing import Any
 
 from gr00t_policy.core.errors import CheckpointError
 from gr00t_policy.data.durable import append_json_line, drop_torn_line, written_aside
+from gr00t_policy.data.json_file import json_lines
 
 
 class RunLog:
@@ -42,11 +43,11 @@ class RunLog:
     def _drop_beyond(self, step: int) -> None:
         try:
             drop_torn_line(self._path)
-            lines = self._path.read_text().splitlines(keepends=True) if self._path.is_file() else []
+            lines = json_lines(self._path.read_text()) if self._path.is_file() else []
             kept = [line for line in lines if json.loads(line)["step"] <= step]
             if len(kept) < len(lines):
                 with written_aside(self._path) as aside:
-                    aside.write_text("".join(kept))
+                    aside.write_text("".join(f"{line}\n" for line in kept))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise CheckpointError(
                 f"{self._path} cannot be gone on with ({error}); remove it, the run goes on"

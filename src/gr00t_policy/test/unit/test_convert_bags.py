@@ -101,6 +101,17 @@ def test_notes_that_cannot_be_read_say_nothing(tmp_path):
     assert (episode_notes(bag).kept, episode_notes(bag).outcome) == (False, "")
 
 
+@pytest.mark.parametrize("said", [True, False])
+def test_a_sentence_with_a_pasted_line_separator_goes_from_the_bag_to_the_dataset_and_more_can_be_added(tmp_path, said):
+    sentence, out = "pick up\u2028the red can", tmp_path / "data"
+    for seed in range(2):
+        story = Story(1.6, sentences=((0.0, sentence),) if said else (), seed=seed)
+        bag = write_bag(tmp_path / f"bag_{seed}", ROBOT, story, notes={"instruction": sentence})
+        assert [report.outcome for report in convert([bag], out)] == ["converted"]
+    dataset = LeRobotDataset(out)
+    assert [dataset.episode(index).task for index in range(2)] == [sentence, sentence]
+
+
 def test_the_sentence_comes_from_the_topic_then_the_notes_then_the_option(tmp_path):
     silent = Story(1.6, sentences=())
     notes = {"instruction": "noted"}

@@ -15,6 +15,7 @@ from sample_data import write_sample
 
 from gr00t_policy.core.errors import DatasetError
 from gr00t_policy.data.dataset import LeRobotDataset
+from gr00t_policy.data.stored_statistics import stored_statistics
 
 TABLE = "data/chunk-000/episode_000001.parquet"
 VIDEO = "videos/chunk-000/observation.images.head/episode_000001.mp4"
@@ -51,6 +52,33 @@ def refused(root: Path, message: str) -> None:
 
 def cut(path: Path, share: float) -> None:
     path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
+
+
+@pytest.mark.parametrize("kind", [pa.list_(pa.float32()), pa.large_list(pa.float32())])
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        ({4: slice(5), 6: slice(7)}, "row 4 has 5 values, most have 6"),
+        ({0: slice(5), 1: slice(7)}, "row 0 has 5 values, most have 6"),
+        ({12: slice(0)}, "row 12 has 0 values, most have 6"),
+        ({5: None}, "row 5 has no values at all"),
+    ],
+    ids=["one value moved", "in the first rows", "the last one empty", "null"],
+)
+def test_rows_of_unequal_length_are_named_also_where_the_number_of_values_is_right(root, kind, spoil, message):
+    """All rows between were shifted by a joint, and nobody said so."""
+
+    def change(table: pa.Table) -> pa.Table:
+        rows = [[*row, 0.0] for row in table["observation.state"].to_pylist()]
+        lists = [None if spoil.get(i, 0) is None else row[spoil.get(i, slice(6))] for i, row in enumerate(rows)]
+        return replace_column(table, "observation.state", pa.array(lists, kind))
+
+    change_table(root / TABLE, change)
+    refused(root, rf"000001\.parquet, column 'observation.state': rows differ in length: {message}")
+    with pytest.raises(DatasetError, match=rf"000001\.parquet, column 'observation.state': .*{message}"):
+        stored_statistics(LeRobotDataset(root).layout, 3, [])
+    with pytest.raises(DatasetError, match=message):
+        LeRobotDataset(root).stored_columns(1)
 
 
 def test_the_undamaged_copy_is_fine(root):

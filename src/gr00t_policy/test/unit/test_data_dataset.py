@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from flushed import Flushed
 from sample_data import (
     add_sample,
     change_sentence,
@@ -186,6 +187,28 @@ def test_a_dataset_can_be_continued_later_as_if_never_closed(tmp_path):
     assert tree(whole) == tree(parts)
 
 
+def test_a_sentence_with_a_pasted_line_separator_is_one_line_for_reader_writer_and_merge(tmp_path):
+    """Such files were split there: the whole dataset could neither be read nor continued."""
+    sentences = ["one\u2028line", "one\u2029line", "one\u0085line", "one\nline"]
+    root = write_sample(tmp_path / "set", [0, 1], sentences[:2])
+    with LeRobotWriter(root, small_robot()) as writer:
+        for index in (2, 3):
+            add_sample(writer, index, task=sentences[index])
+        assert writer.last_info["tasks"] == sentences[3:]
+        writer.finish()
+    for dataset in (LeRobotDataset(root), merge_datasets([root], tmp_path / "merged")):
+        assert [dataset.episode(index).task for index in range(4)] == sentences
+        assert [entry.tasks for entry in dataset.episodes] == [(sentence,) for sentence in sentences]
+
+
+def test_rows_of_a_task_without_text_are_not_merged(tmp_path):
+    """It ended in a KeyError that named no file."""
+    root = write_sample(tmp_path / "set", [0])
+    change_sentence(root, 0, 7, 1)
+    with pytest.raises(DatasetError, match=r"episode_000000.parquet: a row's task has no text in .*tasks.jsonl \(1\)"):
+        merge_datasets([root], tmp_path / "merged")
+
+
 def test_an_episode_half_written_is_discarded_with_a_message(tmp_path, caplog):
     whole = write_sample(tmp_path / "whole", [0, 1])
     hurt = write_sample(tmp_path / "hurt", [0])
@@ -265,6 +288,24 @@ def test_merged_shards_equal_one_writer_that_did_it_all(tmp_path):
         tables = [pq.read_table(one.layout.data(index)) for one in (merged, expected)]
         assert tables[0].equals(tables[1])
     assert tree(tmp_path / "first") == before
+
+
+def test_all_of_a_merged_dataset_is_on_the_disk_before_it_has_its_name_and_that_name_too(tmp_path, monkeypatch):
+    """The names of linked videos were not, and their shards are deleted next."""
+    shards = [write_sample(tmp_path / name, [seed]) for seed, name in enumerate(["first", "second"])]
+    flushed, rename, seen = Flushed(monkeypatch), os.replace, []
+
+    def renaming(source: Path, target: Path) -> None:
+        if target == tmp_path / "sets" / "out":
+            seen.extend(path for path in [source, *source.rglob("*")] if not flushed.holds(path))
+            assert len(list(source.rglob("*.mp4"))) == 2
+        rename(source, target)
+
+    monkeypatch.setattr(os, "replace", renaming)
+    (tmp_path / "sets").mkdir()
+    merge_datasets(shards, tmp_path / "sets" / "out")
+    assert seen == []
+    assert flushed.holds(tmp_path / "sets")
 
 
 def test_a_merge_that_cannot_be_done_leaves_nothing_behind(tmp_path):

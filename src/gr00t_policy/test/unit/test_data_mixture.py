@@ -69,6 +69,20 @@ def test_the_file_is_read_with_paths_seen_from_its_folder(folder, tmp_path):
         load_mixture_config(tmp_path / "absent.yaml")
 
 
+@pytest.mark.parametrize("spelling", ["b/../a", "{folder}/a", "link", "../mixed/a"])
+def test_a_dataset_is_listed_once_however_its_path_is_spelled(folder, tmp_path, monkeypatch, spelling):
+    """What one entry held out was drawn by the other."""
+    root = tmp_path / "mixed"
+    root.mkdir()
+    for name in ("a", "b"):
+        (root / name).symlink_to(folder / name)
+    (root / "link").symlink_to("a")
+    monkeypatch.chdir(root)
+    with pytest.raises(ConfigError, match=f"datasets 'a' and 'b' are both {folder / 'a'}; list it once"):
+        mixture_config_from_dict(plain(path=spelling.format(folder=root)))
+    assert len(mixture_config_from_dict(plain()).datasets) == 2
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

@@ -12,8 +12,20 @@ from sample_data import write_sample
 from gr00t_policy.core.errors import CheckpointError, DatasetError
 from gr00t_policy.data.dataset import LeRobotDataset
 from gr00t_policy.data.dataset_statistics import published_statistics, statistics_of
-from gr00t_policy.data.key_statistics import KeyStatistics, compute_statistics
+from gr00t_policy.data.key_statistics import KeyStatistics, compute_statistics, quantile_neighbours
 from gr00t_policy.data.statistics import KeyModality, load_metadata, save_metadata
+
+_METHODS = (
+    "inverted_cdf",
+    "averaged_inverted_cdf",
+    "closest_observation",
+    "interpolated_inverted_cdf",
+    "hazen",
+    "weibull",
+    "linear",
+    "median_unbiased",
+    "normal_unbiased",
+)
 
 
 @settings(max_examples=50)
@@ -31,12 +43,36 @@ def test_streamed_statistics_equal_those_of_all_rows_at_once(seed, lengths, widt
     assert (stats.q99 <= stats.max).all()
 
 
-def test_quantiles_of_many_rows_are_close_to_the_exact_ones():
-    rows = np.random.default_rng(0).normal(0, 1, (20000, 3)) * [1.0, 0.01, 100.0] + [0, 5, -3]
+@settings(max_examples=50)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 450))
+def test_quantiles_of_few_rows_are_those_of_numpy_also_where_neighbours_are_far_apart(seed, count):
+    """The nearest value was taken: up to the whole range away, and `data check` called right ones an error."""
+    rows = np.random.default_rng(seed).standard_cauchy((count, 2))
+    stats = compute_statistics(lambda: np.array_split(rows, 3))
+    for own, fraction in ((stats.q01, 0.01), (stats.q99, 0.99)):
+        assert np.allclose(own, np.quantile(rows, fraction, axis=0), rtol=1e-9, atol=1e-9 * np.ptp(rows))
+
+
+def test_quantiles_of_more_rows_than_are_sorted_are_within_a_bin_of_the_exact_ones():
+    rows = np.random.default_rng(0).normal(0, 1, (100_000, 43)).astype(np.float32)
+    rows[:, 0], rows[:, 1] = np.arange(len(rows)) > 999, np.arange(len(rows)) > 98999  # a place between the two values
     stats = compute_statistics(lambda: np.array_split(rows, 7))
     span = np.ptp(rows, axis=0)
-    assert (np.abs(stats.q01 - np.quantile(rows, 0.01, axis=0)) < span / 2000).all()
-    assert (np.abs(stats.q99 - np.quantile(rows, 0.99, axis=0)) < span / 2000).all()
+    for own, fraction in ((stats.q01, 0.01), (stats.q99, 0.99)):
+        assert (np.abs(own - np.quantile(rows.astype(np.float64), fraction, axis=0)) <= span / 8192).all()
+
+
+@settings(max_examples=50)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 450))
+def test_a_quantile_by_any_definition_lies_between_its_neighbours(seed, count):
+    rows = np.random.default_rng(seed).standard_cauchy((count, 2))
+    stats = compute_statistics(lambda: [rows])
+    for fraction in (0.01, 0.99):
+        below, above = quantile_neighbours(lambda: np.array_split(rows, 3), stats, count, fraction)
+        for method in (*_METHODS, "lower", "higher", "nearest", "midpoint"):
+            quantile = np.quantile(rows, fraction, axis=0, method=method)
+            assert (below <= quantile + 1e-9).all() and (quantile <= above + 1e-9).all(), method
+        assert (np.sort(rows, axis=0)[min(max(int(fraction * count) - 1, 0), count - 1)] == below).all()
 
 
 def test_a_dimension_that_never_changes_has_no_spread():

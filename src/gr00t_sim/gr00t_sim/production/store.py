@@ -16,7 +16,8 @@ from typing import Any
 
 from gr00t_policy.core.errors import DatasetError
 from gr00t_policy.data.durable import append_json_line, drop_torn_line, flush, lock, write_json
-from gr00t_policy.data.json_file import read_json
+from gr00t_policy.data.durable_folder import flush_all
+from gr00t_policy.data.json_file import json_lines, read_json
 from gr00t_policy.data.merge import merge_datasets
 from gr00t_policy.data.reader import LeRobotDataset
 from gr00t_policy.data.writer import LOCK
@@ -43,7 +44,7 @@ class SeedStore:
                 self.outcomes[int(path.name)] = SeedOutcome(int(path.name))
         drop_torn_line(folder / _NOT_KEPT)
         if (folder / _NOT_KEPT).is_file():
-            for line in (folder / _NOT_KEPT).read_text(encoding="utf-8").splitlines():
+            for line in json_lines((folder / _NOT_KEPT).read_text(encoding="utf-8")):
                 outcome = SeedOutcome(**json.loads(line))
                 self.outcomes.setdefault(outcome.seed, outcome)
 
@@ -89,7 +90,7 @@ class SeedStore:
             path = part / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
-            flush(path)
+        flush_all(part)
         os.replace(part, whole)
         flush(whole.parent)
 

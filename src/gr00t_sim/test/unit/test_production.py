@@ -5,16 +5,19 @@ import dataclasses
 import json
 import os
 import shutil
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from flushed import Flushed
 
 from gr00t_policy.core.embodiment import load_embodiment
 from gr00t_policy.core.errors import DatasetError
 from gr00t_policy.data.reader import LeRobotDataset
 from gr00t_sim.production.outcome import SeedOutcome, kept_episode
 from gr00t_sim.production.produce import Order, produce
+from gr00t_sim.production.store import open_store
 from gr00t_sim.recording import Demonstration
 
 ROBOT = load_embodiment("gr1")
@@ -101,6 +104,35 @@ def test_what_a_kill_left_half_written_is_done_again(order):
     produce(order, made, one_by_one)
     assert seeds_of(order.out) == [10, 12, 13, 15, 16]
     assert not folder.exists()
+
+
+def test_an_episode_is_on_the_disk_with_all_its_folders_before_it_counts_as_kept(tmp_path, monkeypatch):
+    """Its files were, the folders that name them were not."""
+    flushed, rename, seen = Flushed(monkeypatch), os.replace, []
+
+    def renaming(source: Path, target: Path) -> None:
+        if target.name == "000000010":
+            seen.extend((path, flushed.holds(path)) for path in [source, *source.rglob("*")])
+        rename(source, target)
+
+    monkeypatch.setattr(os, "replace", renaming)
+    with open_store(tmp_path / "shards", {}) as store:
+        store.add(made(10))
+    assert len(seen) > 8
+    assert [path for path, held in seen if not held] == []
+    assert flushed.holds(tmp_path / "shards" / "kept")
+
+
+def test_a_reason_with_another_line_separator_does_not_stop_an_order_from_going_on(order):
+    """It was read as two lines, and nothing went on any more."""
+
+    def separated(seed):
+        return dataclasses.replace(made(seed), detail="before\u2028after")
+
+    with pytest.raises(DatasetError, match="only 2 of 5"):
+        produce(dataclasses.replace(order, most_tries=3), separated, one_by_one)
+    produce(order, separated, one_by_one)
+    assert seeds_of(order.out) == [10, 12, 13, 15, 16]
 
 
 def test_episodes_made_with_something_else_are_not_mixed_in(order):
