@@ -24,7 +24,6 @@ from gr00t_policy.runtime.policy import Policy
 
 _NS = 1_000_000_000
 _RECENT = 256  # encodings behind the percentiles: 26 s at 10 Hz
-_NOT_UTF8 = "\N{REPLACEMENT CHARACTER}"  # what the middleware's reader puts in the place of bytes that are no UTF-8
 _STRIDE = 8  # every 8th row and column tells a frozen picture from a live one, for 2 % of its bytes
 
 
@@ -117,24 +116,16 @@ class Planner:
 
     def instruction(self, sentence: str) -> str | None:
         """Take a sentence; an empty one stops the tokens. Returns why it was refused, and the one before stays."""
-        sentence = sentence.strip()
-        size = len(sentence.encode("utf-8", errors="replace"))
-        fault = None
-        if size > self._config.max_instruction_bytes:
-            fault = f"a sentence of {size} bytes was refused; at most {self._config.max_instruction_bytes} are taken"
-        elif not sentence.isprintable():
-            fault = "a sentence with control characters was refused"
-        elif _NOT_UTF8 in sentence:
-            fault = "a sentence that is not UTF-8 was refused"
         with self._lock:
-            self._sentence_fault = fault or ""
-            if fault is not None:
+            refusal = self._streams.set_instruction(sentence)
+            if refusal is not None:
                 self._refused["sentence"] += 1
-            else:
-                self._instruction_id += 1
-                self._instruction = sentence
-                self._streams.set_instruction(sentence)
-        return fault
+                self._sentence_fault = f"refused: {refusal.detail}"
+                return self._sentence_fault
+            self._sentence_fault = ""
+            self._instruction_id += 1
+            self._instruction = sentence.strip()
+        return None
 
     def image(self, camera: str, picture: NDArray[np.uint8], stamp_ns: int, now_ros_ns: int) -> str | None:
         """Take a picture (H, W, 3) uint8 RGB unless it is broken or not newer. Returns why it was refused."""

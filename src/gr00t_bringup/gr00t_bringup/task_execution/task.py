@@ -8,6 +8,7 @@ from enum import Enum, auto
 from gr00t_bringup.task_execution.config import TaskServerConfig
 from gr00t_bringup.task_execution.stack_view import POLICY, GateNews, GateWord, StackView
 from gr00t_policy.core.errors import Gr00tError
+from gr00t_policy.core.instruction import instruction_fault
 
 _SHOWN = 60  # characters of a sentence in a message
 
@@ -43,14 +44,12 @@ class Task:
 def checked_task(instruction: str, time_limit_s: float, settings: TaskServerConfig) -> Task:
     """The goal as a task; 0 is the default limit. Raises TaskRefusedError (INVALID_GOAL)."""
     sentence = instruction.strip()  # as the planner does
-    size, most = len(sentence.encode("utf-8", errors="replace")), settings.max_instruction_bytes
+    wrong = instruction_fault(sentence, settings.max_instruction_bytes)
     fault = ""
     if not sentence:
         fault = "the instruction is empty; say what the robot is to do"
-    elif size > most:
-        fault = f"the instruction has {size} bytes; at most {most} are taken"
-    elif not sentence.isprintable():
-        fault = "the instruction has control characters; say it in one line of plain text"
+    elif wrong:
+        fault = f"the instruction {wrong}"
     elif not math.isfinite(time_limit_s) or time_limit_s < 0:
         fault = f"time_limit_s is {time_limit_s}; give seconds, or 0 for {settings.default_time_limit_s:g} s"
     if fault:

@@ -66,12 +66,15 @@ def stream_limits(timings: Mapping[str, StreamTiming], fps: float, cameras: Mapp
 def resample(recording: Recording, fps: float, limits: StreamLimits, instruction: str) -> Rows:
     """One row every 1 / fps from the first moment at which every stream has delivered to the last.
 
-    instruction: in force until the bag says a sentence. Raises DatasetError for a picture that the robot's camera does not take.
+    instruction: in force until the bag says a sentence. Raises DatasetError for a picture that the robot's camera does not take
+    and for a sentence that the planner would not take.
     """
     ticks = _ticks(recording, fps)
     robot, count = recording.robot, len(ticks)
     streams = ObservationStreams(robot, limits, newest_state=True)
-    streams.set_instruction(instruction)
+    refusal = streams.set_instruction(instruction)
+    if refusal is not None:
+        raise DatasetError(f"{recording.bag}: {refusal.detail}")
     shown = {camera.name: np.full(count, -1, np.int64) for camera in robot.cameras}
     taken, offered = dict.fromkeys(shown, -1), dict.fromkeys(shown, -1)
     states = np.zeros((count, len(robot.policy_joints)), np.float32)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gr00t_policy.core.embodiment import Embodiment
+from gr00t_policy.core.instruction import instruction_fault
 from gr00t_policy.core.types import Observation
 
 _KEPT_STATES = 64  # half a second at 120 Hz: enough to find the state of an image's instant
@@ -25,7 +26,7 @@ class Reason(Enum):
     """Why a value or an observation was refused."""
 
     NO_INSTRUCTION = "no instruction"
-    INSTRUCTION_TOO_LONG = "instruction too long"
+    WRONG_INSTRUCTION = "wrong instruction"
     NO_IMAGE = "no image"
     STALE_IMAGE = "stale image"
     UNKNOWN_CAMERA = "unknown camera"
@@ -136,13 +137,11 @@ class ObservationStreams:
         return refusal
 
     def set_instruction(self, sentence: str) -> Refusal | None:
-        """Take a sentence; an empty one takes the old away. One that is too long is refused and the old stays."""
-        sentence = sentence.strip()
-        size = len(sentence.encode("utf-8", errors="replace"))
-        if size > self._limits.max_instruction_bytes:
-            limit = self._limits.max_instruction_bytes
-            return self._refuse(Reason.INSTRUCTION_TOO_LONG, f"instruction has {size} bytes, at most {limit} are taken")
-        self._instruction = sentence
+        """Take a sentence; an empty one takes the old away. One that nobody may say is refused and the old stays."""
+        fault = instruction_fault(sentence, self._limits.max_instruction_bytes)
+        if fault:
+            return self._refuse(Reason.WRONG_INSTRUCTION, f"the sentence {fault}")
+        self._instruction = sentence.strip()
         return None
 
     def observe(self, now_ns: int) -> Observation | Refusal:

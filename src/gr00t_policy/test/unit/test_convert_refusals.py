@@ -45,6 +45,16 @@ def test_a_bag_without_any_sentence_is_refused(tmp_path):
     assert "--instruction" in detail
 
 
+def test_a_bag_with_a_sentence_that_the_planner_would_not_take_is_refused(tmp_path):
+    detail = refusal(write_bag(tmp_path / "bag", ROBOT, Story(1.6, sentences=((0.0, "take\u2028it"),))))
+    assert "the sentence has control characters" in detail
+
+
+def test_a_sentence_given_for_bags_that_the_planner_would_not_take_is_refused(tmp_path):
+    bag = write_bag(tmp_path / "bag", ROBOT, Story(1.6, sentences=()))
+    assert "the sentence has 1001 bytes" in refusal(bag, instruction="x" * 1001)
+
+
 def shifted(topic: str, by_s: Callable[[float], float]) -> Callable[[list[BagMessage]], list[BagMessage]]:
     """Stamps of one topic moved by a function of the time of the story."""
 

@@ -186,9 +186,21 @@ def test_an_empty_sentence_takes_the_old_one_away():
     assert reason(made.observe(START)) is Reason.NO_INSTRUCTION
 
 
-def test_a_sentence_of_ten_thousand_bytes_is_refused_and_the_old_one_stays():
+@pytest.mark.parametrize(
+    ("sentence", "why"),
+    [
+        ("x" * 10_000, "the sentence has 10000 bytes; at most 1000 are taken"),
+        ("ü" * 501, "the sentence has 1002 bytes"),
+        ("take\u2028it", "the sentence has control characters"),
+        ("take \x1b[2J it", "the sentence has control characters"),
+        ("take \ufffd it", "the sentence is not UTF-8"),
+    ],
+)
+def test_a_sentence_nobody_may_say_is_refused_and_the_old_one_stays(sentence, why):
     made = ready()
-    assert reason(made.set_instruction("x" * 10_000)) is Reason.INSTRUCTION_TOO_LONG
+    refusal = made.set_instruction(sentence)
+    assert reason(refusal) is Reason.WRONG_INSTRUCTION
+    assert why in refusal.detail
     assert made.observe(START).instruction == "pick up the can"
 
 

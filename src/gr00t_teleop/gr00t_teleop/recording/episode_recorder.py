@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from gr00t_policy.core.errors import DatasetError
+from gr00t_policy.core.instruction import instruction_fault
 from gr00t_policy.data.bag import BagMessage, BagTopic, BagWriter
 from gr00t_policy.data.bag_metadata import DECIDED, REVIEW
 from gr00t_teleop.recording.bag_thread import BagThread
@@ -268,8 +269,9 @@ class EpisodeRecorder:
                 "an episode needs a sentence that says what is shown: give it with the goal, set the parameter "
                 "'instruction', or publish language_command",
             )
-        if len(instruction.encode()) > config.max_instruction_bytes:
-            raise RefusedError(Refusal.INVALID, f"the sentence is longer than {config.max_instruction_bytes} bytes")
+        wrong = instruction_fault(instruction, config.max_instruction_bytes)
+        if wrong:
+            raise RefusedError(Refusal.INVALID, f"the sentence {wrong}")
         if not 0 <= max_duration_s < float("inf"):
             raise RefusedError(Refusal.INVALID, f"max_duration_s is {max_duration_s}; it must be 0 or more")
         if self._episode is not None and not self._episode.thread.is_finished:

@@ -209,7 +209,13 @@ def test_an_episode_ends_complete_after_its_time_and_before_the_disk_is_full(sce
 def test_a_wrong_sentence_or_outcome_and_a_decision_about_nothing_are_refused(scene):
     scene.connect()
     scene.send(1)
-    for sentence, words in (("  ", "needs a sentence"), ("x" * 513, "longer than 512 bytes")):
+    refused_sentences = {
+        "  ": "needs a sentence",
+        "x" * 513: "has 513 bytes; at most 512",
+        "take\tit": "has control characters",
+        "take \ufffd": "is not UTF-8",
+    }
+    for sentence, words in refused_sentences.items():
         with pytest.raises(RefusedError, match=words):
             scene.start(sentence)
     with pytest.raises(RefusedError, match="max_duration_s is nan"):
