@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """``gr00t sim play``: film one episode of a task's scripted expert, head view beside an outside view."""
 
+import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 from gr00t_bringup.film import FilmWriter, beside, with_caption
 from gr00t_bringup.json_file import write_json
 from gr00t_policy.core.errors import ConfigError
+from gr00t_sim.evaluation.seeds import require_seed
 from gr00t_sim.experts.registry import make_expert
 from gr00t_sim.robot import HEAD_CAMERA
 from gr00t_sim.scene import OUTSIDE_CAMERA
@@ -40,8 +42,11 @@ class PlayConfig:
     """write success, length and speed here"""
 
     def __post_init__(self) -> None:
-        if self.duration_s <= 0 or self.settle_s < 0:
-            raise ConfigError(f"duration_s must be above 0 and settle_s not below: {self.duration_s}, {self.settle_s}")
+        require_seed(self.seed)
+        if not (0 < self.duration_s < math.inf and 0 <= self.settle_s < math.inf):
+            raise ConfigError(
+                f"duration_s must be above 0, settle_s not below, both finite: {self.duration_s}, {self.settle_s}"
+            )
 
 
 def run(config: PlayConfig) -> int:
