@@ -78,6 +78,8 @@ class BagEvalConfig:
             raise ConfigError(f"precision '{self.precision}' is unknown; choose one of: {', '.join(PRECISIONS)}")
         if not 0 <= self.noise_scale <= 1:
             raise ConfigError(f"noise_scale must be from 0 to 1, got {self.noise_scale}")
+        if self.seed < 0:
+            raise ConfigError(f"seed must not be negative, got {self.seed}")
         if self.probes < 2:
             raise ConfigError(f"probes must be at least 2, got {self.probes}: a moment is compared with another")
         if not (0.1 <= self.planner_hz <= 60 and 10 <= self.control_hz <= 500 and 0 <= self.head_hz <= self.control_hz):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """``gr00t eval --open-loop DATASET``: chunks of a checkpoint against the actions recorded in a dataset."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,8 +54,11 @@ class OpenLoopConfig:
     """Seed of the noise."""
 
     def __post_init__(self) -> None:
-        if self.stride < 1 or self.noise_scale < 0:
-            raise ConfigError(f"stride must be at least 1, noise_scale not below 0: {self.stride}, {self.noise_scale}")
+        if self.stride < 1 or not 0 <= self.noise_scale < math.inf or self.seed < 0:
+            raise ConfigError(
+                "stride must be at least 1, noise_scale (finite) and seed not below 0: "
+                f"{self.stride}, {self.noise_scale}, {self.seed}"
+            )
         if self.engine not in ENGINES:
             raise ConfigError(f"engine '{self.engine}' is unknown; choose one of: {', '.join(ENGINES)}")
 
