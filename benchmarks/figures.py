@@ -40,13 +40,41 @@ def draw_lines(
     _finish(figure, axis, title, picture)
 
 
-def _finish(figure: Any, axis: Any, title: str, picture: Path) -> None:
+def draw_by_name(
+    names: Sequence[str], series: Mapping[str, Mapping[str, tuple[float, float, float]]], title: str, picture: Path
+) -> None:
+    """A row for each name, from the top down. series: name of a point -> row -> (rate, low, high), rates from 0 to 1."""
     from matplotlib import pyplot
 
+    figure, axis = pyplot.subplots(figsize=(7, 1.2 + 0.42 * len(names)))
+    for place, (what, rates) in enumerate(series.items()):
+        shift = 0.18 * (place - (len(series) - 1) / 2)  # beside each other where they are alike
+        rows = [names.index(name) + shift for name in rates]
+        means, lows, highs = ([100 * value for value in column] for column in zip(*rates.values(), strict=True))
+        apart = [[mean - low for mean, low in zip(means, lows, strict=True)]]
+        apart.append([high - mean for mean, high in zip(means, highs, strict=True)])
+        axis.errorbar(means, rows, xerr=apart, fmt="osD|"[place % 4], markersize=5, capsize=2, label=what)
+    axis.set_yticks(range(len(names)), names, fontsize=8)
+    axis.set_ylim(len(names) - 0.5, -0.5)
+    axis.legend(fontsize=8, loc="lower left", bbox_to_anchor=(0, 1.06), ncols=len(series), frameon=False)
+    axis.set_xlim(-3, 103)
+    axis.set_xlabel("success [%], 95 % interval")
+    axis.set_title(title, fontsize=10)
+    axis.grid(alpha=0.3)
+    _save(figure, picture)
+
+
+def _finish(figure: Any, axis: Any, title: str, picture: Path) -> None:
     axis.set_ylim(0, 105)
     axis.set_ylabel("success [%], 95 % interval")
     axis.set_title(title, fontsize=10)
     axis.grid(alpha=0.3, axis="y")
+    _save(figure, picture)
+
+
+def _save(figure: Any, picture: Path) -> None:
+    from matplotlib import pyplot
+
     picture.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(picture, dpi=120, bbox_inches="tight")
     pyplot.close(figure)

@@ -53,26 +53,22 @@ def main(config: Config) -> None:
         if (found := paired_arms.difference(row, row, ("own", name))) is not None
     ]
     experiment.save(config, results)
-    figures.draw_lines(
-        lines(row), "task number, in the order of the table", "what is said matters", config.out / "language.png"
-    )
+    figures.draw_by_name(config.tasks, points(row), "the same scenes, told differently", config.out / "language.png")
     print(table(results))
 
 
-def lines(row: dict[str, Any]) -> dict[str, list[tuple[float, float, float, float]]]:
-    """Sentence -> (place of the task, rate, its 95 % interval), and chance, whose interval has no width."""
+def points(row: dict[str, Any]) -> dict[str, dict[str, tuple[float, float, float]]]:
+    """Sentence -> task -> (rate, its 95 % interval), and chance, whose interval has no width."""
     series = {
-        SAID[name]: [
-            (float(place), entry[name]["successes"] / entry[name]["episodes"], *entry[name]["wilson95"])
-            for place, entry in enumerate(row["tasks"].values())
+        SAID[name]: {
+            task: (entry[name]["successes"] / entry[name]["episodes"], *entry[name]["wilson95"])
+            for task, entry in row["tasks"].items()
             if name in entry
-        ]
+        }
         for name in LANGUAGES
     }
-    rates = enumerate(row["chance"].values())
-    return {name: points for name, points in series.items() if points} | {
-        "chance": [(float(place), rate, rate, rate) for place, rate in rates]
-    }
+    series["chance"] = {task: (rate, rate, rate) for task, rate in row["chance"].items()}
+    return {name: rates for name, rates in series.items() if rates}
 
 
 def table(results: dict[str, Any]) -> str:

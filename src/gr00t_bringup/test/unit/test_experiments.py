@@ -249,7 +249,14 @@ def test_averages_of_every_sentence_leave_out_the_tasks_that_do_not_know_it(tmp_
     shown = language.table(results).splitlines()
     assert "| lift_box | 100 % (10 to 90) | - | 25 % (10 to 90) | 100 % |" in shown
     assert shown[4].startswith("| **average** | 75 % (") and shown[4].endswith(" | 62 % |")
-    assert set(language.lines(one)) == {"own sentence", "another", "none", "chance"}
+    shown = language.points(one)
+    assert {name: list(rates) for name, rates in shown.items()} == {
+        "own sentence": ["stack", "lift_box"],
+        "another": ["stack"],
+        "none": ["stack", "lift_box"],
+        "chance": ["stack", "lift_box"],
+    }
+    assert shown["none"]["stack"] == (0.25, 0.1, 0.9) and shown["chance"]["lift_box"] == (1, 1, 1)
 
 
 @pytest.mark.parametrize(("task", "chance"), [("pick_named_object", 1 / 3), ("choose_bin", 1 / 2), ("two_step", 1 / 4)])
