@@ -224,13 +224,12 @@ class Retargeter:
     def _follow(self, sample: OperatorState, poses: dict[str, Pose | None], stamp_s: float) -> None:
         head = pose_from_numbers(sample.head) if tracked(sample.head) else None
         self._owes_heading = False
-        measured = self._measured[0] if self._measured is not None else self.pose.positions
         for side, pose in poses.items():
             path = self._wrists[side]
             if pose is None:
                 path.release()
             else:
-                path.follow(pose, stamp_s, self._heading, self.scale, partial(self.pose.home, side, measured))
+                path.follow(pose, stamp_s, self._heading, self.scale, partial(self.pose.home, side))
         if self.config.use_fingers:
             for side, hand in (("left", sample.left_hand), ("right", sample.right_hand)):
                 self.pose.aim(f"{side}_hand", self._hands[side].follow(hand))
