@@ -63,7 +63,7 @@ class EpisodeRecorder:
         with self._lock:
             watch = self._watches[topic.name]
             watch.topic, watch.latched = topic, latched
-            if self._recording is not None:
+            if self._recording is not None and topic.name not in self._recording.topics:
                 self._recording.thread.put_topic(topic)
                 self._recording.topics.add(topic.name)
 

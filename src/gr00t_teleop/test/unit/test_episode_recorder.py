@@ -369,3 +369,17 @@ def test_settings_that_contradict_each_other_are_refused():
         RecorderConfig(required_topics=("a", "b"), required_rates_hz=(1.0,))
     with pytest.raises(ConfigError, match=r"start_free_mb \(5\) must be more than stop_free_mb"):
         RecorderConfig(start_free_mb=5, stop_free_mb=5)
+
+
+def test_a_topic_that_is_found_again_after_a_pause_of_the_receiving_is_recorded_on(scene):
+    """A node that was deactivated and activated again tells each topic anew, as it finds it: also in an episode."""
+    scene.connect()
+    scene.send(200)
+    bag = scene.start()
+    scene.send(50)
+    scene.connect()
+    scene.send(50)
+    time.sleep(0.1)  # the writer has taken what waited
+    scene.recorder.stop(scene.now_ns)
+    scene.settle(State.REVIEW)
+    assert [m.sequence for m in read_bag(bag)] == list(range(201, 301))
