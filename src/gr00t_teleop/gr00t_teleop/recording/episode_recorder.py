@@ -303,7 +303,7 @@ class EpisodeRecorder:
         self._episode = None
         bag = episode.bag
         try:
-            if facts := decision.facts() | ({REVIEW: DECIDED} if episode.is_marked else {}):
+            if facts := decision.facts(episode.noted) | ({REVIEW: DECIDED} if episode.is_marked else {}):
                 add_custom_data(bag, facts)
             if not decision.keep:
                 bag = self._folders.discard(bag)
