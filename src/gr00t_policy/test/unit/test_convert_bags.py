@@ -79,6 +79,7 @@ def test_a_conversion_killed_at_any_moment_goes_on_without_loss_or_doubling(tmp_
         ({"end": "discarded"}, "skipped"),
         ({"embodiment": "gr1"}, "refused"),
         ({"review": "pending"}, "skipped"),
+        ({"snapshot_s": "10"}, "skipped"),
         ({"review": "decided"}, "converted"),
         ({"anything": "else"}, "converted"),
     ],
