@@ -8,7 +8,7 @@ that it cannot disagree with the data. How old each row's values were lies besid
 import json
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -185,6 +185,8 @@ def _resampled(
             f"{recording.bag} says no sentence, neither on {conversion.topics.language} nor as `instruction` in the custom "
             "data of its metadata.yaml; give one with --instruction"
         )
+    if not said:  # a sentence that was taken back before the recording does not take the noted one away
+        recording = replace(recording, sentences=())
     rates = {camera.name: camera.rate_hz for camera in conversion.robot.cameras}
     limits = stream_limits(timings, conversion.fps, rates)
     return resample(recording, conversion.fps, limits, instruction)

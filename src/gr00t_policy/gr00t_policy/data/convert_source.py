@@ -48,7 +48,7 @@ class Sources:
 
 @dataclass(frozen=True)
 class EpisodeNotes:
-    """What the recorder knows beside the messages; "" and True where it says nothing."""
+    """What the recorder knows beside the messages; "" and True where it says nothing. snapshot_s: of a snapshot, its length."""
 
     instruction: str = ""
     operator: str = ""
@@ -56,9 +56,12 @@ class EpisodeNotes:
     embodiment: str = ""
     review: str = ""
     kept: bool = True
+    snapshot_s: str = ""
 
     def reason_to_skip(self) -> str:
         """Why such an episode is not to be imitated; "" when it is."""
+        if self.snapshot_s:
+            return "it is a snapshot of whatever went on, often of an episode that failed or is here too"
         if not self.kept:
             return "it was discarded when it was recorded"
         if self.review == PENDING:
@@ -92,9 +95,8 @@ def episode_notes(bag: Path) -> EpisodeNotes:
         return EpisodeNotes()
     said = {key: "" if custom.get(key) is None else str(custom[key]).strip() for key in EpisodeNotes.__annotations__}
     kept = said["kept"].lower() not in _FALSE and custom.get("end") != "discarded"
-    return EpisodeNotes(
-        said["instruction"], said["operator"], said["outcome"], said["embodiment"], said["review"], kept
-    )
+    names = ("instruction", "operator", "outcome", "embodiment", "review", "snapshot_s")
+    return EpisodeNotes(kept=kept, **{name: said[name] for name in names})
 
 
 def find_sources(topics: Mapping[str, BagTopic], names: TopicNames, robot: Embodiment, bag: Path) -> Sources:

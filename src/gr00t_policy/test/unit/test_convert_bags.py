@@ -79,6 +79,7 @@ def test_a_conversion_killed_at_any_moment_goes_on_without_loss_or_doubling(tmp_
         ({"end": "discarded"}, "skipped"),
         ({"embodiment": "gr1"}, "refused"),
         ({"review": "pending"}, "skipped"),
+        ({"snapshot_s": "10"}, "skipped"),
         ({"review": "decided"}, "converted"),
         ({"anything": "else"}, "converted"),
     ],
@@ -110,6 +111,16 @@ def test_a_sentence_with_a_pasted_line_separator_goes_from_the_bag_to_the_datase
         assert [report.outcome for report in convert([bag], out)] == ["converted"]
     dataset = LeRobotDataset(out)
     assert [dataset.episode(index).task for index in range(2)] == [sentence, sentence]
+
+
+def test_a_sentence_that_was_taken_back_before_the_recording_leaves_the_noted_one_in_force(tmp_path):
+    story = Story(
+        1.6, sentences=((-60.0, ""), (0.8, " "))
+    )  # latched: the recorder writes it at the begin of each episode
+    report = convert([write_bag(tmp_path / "0", ROBOT, story, notes={"instruction": "noted"})], tmp_path / "data")[0]
+    assert [(episode["tasks"], episode["length"] > 20) for episode in report.episodes] == [(["noted"], True)], (
+        report.detail
+    )
 
 
 def test_the_sentence_comes_from_the_topic_then_the_notes_then_the_option(tmp_path):

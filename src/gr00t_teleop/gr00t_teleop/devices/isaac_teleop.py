@@ -125,14 +125,14 @@ class IsaacTeleop(Device):
             stamp_ns=at_ns,
             sequence=0,
             epoch=self._epoch,
-            clutch=self._clutch.is_closed(left, right),
+            clutch=False,
             head=self._head if belongs else untracked(),
             left_wrist=left[0],
             right_wrist=right[0],
             left_hand=left,
             right_hand=right,
         )
-        self._stream.push(sample, heard.arrival_ns, deliver)
+        self._stream.push(self._clutch.read(sample), heard.arrival_ns, deliver)
 
     def _turned(self, poses: Array) -> Array:
         with np.errstate(invalid="ignore", over="ignore"):

@@ -3,13 +3,12 @@
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Protocol
-
-import numpy as np
-from numpy.typing import NDArray
 
 from gr00t_teleop.devices.clutch_gesture import HINT, ClutchGesture
 from gr00t_teleop.devices.dead_man import DeadMan
+from gr00t_teleop.devices.device import DeviceSample
 from gr00t_teleop.devices.key_motion import HELD_FOR_NS, HOLD, LET_GO
 from gr00t_teleop.devices.terminal import Terminal
 from gr00t_teleop.devices.topics import Heard, SoleSender, Topics
@@ -30,8 +29,8 @@ class PersonClutch(Protocol):
     def hear(self, heard: Heard) -> None:
         """A message of one of its topics."""
 
-    def is_closed(self, left_hand: NDArray[np.float64], right_hand: NDArray[np.float64]) -> bool:
-        """Whether the person asks to drive, given the key points (25, 7) of a new sample."""
+    def read(self, sample: DeviceSample) -> DeviceSample:
+        """The new sample with its clutch: whether the person asks to drive. Without fingers while these say so."""
 
     def trouble(self) -> str:
         """Why it cannot close, as one sentence; empty when it can."""
@@ -55,10 +54,10 @@ class TopicClutch:
     def hear(self, heard: Heard) -> None:
         self._dead_man.hear(bool(heard.message.data), time.monotonic_ns())
 
-    def is_closed(self, left_hand: NDArray[np.float64], right_hand: NDArray[np.float64]) -> bool:
+    def read(self, sample: DeviceSample) -> DeviceSample:
         if self._sender.count(TOPIC) != 1:
             self._dead_man.lose()
-        return self._dead_man.is_closed(time.monotonic_ns())
+        return replace(sample, clutch=self._dead_man.is_closed(time.monotonic_ns()))
 
     def trouble(self) -> str:
         if crowd := self._sender.crowd(TOPIC):
@@ -90,7 +89,7 @@ class KeyClutch:
     def hear(self, heard: Heard) -> None:
         """It has no topics."""
 
-    def is_closed(self, left_hand: NDArray[np.float64], right_hand: NDArray[np.float64]) -> bool:
+    def read(self, sample: DeviceSample) -> DeviceSample:
         keys = self._terminal.keys(0.0)
         self._is_gone = keys is None
         for key in keys or "":
@@ -98,7 +97,7 @@ class KeyClutch:
                 self._held_until_ns = time.monotonic_ns() + HELD_FOR_NS
             elif key == LET_GO:
                 self._held_until_ns = 0
-        return not self._is_gone and time.monotonic_ns() < self._held_until_ns
+        return replace(sample, clutch=not self._is_gone and time.monotonic_ns() < self._held_until_ns)
 
     def trouble(self) -> str:
         return "the terminal with the clutch key is gone" if self._is_gone else ""
@@ -123,8 +122,8 @@ class GestureClutch:
     def hear(self, heard: Heard) -> None:
         """It has no topics."""
 
-    def is_closed(self, left_hand: NDArray[np.float64], right_hand: NDArray[np.float64]) -> bool:
-        return self._gesture.clutch(left_hand, right_hand, time.monotonic_ns())
+    def read(self, sample: DeviceSample) -> DeviceSample:
+        return self._gesture.read(sample, time.monotonic_ns())
 
     def trouble(self) -> str:
         return ""

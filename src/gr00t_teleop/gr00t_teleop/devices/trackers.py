@@ -144,7 +144,8 @@ class Trackers(Device):
         pose = self._in_our_axes(part, pose_numbers(heard.message.pose))
         self._counts["without_pose"] += not np.isfinite(pose).all()
         for moment in self._parts.hear(part, pose, stamp_ns(heard.message.header), heard.arrival_ns):
-            self._stream.push(self._sample(moment, heard.arrival_ns), heard.arrival_ns, deliver)
+            sample = self._clutch.read(self._sample(moment, heard.arrival_ns))
+            self._stream.push(sample, heard.arrival_ns, deliver)
 
     def _refuse(self, reason: str, why: str, heard: Heard) -> None:
         self._counts[reason] += 1
@@ -164,7 +165,7 @@ class Trackers(Device):
             stamp_ns=moment.stamp_ns,
             sequence=0,
             epoch=self._epoch,
-            clutch=self._clutch.is_closed(left_hand, right_hand),
+            clutch=False,
             head=moment.head,
             left_wrist=moment.left_wrist,
             right_wrist=moment.right_wrist,

@@ -179,7 +179,7 @@ class Xsens(Device):
                 xsens_person.check_upright(sample.body)
                 self._is_upright = True
             made = self._sample(sample, arrival_ns)
-        self._stream.push(made, arrival_ns, deliver)
+        self._stream.push(self._clutch.read(made), arrival_ns, deliver)
 
     def _sample(self, sample: MvnSample, arrival_ns: int) -> DeviceSample:
         left_hand = xsens_person.hand(sample.body, sample.fingers, "left")
@@ -192,7 +192,7 @@ class Xsens(Device):
             stamp_ns=self._clock.to_receiver_ns(sample.time_code_ms * 1_000_000, arrival_ns) if runs else None,
             sequence=self._count,
             epoch=self._epoch,
-            clutch=self._clutch.is_closed(left_hand, right_hand),
+            clutch=False,
             head=xsens_person.head(sample.body),
             left_wrist=xsens_person.wrist(sample.body, "left"),
             right_wrist=xsens_person.wrist(sample.body, "right"),

@@ -20,9 +20,15 @@ class Decision:
     keep: bool
     outcome: str = ""
 
-    def facts(self) -> dict[str, str]:
-        """What is noted with the episode: what differs from one that is kept and was not judged."""
-        return ({"outcome": self.outcome} if self.outcome else {}) | ({} if self.keep else {"kept": "false"})
+    def facts(self, noted: "Decision | None" = None) -> dict[str, str]:
+        """What is noted with the episode: what differs from one that is kept and was not judged, and from what was ``noted``."""
+        judged = self.outcome or (noted is not None and noted.outcome)
+        kept_after_all = self.keep and noted is not None and not noted.keep
+        return (
+            ({"outcome": self.outcome} if judged else {})
+            | ({} if self.keep else {"kept": "false"})
+            | ({"kept": "true", "end": "kept"} if kept_after_all else {})
+        )
 
 
 @dataclass
@@ -37,6 +43,7 @@ class Episode:
     ended_ns: int | None = None
     end_reason: str = ""
     decision: Decision | None = None
+    noted: Decision | None = None  # on the disk, when it ended
     is_marked: bool = False  # on the disk, as one that waits for a decision
     topics: set[str] = field(default_factory=set)
     messages: int = 0
@@ -55,7 +62,7 @@ class Episode:
         Without a decision it is marked, so that nobody takes it for a kept one.
         """
         self.ended_ns, self.end_reason = now_ns, reason
-        self.is_marked = self.decision is None
+        self.noted, self.is_marked = self.decision, self.decision is None
         custom_data = dict(self.facts)
         custom_data |= {REVIEW: PENDING} if self.decision is None else self.decision.facts()
         custom_data |= {

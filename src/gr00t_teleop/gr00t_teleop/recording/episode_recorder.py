@@ -63,7 +63,7 @@ class EpisodeRecorder:
         with self._lock:
             watch = self._watches[topic.name]
             watch.topic, watch.latched = topic, latched
-            if self._recording is not None:
+            if self._recording is not None and topic.name not in self._recording.topics:
                 self._recording.thread.put_topic(topic)
                 self._recording.topics.add(topic.name)
 
@@ -303,7 +303,7 @@ class EpisodeRecorder:
         self._episode = None
         bag = episode.bag
         try:
-            if facts := decision.facts() | ({REVIEW: DECIDED} if episode.is_marked else {}):
+            if facts := decision.facts(episode.noted) | ({REVIEW: DECIDED} if episode.is_marked else {}):
                 add_custom_data(bag, facts)
             if not decision.keep:
                 bag = self._folders.discard(bag)

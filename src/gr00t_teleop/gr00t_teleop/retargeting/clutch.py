@@ -42,7 +42,7 @@ class Clutch:
     def follow(self, hand: Pose, heading: Matrix, scale: float, home: Callable[[], Pose]) -> Pose:
         """Where the robot's wrist shall be.
 
-        home: the robot's pose to start from, asked for only when the latch is owed: measured position, commanded rotation.
+        home: the robot's pose to start from, asked for only when the latch is owed.
         heading (3, 3): from the person's forward axes to the frame of the samples; scale: robot's metres per person's.
         Both count at the latch alone, scale excepted.
         """

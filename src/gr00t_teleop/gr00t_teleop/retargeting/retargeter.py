@@ -77,7 +77,7 @@ class Retargeter:
         self._wrists = {side: WristPath(1.0 / config.rate_hz) for side in SIDES}
         self._hands = {side: HandRetargeting(embodiment, side) for side in SIDES}
         self._head = Clutch()
-        self._heading = np.eye(3)
+        self._heading, self._owes_heading = np.eye(3), True
         self._robot_span_m = robot_span_m(embodiment)
         self._span: tuple[int, ArmSpan] | None = None
         self._measured: tuple[Vector, int, int] | None = None  # positions, stamp, arrival
@@ -144,6 +144,7 @@ class Retargeter:
         if self._gate_trouble and not trouble:
             self._began_ns = now_ns - round(_NS * self.config.settle_s)  # motion begins gently from here
             self._rest_hands()
+        self._owes_heading |= bool(trouble)
         self._gate_trouble = trouble
 
     def given(self, positions: Vector, now_ns: int) -> None:
@@ -210,6 +211,8 @@ class Retargeter:
             self.samples.rejected += 1
         else:
             self.samples.used += 1
+        if self._owes_heading:
+            self._face(sample)
         if not self.engagement.is_engaged or is_old or self._is_settling(now_ns):
             self._release_all()
             self.engagement.hold("the samples are too old when they arrive" if is_old else self._gate_trouble)
@@ -220,15 +223,13 @@ class Retargeter:
 
     def _follow(self, sample: OperatorState, poses: dict[str, Pose | None], stamp_s: float) -> None:
         head = pose_from_numbers(sample.head) if tracked(sample.head) else None
-        found = heading(head)
-        self._heading = found if found is not None else self._heading
-        measured = self._measured[0] if self._measured is not None else self.pose.positions
+        self._owes_heading = False
         for side, pose in poses.items():
             path = self._wrists[side]
             if pose is None:
                 path.release()
             else:
-                path.follow(pose, stamp_s, self._heading, self.scale, partial(self.pose.home, side, measured))
+                path.follow(pose, stamp_s, self._heading, self.scale, partial(self.pose.home, side))
         if self.config.use_fingers:
             for side, hand in (("left", sample.left_hand), ("right", sample.right_hand)):
                 self.pose.aim(f"{side}_hand", self._hands[side].follow(hand))
@@ -236,6 +237,12 @@ class Retargeter:
             self.pose.aim("neck", None if head is None else self._neck(head))
             if head is None:
                 self._head.release()
+
+    def _face(self, sample: OperatorState) -> None:
+        """Take what is ahead, until a hand is followed: one that is seen again later goes on in the directions in which it
+        went, and as the other hand does, wherever the head looks then."""
+        found = heading(pose_from_numbers(sample.head)) if tracked(sample.head) else None
+        self._heading = found if found is not None else self._heading
 
     def _neck(self, head: Pose) -> Vector:
         home = Pose(np.zeros(3), neck_rotation(self.pose.part("neck")))
@@ -248,7 +255,7 @@ class Retargeter:
             return
         self.pose.reset(self._held_pose(self._measured[0], now_ns))
         self._rest_hands()
-        self._began_ns, self._led_since_ns = now_ns, None
+        self._began_ns, self._led_since_ns, self._owes_heading = now_ns, None, True
 
     def _rest_hands(self) -> None:
         for side in SIDES:

@@ -93,16 +93,13 @@ class RobotPose:
         """How far the arms' command is from the measured pose (J,), at the worst joint."""
         return float(np.abs(self.arms.positions - measured[self._of_arms])[self._arms_alone].max())
 
-    def home(self, side: str, measured: Vector) -> Pose:
-        """Where a wrist starts from: the measured position, the commanded rotation.
+    def home(self, side: str) -> Pose:
+        """Where a wrist starts from: where it is commanded to be.
 
-        A tracking error of the rotation would otherwise add up over many closings of the clutch. What the waist is
-        measured at counts only when it is used: otherwise command and target are in the frame of the same torso.
+        Where it is measured to be is off by the error of tracking, which would add up over many closings of the clutch and
+        each time that the hand is seen again.
         """
-        arms = self.arms.positions.copy()
-        columns = self.arms.columns[f"{side}_arm"]
-        arms[columns] = measured[self._of_arms][columns]
-        return Pose(self.arms.wrist(side, arms).position, self.arms.wrist(side).rotation)
+        return self.arms.wrist(side)
 
 
 def _indices(embodiment: Embodiment, group: str) -> NDArray[np.intp]:

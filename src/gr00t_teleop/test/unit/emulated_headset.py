@@ -31,14 +31,18 @@ setInterval(() => {
 """
 
 # This emulator calls the positions of its grips guessed. And a hand has a grip, too, as it would hold a controller: with
-# `asGrip` the page is shown that alone.
+# `asGrip` the page is shown that alone. With `pinches` it is shown, beside the hands, what visionOS makes of their pinches.
 _TRACKED_GRIPS = """
 Object.defineProperty(XRPose.prototype, "emulatedPosition", { get: () => false });
-window.asGrip = false;
+window.asGrip = window.pinches = false;
 const sources = Object.getOwnPropertyDescriptor(XRSession.prototype, "inputSources").get;
 const withoutHand = (source) => Object.create(source, { hand: { value: null } });
+const pinch = (source) => Object.create(withoutHand(source), { targetRayMode: { value: "transient-pointer" } });
 Object.defineProperty(XRSession.prototype, "inputSources", {
-  get() { return asGrip ? Array.from(sources.call(this), withoutHand) : sources.call(this); },
+  get() {
+    const real = Array.from(sources.call(this));
+    return asGrip ? real.map(withoutHand) : pinches ? [...real, ...real.map(pinch)] : real;
+  },
 });
 """
 

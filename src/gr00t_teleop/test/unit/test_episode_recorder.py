@@ -17,6 +17,7 @@ from gr00t_policy.core.errors import ConfigError
 from gr00t_policy.data.bag import BagMessage, BagWriter, read_bag
 from gr00t_policy.data.bag_metadata import read_metadata
 from gr00t_policy.data.bag_reading import bag_contents
+from gr00t_policy.data.convert_source import episode_notes
 from gr00t_teleop.recording.bag_thread import BagThread
 from gr00t_teleop.recording.config import RecorderConfig
 from gr00t_teleop.recording.episode import Decision
@@ -293,6 +294,7 @@ def test_a_snapshot_holds_the_last_seconds_also_while_nothing_is_recorded(scene)
     scene.recorder.close(scene.now_ns)
     assert [message.sequence for message in read_bag(bag, [STRING.name])] == list(range(500, 1501))
     assert [message.cdr for message in read_bag(bag, [STATE.name])] == [cdr("latched long ago")]
+    assert "a snapshot" in episode_notes(bag).reason_to_skip()
 
 
 def test_the_ring_is_bounded_in_time_and_bytes():
@@ -369,3 +371,17 @@ def test_settings_that_contradict_each_other_are_refused():
         RecorderConfig(required_topics=("a", "b"), required_rates_hz=(1.0,))
     with pytest.raises(ConfigError, match=r"start_free_mb \(5\) must be more than stop_free_mb"):
         RecorderConfig(start_free_mb=5, stop_free_mb=5)
+
+
+def test_a_topic_that_is_found_again_after_a_pause_of_the_receiving_is_recorded_on(scene):
+    """A node that was deactivated and activated again tells each topic anew, as it finds it: also in an episode."""
+    scene.connect()
+    scene.send(200)
+    bag = scene.start()
+    scene.send(50)
+    scene.connect()
+    scene.send(50)
+    time.sleep(0.1)  # the writer has taken what waited
+    scene.recorder.stop(scene.now_ns)
+    scene.settle(State.REVIEW)
+    assert [m.sequence for m in read_bag(bag)] == list(range(201, 301))

@@ -86,6 +86,21 @@ def test_hands_and_head_arrive_in_our_axes(running):
     assert set(running.topics.types) == set(TOPICS)
 
 
+def test_fingers_that_make_the_gesture_of_the_clutch_are_not_passed_on(running):
+    now_ns = time.time_ns()
+    for place, touches in enumerate((False, True, False)):
+        message = hand_message(0.1 * place, now_ns + place * 10_000_000)
+        for side in ("LEFT", "RIGHT") if touches else ():
+            names = [name.upper() for name in message.name]
+            message.pose[names.index(f"{side}_THUMB_TIP")] = message.pose[names.index(f"{side}_LITTLE_TIP")]
+        running.put(HAND, message)
+    running.until(lambda: len(running.states) == 3)
+    for side in ("left", "right"):
+        seen = [bool(tracked(getattr(state, f"{side}_hand")).all()) for state in running.states]
+        assert seen == [True, False, True], "what the robot holds must not be let go"
+        assert tracked(getattr(running.states[1], f"{side}_wrist")), "the arms go on"
+
+
 def test_poses_that_their_publisher_turned_already_are_left_as_they_are():
     """Its ``transform_rotation`` turns the axes of world and bodies, as we do."""
     running = Running(is_y_up=False)

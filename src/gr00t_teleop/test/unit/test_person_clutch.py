@@ -6,16 +6,18 @@ import pty
 import time
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from fake_topics import FakeTopics
+from made_people import sample
 
 from gr00t_teleop.devices.dead_man import DeadMan
-from gr00t_teleop.devices.person_clutch import KeyClutch, TopicClutch
+from gr00t_teleop.devices.person_clutch import GestureClutch, KeyClutch, TopicClutch
 from gr00t_teleop.devices.topics import Heard
-from gr00t_teleop.types import KEYPOINTS, untracked
+from gr00t_teleop.types import KEYPOINTS, tracked, untracked
 
 MS = 1_000_000
-NO_HANDS = untracked(len(KEYPOINTS)), untracked(len(KEYPOINTS))
+NOBODY = sample(0.0, left_hand=untracked(len(KEYPOINTS)), right_hand=untracked(len(KEYPOINTS)))
 
 
 def hold(dead_man: DeadMan, pressed: bool, from_ms: int, to_ms: int) -> bool:
@@ -57,7 +59,7 @@ def test_a_topic_with_no_or_several_senders_is_open(senders):
     topics.senders["clutch"] = senders
     for pressed in (False, True):
         clutch.hear(Heard("clutch", SimpleNamespace(data=pressed), 0))
-    assert not clutch.is_closed(*NO_HANDS) and clutch.trouble()
+    assert not clutch.read(NOBODY).clutch and clutch.trouble()
 
 
 def test_the_space_bar_is_a_clutch_that_opens_soon_after_it_and_with_the_terminal():
@@ -65,20 +67,37 @@ def test_the_space_bar_is_a_clutch_that_opens_soon_after_it_and_with_the_termina
     logged: list[str] = []
     clutch = KeyClutch(logged.append, theirs)
     clutch.open()
-    assert "space bar" in logged[0] and not clutch.is_closed(*NO_HANDS)
+    assert "space bar" in logged[0] and not clutch.read(NOBODY).clutch
     os.write(ours, b" ")
     deadline = time.monotonic() + 2
-    while not clutch.is_closed(*NO_HANDS):
+    while not clutch.read(NOBODY).clutch:
         assert time.monotonic() < deadline
     pressed_s = time.monotonic()
-    while clutch.is_closed(*NO_HANDS):
+    while clutch.read(NOBODY).clutch:
         assert time.monotonic() < pressed_s + 2
     assert 0.5 < time.monotonic() - pressed_s < 1.0
     os.write(ours, b" q")
     time.sleep(0.05)
-    assert not clutch.is_closed(*NO_HANDS) and clutch.trouble() == ""
+    assert not clutch.read(NOBODY).clutch and clutch.trouble() == ""
     os.close(ours)
     time.sleep(0.05)
-    assert not clutch.is_closed(*NO_HANDS) and "gone" in clutch.trouble()
+    assert not clutch.read(NOBODY).clutch and "gone" in clutch.trouble()
     clutch.close()
     os.close(theirs)
+
+
+def test_fingers_that_make_the_gesture_are_not_passed_on_whatever_the_device():
+    def hands(touching: bool) -> list[np.ndarray]:
+        both = [sample(0.0).left_hand.copy(), sample(0.0).right_hand.copy()]
+        for hand in both if touching else ():
+            hand[KEYPOINTS.index("thumb_tip")] = hand[KEYPOINTS.index("little_tip")]
+        return both
+
+    def delivered(touching: bool) -> tuple[bool, bool]:
+        left, right = hands(touching)
+        shown = clutch.read(sample(0.0, left_hand=left, right_hand=right))
+        assert tracked(shown.left_wrist) and tracked(shown.right_wrist), "the arms go on"
+        return bool(tracked(shown.left_hand).all()), bool(tracked(shown.right_hand).all())
+
+    clutch = GestureClutch(lambda _: None)
+    assert [delivered(touching) for touching in (False, True, False)] == [(True, True), (False, False), (True, True)]

@@ -57,6 +57,20 @@ def test_a_decision_while_the_bag_is_closed_counts_as_one_in_review(tmp_path):
     scene.folders.release()
 
 
+@pytest.mark.parametrize("word", ["", "success"])
+def test_of_two_decisions_while_an_episode_is_closed_the_later_counts(tmp_path, word):
+    scene = Scene(tmp_path / "episodes")
+    scene.connect()
+    scene.send(5)
+    bag = scene.start()
+    scene.recorder.decide(scene.now_ns, Decision(keep=False, outcome="failure"))
+    scene.recorder.decide(scene.now_ns, Decision(keep=True, outcome=word))
+    scene.settle(State.READY)
+    notes = episode_notes(bag)
+    assert (notes.kept, notes.outcome, notes.reason_to_skip()) == (True, word, "")
+    scene.folders.release()
+
+
 @pytest.mark.parametrize("settings", [{"review": False}, {}])
 def test_what_is_kept_at_once_was_never_in_review(tmp_path, settings):
     scene = Scene(tmp_path / "episodes", **settings)

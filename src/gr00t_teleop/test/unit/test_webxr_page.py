@@ -158,6 +158,27 @@ def test_a_hand_that_holds_a_controller_has_the_axes_and_the_place_of_the_bare_h
 
 
 @needs_headset
+def test_the_pointer_that_a_headset_makes_of_a_pinch_is_no_controller(served):
+    """It has a grip and a side, as controllers do, and comes beside the hands: taken for one it opened the clutch."""
+    _, states, _ = served
+
+    async def session():
+        async with browse(served, "hand", tracks_grips=True) as browser:
+            await pair(browser)
+            await browser.until("link.accepted")
+            await browser.do("document.getElementById('start').click()")
+            await arrived(states, 20)
+            await browser.do("window.pinches = true; 0")
+            await arrived(states, len(states) + 20)
+            assert await browser.do("xr.session.inputSources.length") == 4
+            assert await browser.do("Number.isNaN(frame[5])"), "bare hands have no button"
+            assert await browser.do("[...frame.slice(6, 11)]") == [1, 1, 1, 1, 1], "wrists of hands, not grips"
+
+    asyncio.run(session())
+    assert all(tracked(state.left_hand).all() and tracked(state.right_hand).all() for _, state in states[-10:])
+
+
+@needs_headset
 def test_a_wrong_code_is_told_on_the_page_and_nothing_is_sent(served):
     async def session():
         async with browse(served, "hand") as browser:

@@ -124,7 +124,8 @@ function fill(xrFrame, session, viewer) {
   let buttons = keys.used, held = keys.held;
   for (const source of session.inputSources) {
     const side = { left: 0, right: 1 }[source.handedness];
-    if (side === undefined) continue;
+    // Beside the hands it shows, visionOS makes a pointer of each pinch, whose grip is where the fingers meet: no controller.
+    if (side === undefined || source.targetRayMode === "transient-pointer") continue;
     if (source.hand) {
       fillHand(xrFrame, source.hand, side);
     } else if (source.gripSpace) {
