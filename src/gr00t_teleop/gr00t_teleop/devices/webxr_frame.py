@@ -25,6 +25,7 @@ _POSES = 3 + 2 * len(KEYPOINTS)
 FRAME_FLOATS = HEADER + 16 * _POSES
 FRAME_BYTES = 4 * FRAME_FLOATS
 _TRACKED, _GRIP = 1.0, 2.0
+_EXACT = 2**24  # up to here float32 counts by one: two days of samples at 90 Hz
 _WRISTS: dict[Literal["left", "right"], int] = {"left": 1, "right": 2}  # places among the poses
 
 
@@ -46,9 +47,10 @@ def decode_frame(data: bytes, connection: int) -> WebXrFrame:
     floats = np.frombuffer(data, "<f4")
     header = floats[:HEADER].astype(np.float64)
     numbers = np.delete(header, 5)
-    if header[0] != FORMAT or not (np.isfinite(numbers).all() and (numbers >= 0).all()):
+    if header[0] != FORMAT or not ((numbers >= 0) & (numbers < _EXACT)).all():  # a number that is none is neither
         raise MessageError(
-            f"a frame has format {header[0]:g} and header {header[1:].tolist()}, expected format {FORMAT}"
+            f"a frame has format {header[0]:g} and header {header[1:].tolist()}, expected format {FORMAT} and numbers from 0 "
+            f"to {_EXACT}; load the page again"
         )
     matrices = np.swapaxes(floats[HEADER:].reshape(_POSES, 4, 4), -1, -2)
     poses = poses_from_y_up(matrices)

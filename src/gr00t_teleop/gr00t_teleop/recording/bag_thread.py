@@ -19,13 +19,14 @@ _NICENESS = 5  # of the thread: writing must not slow down what is recorded
 class BagThread:
     """Owns ``bag`` until ``is_finished``. Bytes in the queue never exceed ``queue_bytes``; what does not fit is refused.
 
-    ``failure`` is what stopped the writing before the end: the disk is full or gone. ``lost`` counts then, by topic, the
-    messages that were taken and are not known to be whole on the disk; of the chunk that was being written some may be.
+    ``failure`` is what stopped the writing before the end, mostly that the disk is full or gone. ``lost`` counts then, by
+    topic, the messages that were taken and are not known to be whole on the disk; of the chunk that was being written some
+    may be.
     """
 
     def __init__(self, bag: BagWriter, queue_bytes: int, chunk_s: float = CHUNK_S) -> None:
         self.bag = bag
-        self.failure: OSError | None = None
+        self.failure: Exception | None = None
         self.lost: Counter[str] = Counter()
         self.queue_peak_bytes = 0
         self._queue_bytes, self._chunk_s = queue_bytes, chunk_s
@@ -42,6 +43,11 @@ class BagThread:
     @property
     def is_finished(self) -> bool:
         return not self._thread.is_alive()
+
+    @property
+    def why(self) -> str:
+        """The failure in a few words; empty when there is none."""
+        return getattr(self.failure, "strerror", None) or (str(self.failure) if self.failure is not None else "")
 
     @property
     def queue_fill(self) -> float:
@@ -84,13 +90,15 @@ class BagThread:
             self._write_waiting()
             self._close_chunk()  # so that an index for which there is no room costs no message
             self.bag.close(self._custom_data)
-        except OSError as error:
+        except Exception as error:
             self.bag.abandon()
             with self._lock:
                 self.lost = self._taken - Counter(self._on_disk)
                 self.failure = error
                 self._waiting.clear()
                 self._waiting_bytes = 0
+            if not isinstance(error, OSError):  # no disk is to blame: the log has where it happened
+                raise
 
     def _write_until_end(self) -> None:
         """Times are of the oldest message in the open chunk, and of the oldest that a power cut would cost; None: no such."""

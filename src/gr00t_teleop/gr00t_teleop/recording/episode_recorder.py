@@ -314,14 +314,14 @@ class EpisodeRecorder:
         return bag
 
     def _notice_failure(self, now_ns: int) -> bool:
-        """Whether the disk has failed the episode since this was last asked; there is no episode afterwards."""
+        """Whether the writing of the episode has failed since this was last asked; there is no episode afterwards."""
         episode = self._episode
         if episode is None or episode.thread.failure is None:
             return False
-        self._fail(episode, episode.thread.failure, now_ns)
+        self._fail(episode, now_ns)
         return True
 
-    def _fail(self, episode: Episode, error: OSError, now_ns: int) -> None:
+    def _fail(self, episode: Episode, now_ns: int) -> None:
         self._episode, self._failed = None, episode
         episode.ended_ns = episode.ended_ns or now_ns
         unwritten = episode.thread.lost
@@ -331,7 +331,7 @@ class EpisodeRecorder:
         episode.messages -= unwritten.total()
         episode.lost = sum(self._watches.lost.values())
         lost = f"at most {episode.lost} messages are lost" if episode.lost else "no message is lost"
-        said = f"({error.strerror}); {lost}, and `gr00t bag recover` saves the others"
+        said = f"({episode.thread.why}); {lost}, and `gr00t bag recover` saves the others"
         self._failure = f"{episode.bag} could not be written to its end {said}"
         self._ends = {episode.bag: EpisodeEnd(episode.bag, episode.messages, "failed", self._failure)}
 
@@ -340,7 +340,7 @@ class EpisodeRecorder:
             self._snapshots.remove(thread)
             if thread.failure is not None:
                 lost = thread.lost.total()
-                self._note = f"snapshot {thread.bag.folder} failed: {thread.failure.strerror}; {lost} messages are lost"
+                self._note = f"snapshot {thread.bag.folder} failed: {thread.why}; {lost} messages are lost"
 
     def _state(self, now_ns: int) -> State:
         if self._episode is not None:

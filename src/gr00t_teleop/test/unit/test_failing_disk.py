@@ -11,8 +11,10 @@ from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
+import pytest
 from episode_data import STRING, cdr, counts_of_two_readers
 
+from gr00t_policy.core.errors import DatasetError
 from gr00t_policy.data.bag import BagLayout, BagMessage, BagWriter, read_bag
 from gr00t_teleop.recording.bag_thread import BagThread
 from gr00t_teleop.recording.config import RecorderConfig
@@ -55,6 +57,26 @@ def test_a_bag_whose_index_cannot_be_written_lost_no_message(tmp_path, monkeypat
         thread = _recorded(tmp_path / "bag", 50)
     assert thread.failure is not None and thread.lost.total() == 0
     assert recover_bag(tmp_path / "bag").total == 50
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_an_episode_that_is_no_longer_written_says_so_whatever_the_reason(tmp_path, monkeypatch):
+    def fail(self: BagWriter, message: BagMessage) -> None:
+        raise DatasetError("a message of no topic")
+
+    monkeypatch.setattr(BagWriter, "write", fail)
+    recorder = EpisodeRecorder(RecorderConfig(), EpisodeFolders(tmp_path), [], [Requirement((STRING.name,))], {})
+    recorder.add_topic(STRING, latched=False)
+    message = BagMessage(STRING.name, cdr("x"), time.time_ns(), time.time_ns(), 1)
+    recorder.message(message, time.monotonic_ns())
+    recorder.start(time.monotonic_ns(), time.time_ns(), "pick up the can")
+    recorder.message(message, time.monotonic_ns())
+    end_s = time.monotonic() + 10
+    while (report := recorder.report(time.monotonic_ns())).state is State.RECORDING and time.monotonic() < end_s:
+        time.sleep(0.01)
+        recorder.tick(time.monotonic_ns())
+    assert report.alarm and "could not be written to its end (a message of no topic)" in report.detail
+    assert report.lost == 1
 
 
 def _recorded(bag: Path, count: int) -> BagThread:

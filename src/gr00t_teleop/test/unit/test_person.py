@@ -68,6 +68,17 @@ def test_a_hand_that_is_not_seen_is_not_sent_and_a_sample_without_time_is_refuse
         encode_frame(WebXrFrame(sent.__class__(None, 1, 1, False, **_poses(sent)), has_button=False))
 
 
+@pytest.mark.parametrize(
+    ("place", "number"), [(0, 1), (1, 1e38), (1, 2**24), (1, np.nan), (2, 1e12), (4, np.inf), (6, -1)]
+)
+def test_a_frame_whose_header_cannot_be_is_refused(place, number) -> None:
+    """A sequence beyond all bounds would be that of every later message, and too large for its field."""
+    page = frame(1.0, sequence=7)
+    page[place] = number
+    with pytest.raises(MessageError, match="expected format 2 and numbers from 0 to 16777216; load the page again"):
+        decode_frame(page.tobytes(), 0)
+
+
 def _poses(sample) -> dict[str, np.ndarray]:
     return {name: getattr(sample, name) for name in ("head", "left_wrist", "right_wrist", "left_hand", "right_hand")}
 
