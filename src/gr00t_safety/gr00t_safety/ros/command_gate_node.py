@@ -38,6 +38,7 @@ from gr00t_safety.report import GateReport
 from gr00t_safety.ros.conversion import command_reader, report_to_message, report_to_statuses
 from gr00t_safety.ros.services import GateServices
 
+_REST_S = 4.0  # for a stop: the GR-1 needs 0.15 s, at the least acceleration_scale 20 times that
 _STATE_PERIOD_S, _WATCH_PERIOD_S, _WARN_PERIOD_S, _RECOUNT_PERIOD_S = 0.5, 0.1, 1.0, 1.0
 
 
@@ -118,6 +119,7 @@ class CommandGateNode(SuiteNode[GateConfig]):
 
     def deactivate(self) -> None:
         if self._loop is not None:
+            self._come_to_rest(self._loop)
             self.stop_thread(self._loop)
             self._loop = None
         self._process.end()
@@ -128,6 +130,17 @@ class CommandGateNode(SuiteNode[GateConfig]):
 
     def cleanup(self) -> None:
         self._gate = None
+
+    def _come_to_rest(self, loop: PacedLoop) -> None:
+        """A robot keeps what it was last told: were that in the midst of a motion, its drives would stop it at once."""
+        with self._lock:
+            self.gate.bring_to_rest()
+        deadline_s = time.monotonic() + _REST_S
+        while loop.is_alive and time.monotonic() < deadline_s:
+            with self._lock:
+                if self.gate.is_still:
+                    return
+            time.sleep(loop.period_ns / 1e9)
 
     def _listen_to(self, source: str, reader: CommandReader) -> None:
         self.keep_subscription(

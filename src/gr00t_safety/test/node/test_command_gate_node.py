@@ -35,6 +35,12 @@ def moves(scene, seconds: float = 0.3) -> bool:
     return len(told) > 1 and bool(np.ptp(told, axis=0).max() > 1e-9)
 
 
+def last_step(scene) -> np.ndarray:
+    """How far the joints (J,) were told to go last [rad]."""
+    before, last = (positions for _, positions in scene.robot.applied[-2:])
+    return np.abs(last - before)
+
+
 def test_the_gate_holds_the_measured_pose_at_120_hz_until_a_source_drives(scene):
     time.sleep(1.0)
     told = np.array([positions for _, positions in scene.robot.applied])
@@ -151,6 +157,22 @@ def test_stop_brings_a_moving_robot_to_rest_and_only_a_reset_releases_it(scene, 
     time.sleep(0.3)
     assert not moves(scene)
     scene.release()
+
+
+def test_a_gate_that_is_deactivated_while_the_robot_moves_brings_it_to_rest_first(scene, commander):
+    """The robot keeps what it was last told: were that in the midst of a motion, its drives would stop it at once."""
+    scene.driven_by(commander)
+    commander.target = HOME[COLUMNS] + 0.6 * (GR1.joint_names.index("left_shoulder_pitch_joint") == COLUMNS)
+    since_s = time.monotonic()
+    while last_step(scene).max() < 0.006:
+        assert time.monotonic() - since_s < 10.0
+    assert scene.person.change(4)  # deactivate
+    assert scene.in_state(GateState.INACTIVE)
+    slowest = np.array([joint.max_acceleration_rad_s2 for joint in GR1.joints]) / 120**2
+    assert (last_step(scene) <= 2.0 * slowest).all(), "a lost sample may show as a double step"
+    commander.loop.stop()
+    assert scene.person.change(3)  # activate
+    assert scene.in_state(GateState.HOLD, reason="waiting for commands"), scene.words()
 
 
 def test_a_stop_before_activation_counts(scene, commander):
