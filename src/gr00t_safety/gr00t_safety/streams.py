@@ -20,7 +20,9 @@ Vector = NDArray[np.float64]
 
 _TOLD_S = 1.0  # how long a refusal is worth telling
 _STANDS_S = 0.5  # and how long it is told rather than others that come instead
-_CLOCK_STEP_NS = 100_000_000  # stamps that go back further than reordering explains: the clock was set
+# Stamps that go back further than reordering explains: the clock was set. To wait until it has caught up would hold the robot,
+# and from ``joint_state_damp_s`` on damp it.
+_CLOCK_STEP_NS = 25_000_000
 
 
 class MeasuredPose:
