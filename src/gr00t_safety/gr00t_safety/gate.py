@@ -281,7 +281,8 @@ class Gate:
                 self._interrupt(self._measured.why_missing(now_ns, self._measured.age.limits.stale_s))
             elif stream.age.freshness(now_ns) >= Freshness.STALE:
                 # A clutch that opens ends the stream, and to close it again is what a person does.
-                self._interrupt(stream.why_missing(now_ns), goes_on=stream.source == "teleop")
+                is_clutch = stream.source == "teleop" and not stream.is_refused(now_ns)
+                self._interrupt(stream.why_missing(now_ns), goes_on=is_clutch)
         elif self._ladder.state is State.HOLD and self._ladder.latch is None:
             self._waiting_for = self._obstacle(now_ns)
             if not self._waiting_for:

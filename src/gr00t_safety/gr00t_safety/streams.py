@@ -184,6 +184,10 @@ class CommandStream:
             return False
         return now_ns - self.refusal[0] < 1e9 * within_s
 
+    def is_refused(self, now_ns: int) -> bool:
+        """Whether what came after the newest command that was believed is refused: then the stream has not ended."""
+        return self.refusal is not None and (now_ns - self.refusal[0]) / 1e9 < self.age.age_s(now_ns)
+
     def why_missing(self, now_ns: int) -> str:
         """One sentence for people on why no fresh command is there."""
         if self.refusal is not None and now_ns - self.refusal[0] < 2e9 * self.age.limits.stale_s:
