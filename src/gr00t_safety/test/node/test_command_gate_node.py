@@ -15,6 +15,13 @@ import numpy as np
 import pytest
 from gr00t_msgs.msg import GateState
 from peers import COLUMNS, GR1, HOME, SOON_S, Commander
+from trajectory_msgs.msg import JointTrajectory
+
+from gr00t_policy.core.joint_order import JointOrder
+from gr00t_policy.core.types import JointCommand
+from gr00t_policy.ros import qos
+from gr00t_policy.ros.testing import command_message
+from gr00t_policy.runtime.pacing import PacedLoop
 
 PEERS = Path(__file__).parent / "peers.py"
 
@@ -173,6 +180,33 @@ def test_a_gate_that_is_deactivated_while_the_robot_moves_brings_it_to_rest_firs
     commander.loop.stop()
     assert scene.person.change(3)  # activate
     assert scene.in_state(GateState.HOLD, reason="waiting for commands"), scene.words()
+
+
+def test_a_gate_does_not_become_active_beside_another_one_that_commands_the_robot(scene):
+    """As when the stack is launched a second time: one would hold the robot where the other drives it away from."""
+    assert scene.person.change(4)  # deactivate
+    other = scene.node.create_publisher(JointTrajectory, "joint_trajectory", qos.COMMAND)
+    command = command_message(JointCommand(time.time_ns(), GR1.joint_names, HOME + 0.1), JointOrder(GR1.joints), 0)
+    loop = PacedLoop("another gate", 120.0, lambda now_ns: other.publish(command), 35)
+    loop.start()
+    try:
+        assert not scene.person.change(3)  # activate
+        since = len(scene.robot.applied)
+        time.sleep(0.3)
+        told = np.array([positions for _, positions in scene.robot.applied[since:]])
+        assert len(told) > 10 and np.allclose(told, HOME + 0.1)
+    finally:
+        loop.stop()
+        scene.node.destroy_publisher(other)
+    assert scene.person.change(3)
+    assert scene.in_state(GateState.HOLD), scene.words()
+
+
+def test_a_second_gate_that_is_started_beside_one_that_commands_ends_with_one_clear_line(scene, start_gate):
+    second = start_gate("-p", "autostart:=true")
+    said, _ = second.communicate(timeout=60)
+    assert second.returncode == 1
+    assert "cannot activate: another node commands the robot on /joint_trajectory" in said
 
 
 def test_a_stop_before_activation_counts(scene, commander):
