@@ -41,9 +41,11 @@ class CommandLine:
         self._positions.clear()
 
     def add(self, now_ns: int, reach_ns: int, positions: Vector) -> None:
-        """A command for ``reach_ns`` (sender's clock) arrived at ``now_ns`` (steady clock). Later ones come later."""
+        """A command for ``reach_ns`` (sender's clock) arrived at ``now_ns`` (steady clock). One that is not for later than the
+        one before means that the sender's clock was set back: then a new line begins."""
         offset_ns = float(now_ns - reach_ns)
-        if not self._reach_ns or abs(offset_ns - self._offset_ns) > _MAX_OFFSET_STEP_NS:
+        is_back = bool(self._reach_ns) and reach_ns <= self._reach_ns[-1]
+        if not self._reach_ns or is_back or abs(offset_ns - self._offset_ns) > _MAX_OFFSET_STEP_NS:
             self.clear()
             self._offset_ns = offset_ns
         self._offset_ns += _OFFSET_GAIN * (offset_ns - self._offset_ns)

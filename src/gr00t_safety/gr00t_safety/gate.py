@@ -60,6 +60,7 @@ class Gate:
         self._last_tick_ns: int | None = None
         self._forgave_stall = False
         self._driven = False  # since activation
+        self._ending = False  # a deactivation waits for rest
         self._limited = 0
         self._waiting_for = ""
         self._far_joint = ""  # whose distance is what is waited for
@@ -95,13 +96,23 @@ class Gate:
         self._measured.forget()
         self._align_to = None
         self._last_tick_ns = None
-        self._driven = False
+        self._driven = self._ending = False
         self._limited = 0
         for stream in self._streams.values():
             stream.forget()
             stream.clear_counters()
         self._ladder.apply(Event.ACTIVATE, "activated")
         self._check_publishers()
+
+    @property
+    def is_still(self) -> bool:
+        """Whether what the robot was last given is where it may stay."""
+        return not self._limiter.seeded or self._limiter.at_rest
+
+    def bring_to_rest(self) -> None:
+        """Before ``deactivate``: the ticks from now on brake and then hold, whatever comes or does not come any more."""
+        self._ending = True
+        self._interrupt("being deactivated")
 
     def deactivate(self) -> None:
         """Stop giving commands. A stop or fault that waits for a reset goes on waiting."""
@@ -200,7 +211,7 @@ class Gate:
         """
         if self._ladder.state is State.INACTIVE:
             return None
-        if not self._stalled(now_ns):
+        if not self._stalled(now_ns) and not self._ending:
             self._judge(now_ns)
         if not self._limiter.seeded:
             if self._ladder.state is State.DAMPED or self._measured.age.freshness(now_ns) >= Freshness.STALE:
@@ -270,7 +281,8 @@ class Gate:
                 self._interrupt(self._measured.why_missing(now_ns, self._measured.age.limits.stale_s))
             elif stream.age.freshness(now_ns) >= Freshness.STALE:
                 # A clutch that opens ends the stream, and to close it again is what a person does.
-                self._interrupt(stream.why_missing(now_ns), goes_on=stream.source == "teleop")
+                is_clutch = stream.source == "teleop" and not stream.is_refused(now_ns)
+                self._interrupt(stream.why_missing(now_ns), goes_on=is_clutch)
         elif self._ladder.state is State.HOLD and self._ladder.latch is None:
             self._waiting_for = self._obstacle(now_ns)
             if not self._waiting_for:

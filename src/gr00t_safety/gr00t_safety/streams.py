@@ -20,7 +20,9 @@ Vector = NDArray[np.float64]
 
 _TOLD_S = 1.0  # how long a refusal is worth telling
 _STANDS_S = 0.5  # and how long it is told rather than others that come instead
-_CLOCK_STEP_NS = 100_000_000  # stamps that go back further than reordering explains: the clock was set
+# Stamps that go back further than reordering explains: the clock was set. To wait until it has caught up would hold the robot,
+# and from ``joint_state_damp_s`` on damp it.
+_CLOCK_STEP_NS = 25_000_000
 
 
 class MeasuredPose:
@@ -181,6 +183,10 @@ class CommandStream:
         if self.refusal is None or not self.refusal[1].kind.broken_source:
             return False
         return now_ns - self.refusal[0] < 1e9 * within_s
+
+    def is_refused(self, now_ns: int) -> bool:
+        """Whether what came after the newest command that was believed is refused: then the stream has not ended."""
+        return self.refusal is not None and (now_ns - self.refusal[0]) / 1e9 < self.age.age_s(now_ns)
 
     def why_missing(self, now_ns: int) -> str:
         """One sentence for people on why no fresh command is there."""

@@ -37,24 +37,20 @@ def _joints(stream: StreamFacts, robot: Embodiment, clock: bool) -> Finding:
     if len(stream.publishers) > 1:
         return _several(name, stream.publishers)
     missing = [joint for joint in robot.joint_names if joint not in stream.names]
-    driven = [joint for joint in missing if joint in robot.policy_joint_names]
-    if driven:
-        found = f"{len(stream.names)} joints, without {few(driven)}"
-        return error(
-            name, found, f"the driver must publish all joints of '{robot.name}' in every message, by these names"
-        )
+    if missing:
+        found = f"{len(stream.names)} joints, without {few(missing)}"
+        fix = f"the driver must publish all joints of '{robot.name}' in every message, by these names: the gate believes no other"
+        return error(name, found, fix)
     if stream.not_finite:
         return error(name, f"not finite: {', '.join(stream.not_finite)}", "look at the driver and the encoders")
     gate = GateConfig()
     if stale := _stale(stream, gate.joint_state_hold_s, clock):
         return stale
-    found = f"{_rate_and_age(stream)}, {len(robot.joint_names) - len(missing)} joints of '{robot.name}'"
+    found = f"{_rate_and_age(stream)}, {len(robot.joint_names)} joints of '{robot.name}'"
     if stream.rate_hz < _LEAST_JOINT_RATE_HZ:
         return warning(
             name, found, f"the gate holds the robot below {1 / gate.joint_state_hold_s:.0f} Hz; raise the rate"
         )
-    if missing:
-        return warning(name, f"{found}, without {few(missing)}", "the policy does not drive them; the gate may")
     return ok(name, found)
 
 

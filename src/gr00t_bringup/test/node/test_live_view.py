@@ -18,6 +18,8 @@ from gr00t_bringup.health.finding import Finding
 from gr00t_bringup.health.streams import live_findings
 from gr00t_bringup.ros.live_view import look
 from gr00t_policy.core.embodiment import load_embodiment
+from gr00t_policy.core.errors import MessageError
+from gr00t_policy.core.joint_order import JointOrder
 from gr00t_policy.ros import qos
 
 _ROBOT = load_embodiment("gr1")
@@ -116,15 +118,14 @@ def test_a_stamp_that_never_changes_is_an_error(robot):
     assert "never changes" in _findings()["joint_states"].found
 
 
-def test_missing_joints_are_named_driven_ones_as_error_others_as_warning(robot):
-    robot.names.remove("waist_pitch_joint")
+@pytest.mark.parametrize("name", ["waist_pitch_joint", "head_yaw_joint"], ids=["of the policy", "of the neck"])
+def test_a_missing_joint_without_which_the_gate_believes_no_joint_state_is_an_error_that_names_it(robot, name):
+    robot.names = [each for each in _ROBOT.joint_names if each != name]
+    with pytest.raises(MessageError, match=name):  # as the gate reads them
+        JointOrder(_ROBOT.joints).positions(robot.names, [0.0] * len(robot.names), "joint state")
     finding = _findings()["joint_states"]
     assert finding.level == "error"
-    assert "waist_pitch_joint" in finding.found
-    robot.names = [name for name in _ROBOT.joint_names if name != "head_yaw_joint"]
-    finding = _findings()["joint_states"]
-    assert finding.level == "warning"
-    assert "head_yaw_joint" in finding.found
+    assert name in finding.found
 
 
 def test_a_position_that_is_not_a_number_is_an_error(robot):

@@ -38,6 +38,9 @@ from gr00t_safety.report import GateReport
 from gr00t_safety.ros.conversion import command_reader, report_to_message, report_to_statuses
 from gr00t_safety.ros.services import GateServices
 
+_LISTEN_S = 0.5
+_DISCOVERY_S = 4.0  # of a new process, by those that are there: 0.1 to 2.4 s seen; what is lost is said again after 3 s
+_REST_S = 4.0  # for a stop: the GR-1 needs 0.15 s, at the least acceleration_scale 20 times that
 _STATE_PERIOD_S, _WATCH_PERIOD_S, _WARN_PERIOD_S, _RECOUNT_PERIOD_S = 0.5, 0.1, 1.0, 1.0
 
 
@@ -63,6 +66,7 @@ class CommandGateNode(SuiteNode[GateConfig]):
         self._loop: PacedLoop | None = None
         self._process = QuietProcess()
         self._rate = RateMeter()
+        self._made_s = time.monotonic()
         self._found: object = None  # under the lock
         self._told: object = None  # by the teller
         self._news = News[GateNews]()
@@ -101,6 +105,7 @@ class CommandGateNode(SuiteNode[GateConfig]):
         self._tell_state()
 
     def activate(self) -> None:
+        self._refuse_company()
         with self._lock:
             self.gate.activate()
         self._rate, config = RateMeter(), self.gate.config
@@ -118,6 +123,7 @@ class CommandGateNode(SuiteNode[GateConfig]):
 
     def deactivate(self) -> None:
         if self._loop is not None:
+            self._come_to_rest(self._loop)
             self.stop_thread(self._loop)
             self._loop = None
         self._process.end()
@@ -128,6 +134,35 @@ class CommandGateNode(SuiteNode[GateConfig]):
 
     def cleanup(self) -> None:
         self._gate = None
+
+    def _refuse_company(self) -> None:
+        """Raises ConfigError where somebody else commands the robot, as a stack that was launched before. Listened to, not
+        looked up: the graph of nodes also lists a gate that is inactive, and for some 20 s one that was killed."""
+        listener = self.create_subscription(
+            JointTrajectory, "joint_trajectory", lambda data: None, qos.COMMAND, raw=True
+        )
+        try:
+            deadline_s = max(time.monotonic() + _LISTEN_S, self._made_s + _DISCOVERY_S)
+            while time.monotonic() < deadline_s:
+                with listener.handle:
+                    heard = listener.handle.take_message(listener.msg_type, listener.raw)
+                if heard is not None:
+                    topic = listener.topic_name
+                    raise ConfigError(f"another node commands the robot on {topic}: only one gate may; end the other")
+                time.sleep(_LISTEN_S / 50)
+        finally:
+            self.destroy_subscription(listener)
+
+    def _come_to_rest(self, loop: PacedLoop) -> None:
+        """A robot keeps what it was last told: were that in the midst of a motion, its drives would stop it at once."""
+        with self._lock:
+            self.gate.bring_to_rest()
+        deadline_s = time.monotonic() + _REST_S
+        while loop.is_alive and time.monotonic() < deadline_s:
+            with self._lock:
+                if self.gate.is_still:
+                    return
+            time.sleep(loop.period_ns / 1e9)
 
     def _listen_to(self, source: str, reader: CommandReader) -> None:
         self.keep_subscription(

@@ -15,6 +15,13 @@ import numpy as np
 import pytest
 from gr00t_msgs.msg import GateState
 from peers import COLUMNS, GR1, HOME, SOON_S, Commander
+from trajectory_msgs.msg import JointTrajectory
+
+from gr00t_policy.core.joint_order import JointOrder
+from gr00t_policy.core.types import JointCommand
+from gr00t_policy.ros import qos
+from gr00t_policy.ros.testing import command_message
+from gr00t_policy.runtime.pacing import PacedLoop
 
 PEERS = Path(__file__).parent / "peers.py"
 
@@ -33,6 +40,12 @@ def moves(scene, seconds: float = 0.3) -> bool:
     time.sleep(seconds)
     told = np.array([positions for _, positions in scene.robot.applied[before:]])
     return len(told) > 1 and bool(np.ptp(told, axis=0).max() > 1e-9)
+
+
+def last_step(scene) -> np.ndarray:
+    """How far the joints (J,) were told to go last [rad]."""
+    before, last = (positions for _, positions in scene.robot.applied[-2:])
+    return np.abs(last - before)
 
 
 def test_the_gate_holds_the_measured_pose_at_120_hz_until_a_source_drives(scene):
@@ -151,6 +164,49 @@ def test_stop_brings_a_moving_robot_to_rest_and_only_a_reset_releases_it(scene, 
     time.sleep(0.3)
     assert not moves(scene)
     scene.release()
+
+
+def test_a_gate_that_is_deactivated_while_the_robot_moves_brings_it_to_rest_first(scene, commander):
+    """The robot keeps what it was last told: were that in the midst of a motion, its drives would stop it at once."""
+    scene.driven_by(commander)
+    commander.target = HOME[COLUMNS] + 0.6 * (GR1.joint_names.index("left_shoulder_pitch_joint") == COLUMNS)
+    since_s = time.monotonic()
+    while last_step(scene).max() < 0.006:
+        assert time.monotonic() - since_s < 10.0
+    assert scene.person.change(4)  # deactivate
+    assert scene.in_state(GateState.INACTIVE)
+    slowest = np.array([joint.max_acceleration_rad_s2 for joint in GR1.joints]) / 120**2
+    assert (last_step(scene) <= 2.0 * slowest).all(), "a lost sample may show as a double step"
+    commander.loop.stop()
+    assert scene.person.change(3)  # activate
+    assert scene.in_state(GateState.HOLD, reason="waiting for commands"), scene.words()
+
+
+def test_a_gate_does_not_become_active_beside_another_one_that_commands_the_robot(scene):
+    """As when the stack is launched a second time: one would hold the robot where the other drives it away from."""
+    assert scene.person.change(4)  # deactivate
+    other = scene.node.create_publisher(JointTrajectory, "joint_trajectory", qos.COMMAND)
+    command = command_message(JointCommand(time.time_ns(), GR1.joint_names, HOME + 0.1), JointOrder(GR1.joints), 0)
+    loop = PacedLoop("another gate", 120.0, lambda now_ns: other.publish(command), 35)
+    loop.start()
+    try:
+        assert not scene.person.change(3)  # activate
+        since = len(scene.robot.applied)
+        time.sleep(0.3)
+        told = np.array([positions for _, positions in scene.robot.applied[since:]])
+        assert len(told) > 10 and np.allclose(told, HOME + 0.1)
+    finally:
+        loop.stop()
+        scene.node.destroy_publisher(other)
+    assert scene.person.change(3)
+    assert scene.in_state(GateState.HOLD), scene.words()
+
+
+def test_a_second_gate_that_is_started_beside_one_that_commands_ends_with_one_clear_line(scene, start_gate):
+    second = start_gate("-p", "autostart:=true")
+    said, _ = second.communicate(timeout=60)
+    assert second.returncode == 1
+    assert "cannot activate: another node commands the robot on /joint_trajectory" in said
 
 
 def test_a_stop_before_activation_counts(scene, commander):

@@ -11,6 +11,7 @@ import logging
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 import pytest
@@ -142,7 +143,7 @@ def test_states_are_told_in_the_order_in_which_they_were_whoever_tells_them(gate
 
 
 def test_a_gate_that_goes_down_tells_so_last_and_does_not_hang():
-    with running(WatchedGate, {"thread_priority": 0}) as node:
+    with running(partial(WatchedGate, namespace="beside"), {"thread_priority": 0}) as node:
         until(lambda: GateState.HOLD in node.states)
         began_s = time.monotonic()
         node.stop()

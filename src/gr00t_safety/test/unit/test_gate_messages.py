@@ -140,6 +140,18 @@ def test_a_step_of_the_system_clock_changes_nothing(step_s, monkeypatch):
         assert gate_rig.state is State.ACTIVE
 
 
+@pytest.mark.parametrize("back_ms", [10, 20, 30, 45, 60, 80, 95, 99])
+def test_a_clock_that_is_set_back_by_some_hundredths_of_a_second_holds_nothing_and_keeps_the_limits(
+    back_ms, monkeypatch
+):
+    gate_rig = started(transition_s=0.0)
+    monkeypatch.setattr("gr00t_safety.testing._ROBOT_CLOCK_NS", 1_700_000_000 * 10**9 - back_ms * 10**6)
+    for tick in range(60):
+        gate_rig.run(0.0084, gate_rig.home() + 0.002 * tick)
+        assert gate_rig.state is State.ACTIVE, gate_rig.reason
+    assert not any(gate_rig.judge.violations().values())
+
+
 def test_a_joint_state_with_nan_is_not_believed_and_becomes_damping_if_it_goes_on():
     gate_rig = started()
     bad = gate_rig.robot.copy()

@@ -102,6 +102,30 @@ def test_a_stop_outlives_deactivation():
     assert gate_rig.state is State.STOPPED and "red button" in gate_rig.reason
 
 
+def test_a_moving_robot_is_brought_to_rest_before_the_gate_gives_nothing_more_though_nobody_reads_joint_states_then():
+    gate_rig = started(transition_s=0.0)
+    target = gate_rig.home()
+    target[0] += 0.9
+    gate_rig.run(0.35, target)
+    assert not gate_rig.gate.is_still
+    gate_rig.gate.bring_to_rest()
+    gate_rig.run(0.2, target, measure=False)
+    assert gate_rig.gate.is_still and gate_rig.state is State.HOLD
+    gate_rig.judge.applied.append(gate_rig.robot)  # where a robot stays that is told nothing more
+    assert gate_rig.judge.violations() == dict.fromkeys(("not finite", "position", "velocity", "acceleration"), 0)
+    gate_rig.gate.deactivate()
+    gate_rig.gate.activate()
+    gate_rig.run(0.4, gate_rig.robot[gate_rig.columns])
+    assert gate_rig.state is State.ACTIVE, gate_rig.reason  # nothing waits for a reset
+
+
+def test_a_gate_that_is_being_deactivated_does_not_go_on_when_it_has_come_to_rest():
+    gate_rig = started()
+    gate_rig.gate.bring_to_rest()
+    gate_rig.run(1.0)
+    assert gate_rig.state is State.HOLD and "deactivated" in gate_rig.reason
+
+
 def test_only_the_selected_source_moves_the_robot():
     gate_rig = started()
     before = gate_rig.robot

@@ -116,6 +116,17 @@ def test_without_auto_resume_a_clutch_that_opens_and_closes_needs_no_further_sel
     assert gate_rig.state is State.HOLD and "waiting for a person" in gate_rig.reason
 
 
+def test_without_auto_resume_a_persons_commands_that_are_refused_are_no_clutch_that_opens():
+    gate_rig = selected("teleop")
+    for _ in range(20):  # the stream never ends, and nobody opens or closes anything
+        gate_rig.measure()
+        gate_rig.command(gate_rig.home() + 1.5, "teleop")
+        gate_rig.tick()
+    assert gate_rig.state is State.HOLD and "refused" in gate_rig.reason
+    gate_rig.run(3.0, source="teleop")
+    assert gate_rig.state is State.HOLD and "waiting for a person" in gate_rig.reason
+
+
 def test_a_gate_that_did_not_run_for_a_while_holds_the_robot_where_it_is_found_and_begins_anew():
     gate_rig = started(transition_s=0.0)
     target = gate_rig.home()
