@@ -72,6 +72,10 @@ class GateConfig(LoopSettings):
         0.5, "a larger leap of the measured pose between two messages is no motion", "rad", 0.05, 2.0
     )
 
+    max_away_rad: float = setting(
+        0.5, "a joint, but of a hand, further from its command for half a second does not follow it", "rad", 0.1, 2.0
+    )
+
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.default_source not in ("", *SOURCES):
@@ -84,6 +88,12 @@ class GateConfig(LoopSettings):
             if isinstance(value, (int, float)) and not low <= value <= high:
                 raise ConfigError(f"{name} = {value} is outside its range [{low}, {high}]")
         check_profile(self, _AGES)
+
+    def command_ages_s(self, source: str) -> tuple[float, float]:
+        """Ages of a command of ``source`` [s]: worth a warning, and held."""
+        if source == "teleop":
+            return self.teleop_warn_s, self.teleop_hold_s
+        return self.command_warn_s, self.command_hold_s
 
     @property
     def process_priority(self) -> int:

@@ -16,10 +16,11 @@ from gr00t_policy.core.errors import ConfigError
 from gr00t_policy.core.types import JointCommand
 from gr00t_safety.checks import Refusal, RefusalKind, check_jump
 from gr00t_safety.config import SOURCES, GateConfig
+from gr00t_safety.following import Following
 from gr00t_safety.ladder import Event, Ladder, State
 from gr00t_safety.limits import limiter_for
 from gr00t_safety.report import GateReport
-from gr00t_safety.staleness import AgeLimits, Freshness
+from gr00t_safety.staleness import Freshness
 from gr00t_safety.streams import CommandStream, MeasuredPose
 
 Vector = NDArray[np.float64]
@@ -45,11 +46,8 @@ class Gate:
         # As a time, since a plan runs ahead of a robot that is still held by what each joint travels meanwhile.
         self._max_start_rad = config.max_start_s * np.array([j.max_velocity_rad_s for j in embodiment.joints])
         self._measured = MeasuredPose(embodiment, config)
-        ages = {
-            "policy": AgeLimits(config.command_warn_s, config.command_hold_s),
-            "teleop": AgeLimits(config.teleop_warn_s, config.teleop_hold_s),
-        }
-        self._streams = {source: CommandStream(source, embodiment, config, ages[source]) for source in SOURCES}
+        self._following = Following(embodiment, config.max_away_rad)
+        self._streams = {source: CommandStream(source, embodiment, config) for source in SOURCES}
         self._ladder = Ladder()
         self._source = config.default_source
         self._released = config.auto_resume
@@ -229,7 +227,7 @@ class Gate:
         stream = self._streams.get(self._source)
         refused = Counter({f"joint_state.{kind.value}": count for kind, count in self._measured.refused.items()})
         for each in self._streams.values():
-            refused.update({f"{each.source}.{kind.value}": count for kind, count in each.refused.items()})
+            refused.update(each.refused_by_name)
         return GateReport(
             state=self._ladder.state,
             reason=self.reason,
@@ -261,7 +259,7 @@ class Gate:
             positions = self._limiter.follow(target, scale, self._gentleness(now_ns))
             self._limited += bool(np.abs(positions - target).max() > _REACHED_RAD)
             return positions
-        if self._align_to is not None and self._ladder.state is State.HOLD:
+        if self._align_to is not None and self._ladder.state in (State.HOLD, State.STOPPED):
             scale = self.config.transition_scale
             positions = self._limiter.follow(self._align_to, min(scale, self._speed_scale), scale)
         else:
@@ -275,6 +273,8 @@ class Gate:
         if self._measured.age.ever and state_freshness is Freshness.LOST:
             self._lose_pose(now_ns)
             return
+        if state_freshness < Freshness.STALE and self._limiter.seeded:
+            self._stay_with_the_robot(now_ns)
         if self._ladder.state is State.ACTIVE:
             stream = self._streams[self._source]
             if state_freshness is Freshness.STALE:
@@ -290,6 +290,16 @@ class Gate:
                 self._gentle_until_ns = now_ns + round(1e9 * self.config.transition_s)
                 self._driven = True
                 self._ladder.apply(Event.RESUME)
+
+    def _stay_with_the_robot(self, now_ns: int) -> None:
+        """One that does not follow is held where it is found: it would leap to its command when its drives are on again."""
+        measured = self._measured.positions
+        assert measured is not None
+        if away := self._following.watch(now_ns, measured, self._limiter.positions):
+            self._interrupt(away)
+            self._released = self.config.auto_resume
+        if self._following.lost:
+            self._align_to = measured.copy()
 
     def _lose_pose(self, now_ns: int) -> None:
         """Damp, and wait for a person; but a robot that was never driven is only kept, so its pose may come again."""
@@ -308,6 +318,8 @@ class Gate:
             return "waiting for a source to be selected"
         if not self._released:
             return "waiting for a person to select the source"
+        if self._following.lost:
+            return f"waiting until '{self._following.lost}' is where it is told to be"
         stream = self._streams[self._source]
         if self._measured.age.steady_s(now_ns) < self.config.healthy_s:
             fault = self._measured.standing_fault(now_ns)
@@ -318,14 +330,10 @@ class Gate:
             return "coming to rest"
         newest = stream.line.newest
         assert newest is not None
-        names = self.embodiment.joint_names
-        far = check_jump(
-            names, newest, self._limiter.positions, self._max_start_rad, "the command is far from the held pose"
-        )
-        if far is None:
-            return ""
-        self._far_joint = far.joint
-        return far.text
+        names, held = self.embodiment.joint_names, self._limiter.positions
+        far = check_jump(names, newest, held, self._max_start_rad, "the command is far from the held pose")
+        self._far_joint = "" if far is None else far.joint
+        return "" if far is None else far.text
 
     def _present_cause(self, now_ns: int) -> str:
         """What still stands against a reset; '' if nothing."""
@@ -334,12 +342,7 @@ class Gate:
             return f"joint states are missing{f': {fault}' if fault else ''}"
         if self._limiter.seeded and not self._limiter.at_rest:
             return "the robot is still coming to rest"
-        stream = self._streams.get(self._source)
-        if stream is not None and stream.publishers > 1:
-            return f"{stream.publishers} publishers command as '{self._source}'"
-        if stream is not None and stream.broken(now_ns, self.config.healthy_s):
-            return f"'{self._source}' sent what it must not just now"
-        return ""
+        return self._streams[self._source].present_cause(now_ns) if self._source else ""
 
     def _check_publishers(self) -> None:
         stream = self._streams.get(self._source)

@@ -103,9 +103,9 @@ def _text_since(refusal: tuple[int, Refusal] | None, now_ns: int, within_s: floa
 class CommandStream:
     """The commands of one source: checked, placed in time, counted."""
 
-    def __init__(self, source: str, embodiment: Embodiment, config: GateConfig, limits: AgeLimits) -> None:
+    def __init__(self, source: str, embodiment: Embodiment, config: GateConfig) -> None:
         self.source = source
-        self.age = StreamAge(limits)
+        self.age = StreamAge(AgeLimits(*config.command_ages_s(source)))
         self.line = CommandLine()
         self.publishers = 0
         self.accepted = 0
@@ -123,6 +123,10 @@ class CommandStream:
         self.line.clear()
         self._previous = None
         self.refusal = None
+
+    @property
+    def refused_by_name(self) -> dict[str, int]:
+        return {f"{self.source}.{kind.value}": count for kind, count in self.refused.items()}
 
     def clear_counters(self) -> None:
         self.accepted = 0
@@ -178,11 +182,15 @@ class CommandStream:
             )
         return refusal
 
-    def broken(self, now_ns: int, within_s: float) -> bool:
-        """Whether the source sent, not longer than ``within_s`` ago, what no working source sends."""
-        if self.refusal is None or not self.refusal[1].kind.broken_source:
-            return False
-        return now_ns - self.refusal[0] < 1e9 * within_s
+    def present_cause(self, now_ns: int) -> str:
+        """Why the source is not to be trusted just now; '' if nothing is known against it."""
+        if self.publishers > 1:
+            return f"{self.publishers} publishers command as '{self.source}'"
+        is_broken = self.refusal is not None and self.refusal[1].kind.broken_source
+        return f"'{self.source}' sent what it must not just now" if is_broken and self._is_recent(now_ns) else ""
+
+    def _is_recent(self, now_ns: int) -> bool:
+        return self.refusal is not None and now_ns - self.refusal[0] < 1e9 * self._config.healthy_s
 
     def is_refused(self, now_ns: int) -> bool:
         """Whether what came after the newest command that was believed is refused: then the stream has not ended."""
