@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from gr00t_policy.core.embodiment import Embodiment
 from gr00t_policy.core.errors import ConfigError, DatasetError, Gr00tError
+from gr00t_policy.core.instruction import instruction_fault
 from gr00t_policy.data import convert_driver
 from gr00t_policy.data.action_lag import action_lag
 from gr00t_policy.data.bag_clock import RecordedTime, recorded_time
@@ -33,6 +34,7 @@ from gr00t_policy.data.convert_timing import NS, StreamTiming, audit, faults
 from gr00t_policy.data.durable import write_json, written_aside
 from gr00t_policy.data.layout import DATA_PATH, Layout, make_info
 from gr00t_policy.data.meta import read_lines, read_object
+from gr00t_policy.data.streams import StreamLimits
 from gr00t_policy.data.video import VideoEncoding
 from gr00t_policy.data.writer import LeRobotWriter, require_same_format
 
@@ -178,18 +180,33 @@ def _resampled(
     timings: Mapping[str, StreamTiming],
     conversion: Conversion,
 ) -> Rows:
-    said = any(text for _, text in recording.sentences)
-    instruction = "" if said else (notes.instruction or conversion.instruction).strip()
-    if not said and not instruction:
-        raise DatasetError(
-            f"{recording.bag} says no sentence, neither on {conversion.topics.language} nor as `instruction` in the custom "
-            "data of its metadata.yaml; give one with --instruction"
-        )
-    if not said:  # a sentence that was taken back before the recording does not take the noted one away
-        recording = replace(recording, sentences=())
+    instruction = ""
+    if not any(_may_be_said(text) for _, text in recording.sentences):
+        instruction = _given_instruction(recording, notes, conversion)
+        recording = replace(recording, sentences=())  # one that was taken back before does not take the noted one away
     rates = {camera.name: camera.rate_hz for camera in conversion.robot.cameras}
     limits = stream_limits(timings, conversion.fps, rates)
     return resample(recording, conversion.fps, limits, instruction)
+
+
+def _may_be_said(sentence: str) -> bool:
+    return bool(sentence.strip()) and not instruction_fault(sentence, StreamLimits.max_instruction_bytes)
+
+
+def _given_instruction(recording: Recording, notes: EpisodeNotes, conversion: Conversion) -> str:
+    """Where nothing was said that the planner takes: what the recorder noted, else the option. Raises DatasetError."""
+    said = [text for _, text in recording.sentences]
+    found = [text.strip() for text in (*said, notes.instruction, conversion.instruction) if text.strip()]
+    good = [text for text in found if _may_be_said(text)]
+    if good:
+        return good[0]
+    if found:
+        fault = instruction_fault(found[-1], StreamLimits.max_instruction_bytes)
+        raise DatasetError(f"{recording.bag}: the sentence {found[-1][:80]!r} {fault}; give another with --instruction")
+    raise DatasetError(
+        f"{recording.bag} says no sentence, neither on {conversion.topics.language} nor as `instruction` in the custom "
+        "data of its metadata.yaml; give one with --instruction"
+    )
 
 
 def _add(writer: LeRobotWriter, rows: Rows, piece: Piece, drivers: NDArray[np.int64], info: dict[str, Any]) -> None:

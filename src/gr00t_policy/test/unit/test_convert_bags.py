@@ -102,15 +102,20 @@ def test_notes_that_cannot_be_read_say_nothing(tmp_path):
     assert (episode_notes(bag).kept, episode_notes(bag).outcome) == (False, "")
 
 
-@pytest.mark.parametrize("said", [True, False])
-def test_a_sentence_with_a_pasted_line_separator_goes_from_the_bag_to_the_dataset_and_more_can_be_added(tmp_path, said):
+@pytest.mark.parametrize("said", [True, False], ids=["said", "noted"])
+def test_a_bag_whose_only_sentence_the_planner_would_not_take_is_saved_by_another_one(tmp_path, said):
+    """A pasted line separator, which nobody sees."""
     sentence, out = "pick up\u2028the red can", tmp_path / "data"
-    for seed in range(2):
-        story = Story(1.6, sentences=((0.0, sentence),) if said else (), seed=seed)
-        bag = write_bag(tmp_path / f"bag_{seed}", ROBOT, story, notes={"instruction": sentence})
-        assert [report.outcome for report in convert([bag], out)] == ["converted"]
-    dataset = LeRobotDataset(out)
-    assert [dataset.episode(index).task for index in range(2)] == [sentence, sentence]
+    story = Story(1.6, sentences=((0.0, sentence),) if said else ())
+    bag = write_bag(tmp_path / "bag", ROBOT, story, notes={"instruction": sentence})
+    (report,) = convert([bag], out)
+    assert report.outcome == "refused"
+    assert "the sentence 'pick up\\u2028the red can' has control characters" in report.detail
+    assert report.detail.endswith("give another with --instruction")
+    (report,) = convert([bag], out, instruction="pick up the red can")
+    assert [(episode["tasks"], episode["length"] > 20) for episode in report.episodes] == [
+        (["pick up the red can"], True)
+    ]
 
 
 def test_a_sentence_that_was_taken_back_before_the_recording_leaves_the_noted_one_in_force(tmp_path):

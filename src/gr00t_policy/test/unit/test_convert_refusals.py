@@ -45,14 +45,17 @@ def test_a_bag_without_any_sentence_is_refused(tmp_path):
     assert "--instruction" in detail
 
 
-def test_a_bag_with_a_sentence_that_the_planner_would_not_take_is_refused(tmp_path):
-    detail = refusal(write_bag(tmp_path / "bag", ROBOT, Story(1.6, sentences=((0.0, "take\u2028it"),))))
-    assert "the sentence has control characters" in detail
+def test_a_bag_in_which_a_sentence_was_said_later_that_the_planner_would_not_take_is_refused(tmp_path):
+    """What was shown then is not what the sentence before says."""
+    story = Story(1.6, sentences=((0.0, "take it"), (0.8, "put\u2028it there")))
+    assert "the sentence has control characters" in refusal(write_bag(tmp_path / "bag", ROBOT, story))
 
 
 def test_a_sentence_given_for_bags_that_the_planner_would_not_take_is_refused(tmp_path):
     bag = write_bag(tmp_path / "bag", ROBOT, Story(1.6, sentences=()))
-    assert "the sentence has 1001 bytes" in refusal(bag, instruction="x" * 1001)
+    assert "has 1001 bytes; at most 1000 are taken; give another with --instruction" in refusal(
+        bag, instruction="x" * 1001
+    )
 
 
 def shifted(topic: str, by_s: Callable[[float], float]) -> Callable[[list[BagMessage]], list[BagMessage]]:

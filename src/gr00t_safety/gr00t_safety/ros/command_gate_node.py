@@ -39,7 +39,7 @@ from gr00t_safety.ros.conversion import command_reader, report_to_message, repor
 from gr00t_safety.ros.services import GateServices
 
 _LISTEN_S = 0.5
-_DISCOVERY_S = 4.0  # of a new process, by those that are there: 0.1 to 2.4 s seen; what is lost is said again after 3 s
+_DISCOVERY_S = 3.0  # of those that are there by a new process: 0.1 to 2.4 s seen
 _REST_S = 4.0  # for a stop: the GR-1 needs 0.15 s, at the least acceleration_scale 20 times that
 _STATE_PERIOD_S, _WATCH_PERIOD_S, _WARN_PERIOD_S, _RECOUNT_PERIOD_S = 0.5, 0.1, 1.0, 1.0
 
