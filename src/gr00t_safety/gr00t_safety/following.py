@@ -38,3 +38,7 @@ class Following:
                 "are its drives on, does something hold it?"
             )
         return ""
+
+    def where_found(self, measured: Vector, commanded: Vector) -> Vector:
+        """The pose (J,) to hold of a robot that does not follow: hands keep their command, and with it what they hold."""
+        return np.where(self._watched, measured, commanded)

@@ -299,7 +299,7 @@ class Gate:
             self._interrupt(away)
             self._released = self.config.auto_resume
         if self._following.lost:
-            self._align_to = measured.copy()
+            self._align_to = self._following.where_found(measured, self._limiter.positions)
 
     def _lose_pose(self, now_ns: int) -> None:
         """Damp, and wait for a person; but a robot that was never driven is only kept, so its pose may come again."""

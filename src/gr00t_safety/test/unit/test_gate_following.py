@@ -96,3 +96,18 @@ def test_a_load_under_which_the_arm_hangs_a_little_is_not_followed_down():
     held = gate_rig.robot[ELBOW]
     without_drives(gate_rig, 5.0, 0.3)
     assert np.isclose(gate_rig.robot[ELBOW], held, atol=1e-9)
+
+
+def test_a_hand_goes_on_holding_while_its_arm_does_not_follow():
+    gate_rig = rig(default_source="")
+    gate_rig.gate.activate()
+    gate_rig.run(0.4, command=False)
+    told = gate_rig.robot[FINGER]
+    found = gate_rig.robot.copy()
+    for tick in range(360):
+        found[ELBOW] += (tick < 120) / 120
+        found[FINGER] = told + 0.4  # what it holds keeps it from where it is told to be
+        gate_rig.measure(found)
+        gate_rig.tick()
+    assert abs(gate_rig.robot[ELBOW] - found[ELBOW]) < NEAR_RAD
+    assert gate_rig.robot[FINGER] == pytest.approx(told, abs=1e-9)
