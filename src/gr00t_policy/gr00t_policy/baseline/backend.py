@@ -15,6 +15,7 @@ from gr00t_policy.baseline.config import check_sample_steps
 from gr00t_policy.baseline.network import DiffusionPolicy
 from gr00t_policy.core.errors import ConfigError
 from gr00t_policy.runtime.known_actions import KnownActions
+from gr00t_policy.runtime.signal_stack import signal_stack_kept
 
 Act = Callable[[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]], NDArray[np.float32]]
 """(1, D), (1, 1, state_dim), (1, T, A) -> (1, T, A)."""
@@ -85,6 +86,7 @@ def _plain(model: DiffusionPolicy, sample_steps: int | None) -> Act:
     return act
 
 
+@signal_stack_kept()
 def _compiled(model: DiffusionPolicy, sample_steps: int | None) -> Act:
     """Compiled for one thread, without silent bfloat16, as the engine of GR00T networks is."""
     import openvino as ov

@@ -23,6 +23,7 @@ from gr00t_policy.runtime.engine_report import EngineReport
 from gr00t_policy.runtime.exported_folder import exported_part
 from gr00t_policy.runtime.known_actions import KnownActions
 from gr00t_policy.runtime.prompt_room import padded_to
+from gr00t_policy.runtime.signal_stack import signal_stack_kept
 from gr00t_policy.runtime.start_check import EngineRefusedError, PartCheck, check_part
 
 _WEIGHTS = {"int8": "int8", "fp32": "fp32", "bf16": "fp32"}  # bf16 is made of float32 weights when they are compiled
@@ -78,6 +79,7 @@ class EngineBackend:
     ``encode``, ``context`` and ``act`` may each be called from a thread of its own at the same time, each from one.
     """
 
+    @signal_stack_kept()
     def __init__(self, checkpoint: Checkpoint, config: EngineConfig) -> None:
         """Builds or reads the graphs, compiles them and holds them against the plain network.
 

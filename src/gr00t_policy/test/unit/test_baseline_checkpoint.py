@@ -23,6 +23,7 @@ from gr00t_policy.model.checkpoint import load_checkpoint
 from gr00t_policy.model.tokenizer import train_tokenizer
 from gr00t_policy.runtime.backends import open_checkpoint
 from gr00t_policy.runtime.policy import Gr00tPolicy
+from gr00t_policy.runtime.signal_stack import signal_stack
 
 
 @pytest.fixture(scope="module")
@@ -116,3 +117,11 @@ def test_a_network_for_another_number_of_joints_is_refused_before_it_is_written(
             tmp_path / "arms", model, robot, unit_statistics(robot), train_tokenizer([SENTENCE]), {}
         )
     assert not (tmp_path / "arms").exists()
+
+
+def test_its_engine_leaves_the_signal_stack_of_the_thread_that_made_it(folder):
+    before = signal_stack()
+    checkpoint = load_diffusion_checkpoint(folder, "gr1")
+    DiffusionBackend(checkpoint, engine="openvino", sample_steps=2)
+    after = signal_stack()
+    assert (after.address, after.flags, after.size) == (before.address, before.flags, before.size)

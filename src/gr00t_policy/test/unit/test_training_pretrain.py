@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Training from a mixture: every robot in its own slot and units, any number of processes, any stop, the same run."""
 
-import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from forked import Program, train_together
+from forked import train_together
 from sample_data import small_robot
 from small_checkpoint import save_small_checkpoint, small_config
 from training_runs import apart, assert_same_curve, curve, weights
@@ -29,7 +28,7 @@ from gr00t_policy.training.batches import Batch, Prompts, streams
 from gr00t_policy.training.embodiment_slots import with_slots
 from gr00t_policy.training.learnt_data import learnt_entry
 from gr00t_policy.training.loop import TrainingRun
-from gr00t_policy.training.mixture_batches import MixtureBatches, RobotInBatch
+from gr00t_policy.training.mixture_batches import MixtureBatches, Reading, RobotInBatch
 from gr00t_policy.training.mixture_run import robots_of
 from gr00t_policy.training.posttrain import PosttrainConfig
 from gr00t_policy.training.pretrain import PretrainConfig
@@ -118,33 +117,16 @@ def test_robots_stand_side_by_side_each_with_its_own_statistics_padding_and_slot
     assert batch["pixel_values"].shape == (16, 1, 3, 28, 28)
 
 
-# In a process of its own: torch's loader takes the signal of ended children for the whole process it is used in.
-_LATER = """
-import json, sys
-from pathlib import Path
-import numpy as np
-from gr00t_policy.training.mixture_batches import Reading
-from test_training_pretrain import batches_of, load_mixture_config, open_mixture, steps_of
-
-if __name__ == "__main__":
-    mixture = open_mixture(load_mixture_config(Path(sys.argv[1])))
-    resumed = batches_of(mixture, batch=6, reading=Reading(workers=1, processes=True))
-    resumed.resume(json.loads(sys.argv[2]))
-    for step, batch in enumerate(steps_of(resumed, 2, 2, range(6))):
-        np.savez(Path(sys.argv[3]) / f"{step}.npz", **batch)
-"""
-
-
-def test_what_is_drawn_does_not_depend_on_how_many_draw_or_where_they_were_stopped(mixture, pyramid, tmp_path):
+def test_what_is_drawn_does_not_depend_on_how_many_draw_or_where_they_were_stopped(mixture):
     whole = steps_of(batches_of(mixture, batch=6), 0, 4, range(6))
     halves = [
         steps_of(batches_of(mixture, batch=6, process=p, processes=2), 0, 4, range(3 * p, 3 * p + 3)) for p in (0, 1)
     ]
     stopped = batches_of(mixture, batch=6, process=1, processes=2)
     steps_of(stopped, 0, 2, range(3, 6))
-    program = Program(_LATER, (pyramid, json.dumps(stopped.state()), tmp_path), tmp_path / "later")
-    assert program.wait() == 0, program.said
-    later = [dict(np.load(tmp_path / f"{step}.npz")) for step in range(2)]
+    resumed = batches_of(mixture, batch=6, reading=Reading(workers=1, processes=True))
+    resumed.resume(stopped.state())
+    later = steps_of(resumed, 2, 2, range(6))
     for step, batch in enumerate(whole):
         for key, value in batch.items():
             np.testing.assert_array_equal(np.concatenate([half[step][key] for half in halves]), value, key)
