@@ -56,7 +56,7 @@ def load_policy(
             raise ConfigError(f"steps {steps} are Euler steps of a GR00T network; {folder} is a Diffusion Policy")
 
         baseline = DiffusionBackend(checkpoint, "openvino" if engine == "auto" else engine)
-        return Gr00tPolicy(checkpoint, baseline, noise_scale=scale)
+        return Gr00tPolicy(checkpoint, baseline, noise_scale=scale, fresh_noise=True)  # as published
     checkpoint = checkpoint.with_steps(steps)
     backend = load_backend(checkpoint, engine, precision, default_cache(Path.home()), staggered=staggered)
     return Gr00tPolicy(checkpoint, backend, noise_scale=scale)

@@ -157,12 +157,13 @@ def diffusion_config(
     *,
     views: int = 1,
     image_size: int = 112,
+    crop_fraction: float = 0.9,
     sample_steps: int = 10,
 ) -> DiffusionConfig:
     """The network for a robot with so many state and action numbers: 5 M parameters for the GR-1, as our 'tiny' has."""
     vision, sentence = EyeConfig(image_size=image_size), SentenceConfig()
     head = DenoiserConfig(state_dim, action_dim, features_width(views, vision, sentence))
-    return DiffusionConfig(vision, sentence, head, ScheduleConfig(sample_steps=sample_steps), views)
+    return DiffusionConfig(vision, sentence, head, ScheduleConfig(sample_steps=sample_steps), views, crop_fraction)
 
 
 def diffusion_config_to_dict(config: DiffusionConfig) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from gr00t_policy.data.dataset_statistics import statistics_of
 from gr00t_policy.data.fitting import open_alike
 from gr00t_policy.data.reader import LeRobotDataset
 from gr00t_policy.data.statistics import Statistics
-from gr00t_policy.data.transforms import ImageTransform, StateActionTransform
+from gr00t_policy.data.transforms import ImageTransform, StateActionTransform, check_picture
 from gr00t_policy.model.tokenizer import train_tokenizer
 from gr00t_policy.training.batches import DemonstrationBatches, Prompts
 from gr00t_policy.training.config import LoopConfig, StageConfig
@@ -63,6 +63,8 @@ class DiffusionTrainConfig:
     """Decay of the averaged weights that are saved; 0: the last weights."""
     image_size: int = 112
     """Side of the network's square picture, a multiple of 8."""
+    crop_fraction: float = 0.9
+    """Share of the picture's side that is seen: cut at random places in training, from the middle when it acts; 0.5 to 1."""
     sample_steps: int = 10
     """Steps of DDIM in which a chunk is sampled, of the 100 of training; a divisor of 100."""
     jitter: float = 0.3
@@ -103,6 +105,7 @@ class DiffusionTrainConfig:
                 f"images_per_step, samples_per_image, warmup_steps and recovery_weight must be at least 1: {self}"
             )
         ScheduleConfig(sample_steps=self.sample_steps)  # raises
+        check_picture(self.image_size, self.crop_fraction)
         self.loop()  # raises what it finds wrong with the rest
 
     def loop(self) -> LoopConfig:
@@ -163,6 +166,7 @@ def network_for(config: DiffusionTrainConfig, robot: Embodiment) -> DiffusionCon
         robot.encoded_width("action"),
         views=len(robot.cameras),
         image_size=config.image_size,
+        crop_fraction=config.crop_fraction,
         sample_steps=config.sample_steps,
     )
 

@@ -113,10 +113,19 @@ class Policy(Protocol):
 class Gr00tPolicy:
     """A checkpoint's network. The noise is drawn once per episode, so that successive evaluations agree.
 
-    noise_scale: 1 samples the distribution it was trained for, 0 gives the flow's centre (least variation).
+    noise_scale: 1 samples the distribution it was trained for, 0 gives the flow's centre (least variation). fresh_noise: it is
+    drawn for each chunk instead.
     """
 
-    def __init__(self, checkpoint: ServedCheckpoint, backend: Backend, seed: int = 0, noise_scale: float = 1.0) -> None:
+    def __init__(
+        self,
+        checkpoint: ServedCheckpoint,
+        backend: Backend,
+        seed: int = 0,
+        noise_scale: float = 1.0,
+        *,
+        fresh_noise: bool = False,
+    ) -> None:
         config = checkpoint.config
         self.checkpoint = checkpoint
         self.embodiment = checkpoint.embodiment
@@ -126,7 +135,7 @@ class Gr00tPolicy:
         self._transform = StateActionTransform(
             checkpoint.embodiment, checkpoint.statistics, config.head.state_dim, config.head.action_dim
         )
-        self._noise_scale = noise_scale
+        self._noise_scale, self._fresh_noise = noise_scale, fresh_noise
         self._step_dt_s = 1.0 / checkpoint.embodiment.rate_hz
         self._asked: tuple[str, int] | None = None
         self._ids: Prompt | None = None
@@ -142,11 +151,15 @@ class Gr00tPolicy:
 
     def start_episode(self, seed: int) -> None:
         """New noise from ``seed``; tokens are forgotten."""
-        head = self.checkpoint.config.head
-        noise = np.random.default_rng(seed).normal(size=(head.horizon, head.action_dim))
-        self._noise = (self._noise_scale * noise).astype(np.float32)
+        self._rng = np.random.default_rng(seed)
+        self._noise = self._drawn_noise()
         self._seed = seed
         self._context = self._tokens = None
+
+    def _drawn_noise(self) -> NDArray[np.float32]:
+        head = self.checkpoint.config.head
+        noise = self._rng.normal(size=(head.horizon, head.action_dim))
+        return (self._noise_scale * noise).astype(np.float32)
 
     def encode(self, observation: Observation, sequence: int = 0, instruction_id: int = 0) -> ConditioningTokens:
         """System 2 on the observation's pictures and sentence; the joint state is not used. Raises MessageError."""
@@ -222,7 +235,10 @@ class Gr00tPolicy:
         if not np.isfinite(state).all():
             raise MessageError("the joint state holds NaN or infinity")
         encoded = self._transform.encode_state(np.asarray(state, np.float32))
-        return BegunChunk(self._tokens, self._context, encoded, state_stamp_ns, self._noise)
+        begun = BegunChunk(self._tokens, self._context, encoded, state_stamp_ns, self._noise)
+        if self._fresh_noise:
+            self._noise = self._drawn_noise()
+        return begun
 
     def advance(self, begun: Sequence[BegunChunk], x: NDArray[np.float32]) -> NDArray[np.float32]:
         """One Euler step of x (N, T, A); row k, begun from ``begun[k]``, is at step k."""

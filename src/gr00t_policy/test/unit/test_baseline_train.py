@@ -79,6 +79,7 @@ def test_a_run_continued_after_a_stop_ends_like_one_that_was_not_stopped(demonst
     assert resumed.card["datasets"] == [learnt_entry(LeRobotDataset(demonstrations))]
     entry = {"name": "demos", "episodes": 2, "frames": 40, "held_out": []}
     assert resumed.card["datasets"][0].items() >= entry.items()
+    assert resumed.config.crop_fraction == 0.9, "pictures are cut at random places, as published"
     logs = [curve(tmp_path / name) for name in ("whole", "cut")]
     assert [line["step"] for line in logs[1]] == [1, 2, 3, 4], "the third step was taken twice and counts once"
     assert [line["noise"] for line in logs[1]] == pytest.approx([line["noise"] for line in logs[0]], rel=1e-5)
@@ -108,6 +109,7 @@ def test_it_learns_from_demonstrations_alone_and_says_so():
         ({"images_per_step": 0}, "images_per_step"),
         ({"lr": 0}, "rate"),
         ({"sample_steps": 16}, "1, 2, 4, 5"),
+        ({"crop_fraction": 1.2}, "crop must be"),
     ],
 )
 def test_a_run_that_cannot_learn_is_refused(demonstrations, tmp_path, change, named):

@@ -84,6 +84,18 @@ def test_the_same_episode_gives_the_same_chunk_and_another_seed_another(policy: 
     assert np.abs(policy.act(observation.state, 0).positions - first).max() > 1e-3
 
 
+def test_with_fresh_noise_each_chunk_is_another_and_the_same_episode_gives_them_again(checkpoint: Checkpoint) -> None:
+    policy = Gr00tPolicy(checkpoint, load_backend(checkpoint, "torch"), fresh_noise=True)
+    tokens = policy.encode(noise_observation())
+    episodes = []
+    for _ in range(2):
+        policy.start_episode(3)
+        policy.accept(tokens)
+        episodes.append([policy.act(np.zeros(29), 0).positions for _ in range(2)])
+    assert np.abs(episodes[0][0] - episodes[0][1]).max() > 1e-3
+    np.testing.assert_array_equal(episodes[0], episodes[1])
+
+
 def test_without_noise_the_seed_does_not_matter(checkpoint: Checkpoint) -> None:
     backend = load_backend(checkpoint, "torch")
     chunks = []
