@@ -145,6 +145,11 @@ class DiffusionConfig:
         """Whether this is GR00T N1 as NVIDIA published it: never."""
         return False
 
+    @property
+    def attends_to_tokens(self) -> bool:
+        """No: of no words there is no token, and still the picture."""
+        return False
+
 
 def features_width(views: int, vision: EyeConfig, sentence: SentenceConfig) -> int:
     """Numbers that picture and sentence become together: u and v of each point in each view, and the sentence."""

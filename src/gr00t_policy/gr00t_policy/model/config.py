@@ -218,6 +218,11 @@ class ModelConfig:
         """Whether this is GR00T N1 or N1.5 as NVIDIA published it, or made from it: its prompt, images and size."""
         return self.prompt_template != "compact"
 
+    @property
+    def attends_to_tokens(self) -> bool:
+        """Whether actions come from attention over tokens, which needs at least one that is not padding."""
+        return True
+
     def slot(self, embodiment: str) -> int:
         """Weight slot of an embodiment by name. Raises ConfigError naming the known ones."""
         if embodiment not in self.embodiment_slots:

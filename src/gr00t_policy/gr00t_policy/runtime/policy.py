@@ -187,7 +187,8 @@ class Gr00tPolicy:
 
     def prepare(self, tokens: ConditioningTokens) -> PreparedTokens:
         """Keys and values of these tokens; those in use stay as they are. Raises MessageError when they do not fit."""
-        width = self.checkpoint.config.head.cross_dim
+        config = self.checkpoint.config
+        width = config.head.cross_dim
         if tokens.checkpoint_hash != self.checkpoint.hash:
             raise MessageError(
                 f"tokens come from checkpoint {tokens.checkpoint_hash[:12] or '(none)'}, this is "
@@ -199,7 +200,7 @@ class Gr00tPolicy:
             raise MessageError(
                 f"tokens have shape {tokens.features.shape} with mask {tokens.mask.shape}; expected (S, {width}) and (S,)"
             )
-        if not tokens.mask.any():
+        if config.attends_to_tokens and not tokens.mask.any():
             raise MessageError(
                 f"none of {len(tokens.mask)} tokens is a real one; expected those of a picture and a sentence"
             )

@@ -44,6 +44,9 @@ class ServedConfig(Protocol):
     @property
     def published(self) -> bool: ...
 
+    @property
+    def attends_to_tokens(self) -> bool: ...
+
 
 class ServedCheckpoint(Protocol):
     """As ``Checkpoint``, without its weights."""

@@ -3,6 +3,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -37,10 +38,10 @@ def copy(folder, tmp_path) -> Path:
     return Path(shutil.copytree(folder, tmp_path / "checkpoint"))
 
 
-def chunk_of(folder: Path, seed: int = 0, **options) -> np.ndarray:
+def chunk_of(folder: Path, seed: int = 0, sentence: str = SENTENCE, **options) -> np.ndarray:
     checkpoint = load_diffusion_checkpoint(folder, "gr1")
     policy = Gr00tPolicy(checkpoint, DiffusionBackend(checkpoint, **options), seed=seed)
-    observation = noise_observation()
+    observation = replace(noise_observation(), instruction=sentence)
     policy.accept(policy.encode(observation))
     return policy.act(observation.state, observation.state_stamp_ns).positions
 
@@ -117,6 +118,11 @@ def test_a_network_for_another_number_of_joints_is_refused_before_it_is_written(
             tmp_path / "arms", model, robot, unit_statistics(robot), train_tokenizer([SENTENCE]), {}
         )
     assert not (tmp_path / "arms").exists()
+
+
+def test_without_a_sentence_it_acts_on_what_it_sees(folder):
+    told, untold = (chunk_of(folder, sentence=text, engine="torch", sample_steps=1) for text in (SENTENCE, ""))
+    assert np.isfinite(untold).all() and np.abs(told - untold).max() > 1e-4
 
 
 def test_its_engine_leaves_the_signal_stack_of_the_thread_that_made_it(folder):
