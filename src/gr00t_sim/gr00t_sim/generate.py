@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from gr00t_policy.core.errors import CheckpointError, ConfigError, DatasetError
+from gr00t_policy.core.errors import ConfigError, DatasetError
 from gr00t_policy.data.convert_scene import SEED, SIM_TASK
 from gr00t_policy.data.durable import write_json
 from gr00t_policy.data.json_file import read_json, shown
@@ -222,10 +222,5 @@ def _policy_driver(driver: Driver | None, sim: TabletopSim) -> PolicyDriver | No
     """Raises CheckpointError when the folder holds another policy than when the work began: one dataset, one policy."""
     if driver is None:
         return None
-    policy = load_policy(driver.policy, noise_scale=driver.noise_scale)
-    if policy.checkpoint.hash != driver.hash:
-        raise CheckpointError(
-            f"checkpoint {driver.policy} was replaced while it drove: {driver.hash[:12]} before, "
-            f"{policy.checkpoint.hash[:12]} now; put the first one back, or remove the unfinished dataset and begin again"
-        )
+    policy = load_policy(driver.policy, noise_scale=driver.noise_scale, checkpoint_hash=driver.hash)
     return PolicyDriver(sim, policy)

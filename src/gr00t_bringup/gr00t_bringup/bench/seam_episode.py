@@ -55,7 +55,7 @@ class Way:
 
 @dataclass(frozen=True)
 class SeamJob:
-    """One scene, one way, one timing."""
+    """One scene, one way, one timing. checkpoint_hash: of what the folder held when the work began; "" for any."""
 
     checkpoint: Path
     way: Way
@@ -65,6 +65,7 @@ class SeamJob:
     max_s: float
     blend_time_s: float
     turn_m: float
+    checkpoint_hash: str = ""
 
     def __str__(self) -> str:
         return f"{self.way} at {self.timing.head_rate_hz:g} Hz, {self.task}, seed {self.seed}"
@@ -92,7 +93,7 @@ class SeamEpisode:
 
 def run_episode(job: SeamJob) -> SeamEpisode:
     """In a worker process: network and simulator are loaded once. Raises Gr00tError."""
-    return drive(job, _simulator(job.task), _policy(job.checkpoint))
+    return drive(job, _simulator(job.task), _policy(job.checkpoint, job.checkpoint_hash))
 
 
 def drive(job: SeamJob, sim: TabletopSim, policy: Policy) -> SeamEpisode:
@@ -243,15 +244,16 @@ def _arms(policy: Policy) -> NDArray[np.intp]:
     return np.array([i for i, joint in enumerate(policy.embodiment.policy_joints) if "hand" not in joint.group])
 
 
-_policies: dict[Path, Gr00tPolicy] = {}
+_policies: dict[tuple[Path, str], Gr00tPolicy] = {}
 _simulators: dict[str, TabletopSim] = {}
 
 
-def _policy(checkpoint: Path) -> Gr00tPolicy:
-    if checkpoint not in _policies:
+def _policy(checkpoint: Path, checkpoint_hash: str) -> Gr00tPolicy:
+    key = (checkpoint, checkpoint_hash)
+    if key not in _policies:
         _policies.clear()
-        _policies[checkpoint] = load_policy(checkpoint, noise_scale=None, staggered=True)
-    return _policies[checkpoint]
+        _policies[key] = load_policy(checkpoint, staggered=True, checkpoint_hash=checkpoint_hash)
+    return _policies[key]
 
 
 def _simulator(task: str) -> TabletopSim:

@@ -14,7 +14,7 @@ from gr00t_bringup.bench.seam_stack import StackInTime, Timing
 from gr00t_bringup.bench.seam_verdict import Outcome, SceneEnd, verdicts
 from gr00t_bringup.bench.seams import SeamsConfig, _in_time
 from gr00t_bringup.cli import main
-from gr00t_policy.core.errors import ConfigError
+from gr00t_policy.core.errors import CheckpointError, ConfigError
 from gr00t_policy.runtime.config import ControllerConfig
 from gr00t_policy.runtime.policy import ReplayPolicy
 from gr00t_sim.checkpoint_policy import load_policy
@@ -181,6 +181,9 @@ def test_the_same_scene_runs_the_same_twice_and_another_delay_differently(folder
         job = SeamJob(folder, Way("rtc"), Timing(10.0, delay_s, 0.03), "pick_named_object", 5, 0.7, 0.15, 0.01)
         return run_episode(job)
 
+    replaced = SeamJob(folder, Way("rtc"), Timing(10.0, 0.0, 0.03), "pick_named_object", 5, 0.7, 0.15, 0.01, "0" * 64)
+    with pytest.raises(CheckpointError, match="was replaced while it drove"):
+        run_episode(replaced)
     one, two, later = driven(0.03), driven(0.03), driven(0.09)
     np.testing.assert_array_equal(one.commands, two.commands)
     np.testing.assert_array_equal(one.new_chunk, two.new_chunk)
