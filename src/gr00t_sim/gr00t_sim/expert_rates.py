@@ -18,11 +18,11 @@ from gr00t_sim.experts.hand_expert import HandExpert
 from gr00t_sim.experts.registry import make_expert
 from gr00t_sim.interval import wilson95
 from gr00t_sim.jobs.workers import run_jobs
+from gr00t_sim.lasting_success import SUCCESS_LASTS_S, LastingSuccess
 from gr00t_sim.simulation import TabletopSim
 from gr00t_sim.tasks.registry import tasks_named
 
 PERIOD_S = 0.05
-_SETTLED_PERIODS = 10  # success must last that long
 
 
 @dataclass(frozen=True)
@@ -93,14 +93,13 @@ def attempt(expert: HandExpert, sim: TabletopSim, seed: int) -> tuple[float | No
     """One scene: (simulated seconds to a success that lasted, or None; the referee's last word)."""
     sim.reset(seed)
     expert.restart()
-    lasted = 0
-    for _ in range(round(sim.task.time_limit_s / PERIOD_S)):
+    success = LastingSuccess(PERIOD_S)
+    for period in range(round(sim.task.time_limit_s / PERIOD_S)):
         sim.set_targets(expert.act(), PERIOD_S)
         sim.step_physics(round(PERIOD_S / sim.timestep_s))
         status = sim.task_state()
-        lasted = lasted + 1 if status.success else 0
-        if lasted > _SETTLED_PERIODS:
-            return sim.time_s - _SETTLED_PERIODS * PERIOD_S, status.detail
+        if success.see(period, status.success):
+            return sim.time_s - SUCCESS_LASTS_S, status.detail
     return None, status.detail
 
 

@@ -15,6 +15,7 @@ from gr00t_policy.core.types import ActionChunk
 from gr00t_policy.runtime.config import CHUNK_MODES, ControllerConfig, check_choice
 from gr00t_policy.runtime.policy import Gr00tPolicy, Policy
 from gr00t_sim.checkpoint_policy import load_policy
+from gr00t_sim.lasting_success import SUCCESS_LASTS_S, LastingSuccess
 from gr00t_sim.simulation import TabletopSim
 
 MOVED_M = 0.08
@@ -143,32 +144,44 @@ class _Scene:
         self.move, self.success, self.seconds = move, False, 0.0
         self._job, self._sim, self._doing = job, sim, move is not None
         sim.reset(job.seed)
+        self._success, self._chunks_by_tick = LastingSuccess(_JUDGE_EVERY / RATE_HZ), list[int]()
         self._goal = sim.task.goal
         self._lay = sim.place_of(self._goal.object)
         self._stack = StackInTime(sim, policy, _config(job), job.timing)
 
     @property
     def chunks(self) -> list[ActionChunk]:
-        return self._stack.chunks
+        """Those of the ticks that ``run`` gave."""
+        ticks = round(self.seconds * RATE_HZ)
+        return self._stack.chunks[: self._chunks_by_tick[ticks - 1]]
 
     def run(self) -> list[Tick]:
-        limit_s = self._job.max_s
+        """To where the limit of time or the success that lasted begins; what is driven while it lasts is not looked at."""
         if self._doing and self.move is not None:
-            limit_s = (self.move.tick + 1) / RATE_HZ + _AFTER_S
-        self._stack.run(round(limit_s * RATE_HZ), self._after)
-        self.seconds = self._stack.number / RATE_HZ
-        return self._stack.ticks
+            self._stack.run(round(((self.move.tick + 1) / RATE_HZ + _AFTER_S) * RATE_HZ), self._do_move)
+            return self._stack.ticks
+        self._stack.run(self._limit + round(SUCCESS_LASTS_S * RATE_HZ) + _JUDGE_EVERY, self._after)
+        began = self._success.began
+        ticks = self._limit if began is None else began * _JUDGE_EVERY + 1
+        self.seconds = ticks / RATE_HZ
+        return [tick for tick in self._stack.ticks if tick.number < ticks]
+
+    @property
+    def _limit(self) -> int:
+        return round(self._job.max_s * RATE_HZ)
+
+    def _do_move(self, tick: int) -> bool:
+        if self.move is not None and tick == self.move.tick:
+            self._sim.data.joint(self.move.object).qpos[:2] += self.move.by
+        return False
 
     def _after(self, tick: int) -> bool:
-        if self._doing:
-            if self.move is not None and tick == self.move.tick:
-                self._sim.data.joint(self.move.object).qpos[:2] += self.move.by
-            return False
-        if self.move is None:
+        self._chunks_by_tick.append(len(self._stack.chunks))
+        if self.move is None and self._success.began is None:
             self.move = self._chance(tick)
         if tick % _JUDGE_EVERY == 0:
-            self.success = self._sim.task_state().success
-        return self.success
+            self.success = self._success.see(tick // _JUDGE_EVERY, self._sim.task_state().success)
+        return self.success or (tick + 1 >= self._limit and self._success.began is None)
 
     def _chance(self, tick: int) -> _Move | None:
         """A move when the hand is on its way to the object and has not touched it."""

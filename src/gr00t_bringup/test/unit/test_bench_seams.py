@@ -2,6 +2,7 @@
 """Seams are where chunks meet, a turn is one towards the object, delays are those asked for, and runs repeat exactly."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -170,6 +171,11 @@ def test_a_blind_policy_never_turns_to_the_object_that_was_moved_and_the_runs_ar
     job = SeamJob(Path("replayed"), Way("blend"), Timing(120.0, 0.0, 0.03), "pick_named_object", seed, 12.0, 0.15, 0.01)
     episode = drive(job, sim, policy)
     assert episode.success and episode.moved
+    just_in_time = drive(replace(job, max_s=episode.seconds), sim, policy)
+    assert (just_in_time.success, just_in_time.seconds) == (True, episode.seconds), (
+        "to the beginning of what then lasts"
+    )
+    assert len(just_in_time.commands) == len(episode.commands) == pytest.approx(120 * episode.seconds, abs=6)
     assert np.isnan(episode.reaction_s)
     ended = sim.place_of(sim.task.goal.object)
     sim.reset(seed)

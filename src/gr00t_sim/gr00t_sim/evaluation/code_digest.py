@@ -29,6 +29,7 @@ _CODE = {
         "assets.py",
         "checkpoint_policy.py",
         "furniture.py",
+        "lasting_success.py",
         "looks.py",
         "objects.py",
         "evaluation/episode.py",
