@@ -12,7 +12,6 @@ from rich.progress import Progress
 from rich.table import Table
 
 from gr00t_policy.core.errors import ConfigError
-from gr00t_policy.data.durable import write_json
 from gr00t_sim.evaluation.seeds import require_seed
 from gr00t_sim.experts.hand_expert import HandExpert
 from gr00t_sim.experts.registry import make_expert
@@ -20,6 +19,7 @@ from gr00t_sim.interval import wilson95
 from gr00t_sim.jobs.workers import run_jobs
 from gr00t_sim.lasting_success import SUCCESS_LASTS_S, LastingSuccess
 from gr00t_sim.simulation import TabletopSim
+from gr00t_sim.summary_file import write_summary
 from gr00t_sim.tasks.registry import tasks_named
 
 PERIOD_S = 0.05
@@ -65,7 +65,7 @@ def run(config: ExpertsConfig) -> int:
         rates[task] = _summary(sorted((one for one in tried if one.task == task), key=lambda one: one.seed))
     _print(rates)
     if config.json is not None:
-        write_json(config.json, {"seed": config.seed, "tasks": rates})
+        write_summary(config.json, {"seed": config.seed, "tasks": rates})
     return 0
 
 

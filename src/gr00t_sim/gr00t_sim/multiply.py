@@ -18,7 +18,6 @@ from rich.table import Table
 
 from gr00t_policy.core.embodiment import load_embodiment
 from gr00t_policy.core.errors import ConfigError, DatasetError
-from gr00t_policy.data.durable import write_json
 from gr00t_sim.evaluation.code_digest import MULTIPLYING, code_digest
 from gr00t_sim.evaluation.seeds import require_trainable, tries_before_evaluation
 from gr00t_sim.jobs.runner import make_runner
@@ -31,6 +30,7 @@ from gr00t_sim.production.outcome import SeedOutcome, kept_episode
 from gr00t_sim.production.produce import Order, produce
 from gr00t_sim.production.store import CODE
 from gr00t_sim.simulation import TabletopSim
+from gr00t_sim.summary_file import write_summary
 
 _TRIES_PER_EPISODE = 10
 _SCENES_LOOKED_AT = 100  # for the hands they need, before anything is tried
@@ -133,7 +133,7 @@ def run(config: MultiplyConfig) -> int:
     summary |= produce(order, partial(multiply_seed, recipe), make_runner(config.workers, config.cluster))[1]
     _report(console, config.out, summary)
     if config.json is not None:
-        write_json(config.json, summary)
+        write_summary(config.json, summary)
     return 0
 
 
