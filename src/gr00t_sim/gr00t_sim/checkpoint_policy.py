@@ -7,7 +7,7 @@ Observation, normalisation, noise and the life of a chunk are the same for both;
 from pathlib import Path
 
 from gr00t_policy.baseline.checkpoint import DiffusionCheckpoint, is_diffusion_policy, load_diffusion_checkpoint
-from gr00t_policy.core.errors import ConfigError
+from gr00t_policy.core.errors import CheckpointError, ConfigError
 from gr00t_policy.model.checkpoint import Checkpoint, load_checkpoint
 from gr00t_policy.runtime.backends import default_cache, load_backend
 from gr00t_policy.runtime.policy import Gr00tPolicy
@@ -40,14 +40,21 @@ def load_policy(
     *,
     staggered: bool = False,
     tokenizer: Path | None = None,
+    checkpoint_hash: str = "",
 ) -> Gr00tPolicy:
     """engine: of all of a GR00T network, of a baseline's head. precision: a baseline has float32 alone.
 
     noise_scale: None = ``own_noise_scale``. steps: Euler steps of a GR00T network, 0 = the checkpoint's. staggered: a GR00T
-    network's chunks may also be in flight, see ``runtime/staggering.py``. tokenizer: as in ``read_checkpoint``. Raises
-    CheckpointError when the folder holds no usable GR-1 checkpoint, ConfigError for other steps.
+    network's chunks may also be in flight, see ``runtime/staggering.py``. tokenizer: as in ``read_checkpoint``.
+    checkpoint_hash: of what the folder held when the work began, which a worker's results count for; "" for any. Raises
+    CheckpointError when the folder holds no usable GR-1 checkpoint or another one, ConfigError for other steps.
     """
     checkpoint = read_checkpoint(folder, tokenizer)
+    if checkpoint_hash and checkpoint.hash != checkpoint_hash:
+        raise CheckpointError(
+            f"checkpoint {folder} was replaced while it drove: {checkpoint_hash[:12]} before, {checkpoint.hash[:12]} now; "
+            "put the first one back and the same command goes on, or begin again with this one"
+        )
     scale = own_noise_scale(checkpoint) if noise_scale is None else noise_scale
     if isinstance(checkpoint, DiffusionCheckpoint):
         from gr00t_policy.baseline.backend import DiffusionBackend

@@ -14,7 +14,7 @@ from gr00t_sim.evaluation.comparison_report import draw_comparison, print_compar
 from gr00t_sim.evaluation.identity import Identity, identity_of, identity_to_dict
 from gr00t_sim.evaluation.measure import run_missing
 from gr00t_sim.evaluation.options import EpisodeOptions
-from gr00t_sim.evaluation.result_folder import is_result_folder, open_results, read_results
+from gr00t_sim.evaluation.result_folder import is_result_folder, open_results, read_results, writing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,10 +42,12 @@ def run(config: CompareConfig) -> int:
     }
     _say_what_is_compared(result, console)
     print_comparison(result, console)
-    write_json(config.out / "comparison.json", result)
+    with writing(config.out):
+        write_json(config.out / "comparison.json", result)
+        draw_comparison(result, config.out / "comparison.png")
     if config.json is not None:
-        write_json(config.json, result)
-    draw_comparison(result, config.out / "comparison.png")
+        with writing(config.json):
+            write_json(config.json, result)
     for name in ("comparison.json", "comparison.png"):
         console.print(str(config.out / name), soft_wrap=True)
     return 0

@@ -91,7 +91,9 @@ def _pictures(
     if config.film is not None:
         first = {key.task: key for key in reversed(config.keys())}
         strips = [
-            ReplayJob(config.checkpoint, config.settings, first[task], config.film / f"{task}.png")
+            ReplayJob(
+                config.checkpoint, identity.checkpoint_hash, config.settings, first[task], config.film / f"{task}.png"
+            )
             for task in config.tasks
             if task in first
         ]

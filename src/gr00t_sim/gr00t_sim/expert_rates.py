@@ -1,15 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """How often each task's scripted expert succeeds, undisturbed, from home: ``gr00t sim experts``."""
 
-import json
-import multiprocessing
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from rich.console import Console
-from rich.progress import track
+from rich.progress import Progress
 from rich.table import Table
 
 from gr00t_policy.core.errors import ConfigError
@@ -17,11 +16,13 @@ from gr00t_sim.evaluation.seeds import require_seed
 from gr00t_sim.experts.hand_expert import HandExpert
 from gr00t_sim.experts.registry import make_expert
 from gr00t_sim.interval import wilson95
+from gr00t_sim.jobs.workers import run_jobs
+from gr00t_sim.lasting_success import SUCCESS_LASTS_S, LastingSuccess
 from gr00t_sim.simulation import TabletopSim
+from gr00t_sim.summary_file import write_summary
 from gr00t_sim.tasks.registry import tasks_named
 
 PERIOD_S = 0.05
-_SETTLED_PERIODS = 10  # success must last that long
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class ExpertsConfig:
     """Which experts to try on how many scenes."""
 
     task: str = "gr1_tabletop"
-    """Task or suite: gr1_tabletop (all), trained (the two of the shipped checkpoint), or a task's name."""
+    """Task or suite: gr1_tabletop (all), or a task's name."""
     episodes: int = 50
     """Scenes per task."""
     seed: int = 20000
@@ -46,61 +47,85 @@ class ExpertsConfig:
         require_seed(self.seed)
 
 
+@dataclass(frozen=True)
+class Tried:
+    """seconds: to a success that lasted, None without one; detail: the referee's last word."""
+
+    task: str
+    seed: int
+    seconds: float | None
+    detail: str
+
+
 def run(config: ExpertsConfig) -> int:
-    """Try, print a table, write JSON. Returns the exit code."""
-    jobs = [
-        (task, seed) for task in tasks_named(config.task) for seed in range(config.seed, config.seed + config.episodes)
-    ]
-    with multiprocessing.get_context("spawn").Pool(config.workers) as pool:
-        tried = list(track(pool.imap(_one, jobs, chunksize=config.episodes), total=len(jobs), description="trying"))
+    """Try, print a table, write JSON. Returns the exit code. Raises WorkerError when workers die again and again."""
+    tried = _try_all(config)
     rates: dict[str, Any] = {}
     for task in tasks_named(config.task):
-        found = [(seed, seconds, detail) for name, seed, seconds, detail in tried if name == task]
-        rates[task] = _summary(found)
+        rates[task] = _summary(sorted((one for one in tried if one.task == task), key=lambda one: one.seed))
     _print(rates)
     if config.json is not None:
-        config.json.parent.mkdir(parents=True, exist_ok=True)
-        config.json.write_text(json.dumps({"seed": config.seed, "tasks": rates}, indent=2))
+        write_summary(config.json, {"seed": config.seed, "tasks": rates})
     return 0
+
+
+def _try_all(config: ExpertsConfig) -> list[Tried]:
+    """Every scene of every task, as they end."""
+    seeds = range(config.seed, config.seed + config.episodes)
+    jobs = [(task, seed) for task in tasks_named(config.task) for seed in seeds]
+    tried: list[Tried] = []
+    with Progress() as progress:
+        bar = progress.add_task("trying", total=len(jobs))
+
+        def finished(one: Tried) -> None:
+            tried.append(one)
+            progress.advance(bar)
+
+        def died(lost: Sequence[tuple[str, int]]) -> None:
+            scenes = " | ".join(f"{task}, seed {seed}" for task, seed in lost)
+            progress.console.print(f"a worker died; tried again: {scenes}")
+
+        run_jobs(jobs, try_scene, config.workers, finished, died, keeps=False)
+    return tried
 
 
 def attempt(expert: HandExpert, sim: TabletopSim, seed: int) -> tuple[float | None, str]:
     """One scene: (simulated seconds to a success that lasted, or None; the referee's last word)."""
     sim.reset(seed)
     expert.restart()
-    lasted = 0
-    for _ in range(round(sim.task.time_limit_s / PERIOD_S)):
+    success = LastingSuccess(PERIOD_S)
+    for period in range(round(sim.task.time_limit_s / PERIOD_S)):
         sim.set_targets(expert.act(), PERIOD_S)
         sim.step_physics(round(PERIOD_S / sim.timestep_s))
         status = sim.task_state()
-        lasted = lasted + 1 if status.success else 0
-        if lasted > _SETTLED_PERIODS:
-            return sim.time_s - _SETTLED_PERIODS * PERIOD_S, status.detail
+        if success.see(period, status.success):
+            return sim.time_s - SUCCESS_LASTS_S, status.detail
     return None, status.detail
 
 
 _made: dict[str, tuple[TabletopSim, HandExpert]] = {}
 
 
-def _one(job: tuple[str, int]) -> tuple[str, int, float | None, str]:
+def try_scene(job: tuple[str, int]) -> Tried:
+    """In a worker process: one (task, seed); simulator and expert are made for a task's first one."""
     task, seed = job
     if task not in _made:
         _made.clear()
         sim = TabletopSim(task)
         _made[task] = (sim, make_expert(sim, PERIOD_S))
     sim, expert = _made[task]
-    return task, seed, *attempt(expert, sim, seed)
+    return Tried(task, seed, *attempt(expert, sim, seed))
 
 
-def _summary(found: list[tuple[int, float | None, str]]) -> dict[str, Any]:
-    seconds = [taken for _, taken, _ in found if taken is not None]
+def _summary(found: list[Tried]) -> dict[str, Any]:
+    seconds = [one.seconds for one in found if one.seconds is not None]
     return {
         "success_rate": len(seconds) / len(found),
         "successes": len(seconds),
         "episodes": len(found),
         "wilson95": [round(value, 4) for value in wilson95(len(seconds), len(found))],
         "mean_seconds_to_success": round(float(np.mean(seconds)), 2) if seconds else None,
-        "failed": {str(seed): detail for seed, taken, detail in found if taken is None},
+        "failed": {str(one.seed): one.detail for one in found if one.seconds is None},
     }
 
 

@@ -7,9 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from gr00t_policy.core.errors import CheckpointError, ConfigError, DatasetError
+from gr00t_policy.core.errors import ConfigError, DatasetError
 from gr00t_policy.data.convert_scene import SEED, SIM_TASK
-from gr00t_policy.data.durable import write_json
 from gr00t_policy.data.json_file import read_json, shown
 from gr00t_policy.data.reader import LeRobotDataset
 from gr00t_sim.checkpoint_policy import load_policy, own_noise_scale, read_checkpoint
@@ -23,6 +22,7 @@ from gr00t_sim.production.produce import Order, produce
 from gr00t_sim.production.store import CODE, MADE_WITH
 from gr00t_sim.rollout import PolicyDriver
 from gr00t_sim.simulation import TabletopSim
+from gr00t_sim.summary_file import write_summary
 from gr00t_sim.tasks.registry import make_task
 
 _MOST_TRIES_PER_EPISODE = 20  # an expert that fails so often is broken
@@ -107,7 +107,7 @@ def run(config: GenerateConfig) -> int:
     """Generate, merge, report. Returns the exit code.
 
     Raises DatasetError when the folder holds something else, another process is at it, too few scenes are solved or the
-    disk is full; CheckpointError when ``policy`` is none.
+    disk is full; CheckpointError when ``policy`` is none; ConfigError when the summary cannot be written.
     """
     out, maker = config.folder, config.maker
     made_with = {"task": config.task, "policy": "" if maker.driver is None else maker.driver.hash}
@@ -135,7 +135,7 @@ def run(config: GenerateConfig) -> int:
     summary = {"task": config.task, **config.scene} | summary
     print(f"{out}: {summary['episodes']} episodes, {summary['frames']} frames in {work.seconds:.1f} s; {work}")
     if config.json is not None:
-        write_json(config.json, summary)
+        write_summary(config.json, summary)
     return 0
 
 
@@ -222,10 +222,5 @@ def _policy_driver(driver: Driver | None, sim: TabletopSim) -> PolicyDriver | No
     """Raises CheckpointError when the folder holds another policy than when the work began: one dataset, one policy."""
     if driver is None:
         return None
-    policy = load_policy(driver.policy, noise_scale=driver.noise_scale)
-    if policy.checkpoint.hash != driver.hash:
-        raise CheckpointError(
-            f"checkpoint {driver.policy} was replaced while it drove: {driver.hash[:12]} before, "
-            f"{policy.checkpoint.hash[:12]} now; put the first one back, or remove the unfinished dataset and begin again"
-        )
+    policy = load_policy(driver.policy, noise_scale=driver.noise_scale, checkpoint_hash=driver.hash)
     return PolicyDriver(sim, policy)

@@ -6,9 +6,8 @@ every scene; ``appearance.py`` draws it.
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 
-from gr00t_policy.core.errors import ConfigError, DatasetError
+from gr00t_policy.core.errors import ConfigError
 
 Factor = tuple[float, float]
 _AS_IT_IS: Factor = (1.0, 1.0)
@@ -112,11 +111,3 @@ def looks_named(name: str) -> Looks:
     if name not in PRESETS:
         raise ConfigError(f"unknown looks '{name}'; known: {', '.join(PRESETS)}")
     return PRESETS[name]
-
-
-def require_looks(folder: Path, there: str, wanted: str) -> None:
-    """Raises DatasetError when what a folder holds was made with other looks than are wanted now."""
-    if there != wanted:
-        raise DatasetError(
-            f"{folder} was made with looks '{there}', not '{wanted}'; remove it or use another --out: looks are not mixed"
-        )

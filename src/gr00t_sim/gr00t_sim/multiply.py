@@ -6,6 +6,7 @@ nearest to it are carried over to where things stand now and played in physics. 
 """
 
 import hashlib
+import platform
 from collections import Counter
 from dataclasses import dataclass
 from functools import partial
@@ -18,10 +19,10 @@ from rich.table import Table
 
 from gr00t_policy.core.embodiment import load_embodiment
 from gr00t_policy.core.errors import ConfigError, DatasetError
-from gr00t_policy.data.durable import write_json
 from gr00t_sim.evaluation.code_digest import MULTIPLYING, code_digest
 from gr00t_sim.evaluation.seeds import require_trainable, tries_before_evaluation
 from gr00t_sim.jobs.runner import make_runner
+from gr00t_sim.jobs.workers import WorkerError
 from gr00t_sim.multiplication.multiplier import MotionSettings, Multiplier
 from gr00t_sim.multiplication.selection import named, same_hands
 from gr00t_sim.multiplication.source_data import RecordedEpisode, read_source
@@ -31,6 +32,7 @@ from gr00t_sim.production.outcome import SeedOutcome, kept_episode
 from gr00t_sim.production.produce import Order, produce
 from gr00t_sim.production.store import CODE
 from gr00t_sim.simulation import TabletopSim
+from gr00t_sim.summary_file import write_summary
 
 _TRIES_PER_EPISODE = 10
 _SCENES_LOOKED_AT = 100  # for the hands they need, before anything is tried
@@ -86,12 +88,14 @@ class MultiplyConfig:
 
 @dataclass(frozen=True)
 class Recipe:
-    """All that an episode depends on beside its seed, as plain data. digest: of the source as recorded."""
+    """All that an episode depends on beside its seed, as plain data. digest: of the source as recorded; code: of the code here,
+    which a worker's must be."""
 
     task: str
     sources: tuple[Source, ...]
     settings: MotionSettings
     digest: str
+    code: str
 
 
 def run(config: MultiplyConfig) -> int:
@@ -108,7 +112,7 @@ def run(config: MultiplyConfig) -> int:
     for index, reason in refused.items():
         console.print(f"source episode {index} is left out: {reason}", markup=False)
     settings = MotionSettings(noise_m=config.noise_m, bridge_steps=config.bridge_steps)
-    recipe = Recipe(task, tuple(sources), settings, digest_of(episodes))
+    recipe = Recipe(task, tuple(sources), settings, digest_of(episodes), _code_here())
     if config.hands == "all":
         require_hands(sim, sources, config.seed)
     order = Order(
@@ -121,7 +125,7 @@ def run(config: MultiplyConfig) -> int:
             "task": task,
             "source": recipe.digest,
             "settings": repr(settings),
-            CODE: code_digest(MULTIPLYING)[:16],
+            CODE: recipe.code,
         },
         if_too_few="the same command with more --tries goes on, more sources help more",
     )
@@ -133,7 +137,7 @@ def run(config: MultiplyConfig) -> int:
     summary |= produce(order, partial(multiply_seed, recipe), make_runner(config.workers, config.cluster))[1]
     _report(console, config.out, summary)
     if config.json is not None:
-        write_json(config.json, summary)
+        write_summary(config.json, summary)
     return 0
 
 
@@ -155,9 +159,14 @@ _made: dict[str, Multiplier] = {}
 
 
 def multiply_seed(recipe: Recipe, seed: int) -> SeedOutcome:
-    """In a worker process: one scene; the simulator is made for the first one."""
-    key = f"{recipe.task} {recipe.digest} {recipe.settings}"
+    """In a worker process: one scene; the simulator is made for the first one. Raises WorkerError where there is other code."""
+    key = f"{recipe.task} {recipe.digest} {recipe.settings} {recipe.code}"
     if key not in _made:
+        if (here := _code_here()) != recipe.code:
+            raise WorkerError(
+                f"the machine {platform.node()} has other code of simulator or multiplication, or of a library below them: "
+                f"{here} there, {recipe.code} here; bring it to the version that is here, and the same command goes on"
+            )
         _made.clear()
         _made[key] = Multiplier(TabletopSim(recipe.task), recipe.sources, recipe.settings)
     multiplier = _made[key]
@@ -168,6 +177,10 @@ def multiply_seed(recipe: Recipe, seed: int) -> SeedOutcome:
     if attempt.reason:
         return SeedOutcome(seed, attempt.reason, attempt.detail, source=attempt.source)
     return kept_episode(attempt.demonstration, recipe.task, multiplier.sim.embodiment, {}, attempt.source)
+
+
+def _code_here() -> str:
+    return code_digest(MULTIPLYING)[:16]
 
 
 def digest_of(episodes: list[RecordedEpisode]) -> str:

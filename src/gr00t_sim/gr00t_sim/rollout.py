@@ -17,6 +17,7 @@ from gr00t_policy.runtime.chunk_modes import make_plan
 from gr00t_policy.runtime.config import BLEND_TIME_S
 from gr00t_policy.runtime.policy import Policy
 from gr00t_policy.runtime.staggering import StaggeredChunks, WholeChunks
+from gr00t_sim.lasting_success import LastingSuccess
 from gr00t_sim.robot import HEAD_CAMERA
 from gr00t_sim.simulation import TabletopSim
 
@@ -32,7 +33,8 @@ Watcher = Callable[[TabletopSim, int], object]
 
 @dataclass(frozen=True)
 class Outcome:
-    """How an episode ended. taken: the objects that ended in any bin; steps: control periods used.
+    """How an episode ended. success: as in ``lasting_success.py``; taken: the objects that ended in any bin; steps: control
+    periods used, of a success to its beginning.
 
     progress: the best (0 to 1) that the referee saw, best_detail what it said then; detail: its last word; sentence: what
     it judged by.
@@ -120,12 +122,17 @@ def rollout(
     max_s: float = 12.0,
     on_step: Callable[[int], object] | None = None,
 ) -> Outcome:
-    """Run scene ``seed``. sentence: what the referee judges (None: the scene's own); told: what the policy hears, if other."""
+    """Run scene ``seed``. sentence: what the referee judges (None: the scene's own); told: what the policy hears, if other.
+
+    max_s: for a success to begin in; it then has the time that it must last. on_step: called in that time too.
+    """
     spoken = sim.reset(seed, sentence)
     driver.start(seed, spoken if told is None else told)
     steps_per_period = round(PERIOD_S / sim.timestep_s)
-    step, best = 0, sim.task_state()
-    for step in range(round(max_s / PERIOD_S)):
+    best, success, solved = sim.task_state(), LastingSuccess(PERIOD_S), False
+    limit = round(max_s / PERIOD_S)
+    step = 0
+    while not solved and (step < limit or success.began is not None):
         sim.set_targets(driver.targets(), PERIOD_S)
         done = 0
         for before_s in driver.looks_before_s:
@@ -138,15 +145,15 @@ def rollout(
             on_step(step)
         status = sim.task_state()
         best = status if status.success or status.progress > best.progress else best
-        if status.success:
-            break
+        solved = success.see(step, status.success)
+        step += 1
     status = sim.task_state()
     taken = tuple(kind.name for kind in sim.task.objects if sim.task.bin_of(sim.model, sim.data, kind.name))
     return Outcome(
-        success=status.success,
+        success=solved,
         goal_object=sim.task.goal.object,
         taken=taken,
-        steps=step + 1,
+        steps=limit if success.began is None else success.began + 1,
         detail=status.detail,
         progress=round(float(best.progress), 4),
         best_detail=best.detail,

@@ -15,6 +15,7 @@ from gr00t_policy.core.types import ActionChunk
 from gr00t_policy.runtime.config import CHUNK_MODES, ControllerConfig, check_choice
 from gr00t_policy.runtime.policy import Gr00tPolicy, Policy
 from gr00t_sim.checkpoint_policy import load_policy
+from gr00t_sim.lasting_success import SUCCESS_LASTS_S, LastingSuccess
 from gr00t_sim.simulation import TabletopSim
 
 MOVED_M = 0.08
@@ -55,7 +56,7 @@ class Way:
 
 @dataclass(frozen=True)
 class SeamJob:
-    """One scene, one way, one timing."""
+    """One scene, one way, one timing. checkpoint_hash: of what the folder held when the work began; "" for any."""
 
     checkpoint: Path
     way: Way
@@ -65,6 +66,7 @@ class SeamJob:
     max_s: float
     blend_time_s: float
     turn_m: float
+    checkpoint_hash: str = ""
 
     def __str__(self) -> str:
         return f"{self.way} at {self.timing.head_rate_hz:g} Hz, {self.task}, seed {self.seed}"
@@ -92,7 +94,7 @@ class SeamEpisode:
 
 def run_episode(job: SeamJob) -> SeamEpisode:
     """In a worker process: network and simulator are loaded once. Raises Gr00tError."""
-    return drive(job, _simulator(job.task), _policy(job.checkpoint))
+    return drive(job, _simulator(job.task), _policy(job.checkpoint, job.checkpoint_hash))
 
 
 def drive(job: SeamJob, sim: TabletopSim, policy: Policy) -> SeamEpisode:
@@ -142,32 +144,44 @@ class _Scene:
         self.move, self.success, self.seconds = move, False, 0.0
         self._job, self._sim, self._doing = job, sim, move is not None
         sim.reset(job.seed)
+        self._success, self._chunks_by_tick = LastingSuccess(_JUDGE_EVERY / RATE_HZ), list[int]()
         self._goal = sim.task.goal
         self._lay = sim.place_of(self._goal.object)
         self._stack = StackInTime(sim, policy, _config(job), job.timing)
 
     @property
     def chunks(self) -> list[ActionChunk]:
-        return self._stack.chunks
+        """Those of the ticks that ``run`` gave."""
+        ticks = round(self.seconds * RATE_HZ)
+        return self._stack.chunks[: self._chunks_by_tick[ticks - 1]]
 
     def run(self) -> list[Tick]:
-        limit_s = self._job.max_s
+        """To where the limit of time or the success that lasted begins; what is driven while it lasts is not looked at."""
         if self._doing and self.move is not None:
-            limit_s = (self.move.tick + 1) / RATE_HZ + _AFTER_S
-        self._stack.run(round(limit_s * RATE_HZ), self._after)
-        self.seconds = self._stack.number / RATE_HZ
-        return self._stack.ticks
+            self._stack.run(round(((self.move.tick + 1) / RATE_HZ + _AFTER_S) * RATE_HZ), self._do_move)
+            return self._stack.ticks
+        self._stack.run(self._limit + round(SUCCESS_LASTS_S * RATE_HZ) + _JUDGE_EVERY, self._after)
+        began = self._success.began
+        ticks = self._limit if began is None else began * _JUDGE_EVERY + 1
+        self.seconds = ticks / RATE_HZ
+        return [tick for tick in self._stack.ticks if tick.number < ticks]
+
+    @property
+    def _limit(self) -> int:
+        return round(self._job.max_s * RATE_HZ)
+
+    def _do_move(self, tick: int) -> bool:
+        if self.move is not None and tick == self.move.tick:
+            self._sim.data.joint(self.move.object).qpos[:2] += self.move.by
+        return False
 
     def _after(self, tick: int) -> bool:
-        if self._doing:
-            if self.move is not None and tick == self.move.tick:
-                self._sim.data.joint(self.move.object).qpos[:2] += self.move.by
-            return False
-        if self.move is None:
+        self._chunks_by_tick.append(len(self._stack.chunks))
+        if self.move is None and self._success.began is None:
             self.move = self._chance(tick)
         if tick % _JUDGE_EVERY == 0:
-            self.success = self._sim.task_state().success
-        return self.success
+            self.success = self._success.see(tick // _JUDGE_EVERY, self._sim.task_state().success)
+        return self.success or (tick + 1 >= self._limit and self._success.began is None)
 
     def _chance(self, tick: int) -> _Move | None:
         """A move when the hand is on its way to the object and has not touched it."""
@@ -243,15 +257,16 @@ def _arms(policy: Policy) -> NDArray[np.intp]:
     return np.array([i for i, joint in enumerate(policy.embodiment.policy_joints) if "hand" not in joint.group])
 
 
-_policies: dict[Path, Gr00tPolicy] = {}
+_policies: dict[tuple[Path, str], Gr00tPolicy] = {}
 _simulators: dict[str, TabletopSim] = {}
 
 
-def _policy(checkpoint: Path) -> Gr00tPolicy:
-    if checkpoint not in _policies:
+def _policy(checkpoint: Path, checkpoint_hash: str) -> Gr00tPolicy:
+    key = (checkpoint, checkpoint_hash)
+    if key not in _policies:
         _policies.clear()
-        _policies[checkpoint] = load_policy(checkpoint, noise_scale=None, staggered=True)
-    return _policies[checkpoint]
+        _policies[key] = load_policy(checkpoint, staggered=True, checkpoint_hash=checkpoint_hash)
+    return _policies[key]
 
 
 def _simulator(task: str) -> TabletopSim:

@@ -102,8 +102,8 @@ class SeamsConfig:
             return self.episodes
         return _SCENES if self.minutes is None else _SCENES_IN_TIME
 
-    def jobs(self, checkpoint: Path) -> list[SeamJob]:
-        """Every episode, scene by scene."""
+    def jobs(self, checkpoint: Path, checkpoint_hash: str = "") -> list[SeamJob]:
+        """Every episode, scene by scene. checkpoint_hash: as in ``SeamJob``."""
         ways = [Way.parse(text) for text in dict.fromkeys(self.ways)]
         seeds = range(self.seed, self.seed + self.scenes)
         every = itertools.product(seeds, self.tasks, self.head_rate, ways)
@@ -117,6 +117,7 @@ class SeamsConfig:
                 self.max_s,
                 self.blend_time_s,
                 self.turn_m,
+                checkpoint_hash,
             )
             for seed, task, rate, way in every
         ]
@@ -125,8 +126,8 @@ class SeamsConfig:
 def run(config: SeamsConfig) -> int:
     """Drive all scenes, print, write, draw. Raises Gr00tError."""
     checkpoint = config.checkpoint or shipped_checkpoint()
-    jobs = config.jobs(checkpoint)
     read = read_checkpoint(checkpoint)  # what is wrong with it is said before processes start
+    jobs = config.jobs(checkpoint, read.hash)
     found: dict[SeamJob, SeamEpisode] = {}
 
     def finished(episode: SeamEpisode) -> None:

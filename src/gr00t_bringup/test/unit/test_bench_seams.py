@@ -2,6 +2,7 @@
 """Seams are where chunks meet, a turn is one towards the object, delays are those asked for, and runs repeat exactly."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from gr00t_bringup.bench.seam_stack import StackInTime, Timing
 from gr00t_bringup.bench.seam_verdict import Outcome, SceneEnd, verdicts
 from gr00t_bringup.bench.seams import SeamsConfig, _in_time
 from gr00t_bringup.cli import main
-from gr00t_policy.core.errors import ConfigError
+from gr00t_policy.core.errors import CheckpointError, ConfigError
 from gr00t_policy.runtime.config import ControllerConfig
 from gr00t_policy.runtime.policy import ReplayPolicy
 from gr00t_sim.checkpoint_policy import load_policy
@@ -170,6 +171,11 @@ def test_a_blind_policy_never_turns_to_the_object_that_was_moved_and_the_runs_ar
     job = SeamJob(Path("replayed"), Way("blend"), Timing(120.0, 0.0, 0.03), "pick_named_object", seed, 12.0, 0.15, 0.01)
     episode = drive(job, sim, policy)
     assert episode.success and episode.moved
+    just_in_time = drive(replace(job, max_s=episode.seconds), sim, policy)
+    assert (just_in_time.success, just_in_time.seconds) == (True, episode.seconds), (
+        "to the beginning of what then lasts"
+    )
+    assert len(just_in_time.commands) == len(episode.commands) == pytest.approx(120 * episode.seconds, abs=6)
     assert np.isnan(episode.reaction_s)
     ended = sim.place_of(sim.task.goal.object)
     sim.reset(seed)
@@ -181,6 +187,9 @@ def test_the_same_scene_runs_the_same_twice_and_another_delay_differently(folder
         job = SeamJob(folder, Way("rtc"), Timing(10.0, delay_s, 0.03), "pick_named_object", 5, 0.7, 0.15, 0.01)
         return run_episode(job)
 
+    replaced = SeamJob(folder, Way("rtc"), Timing(10.0, 0.0, 0.03), "pick_named_object", 5, 0.7, 0.15, 0.01, "0" * 64)
+    with pytest.raises(CheckpointError, match="was replaced while it drove"):
+        run_episode(replaced)
     one, two, later = driven(0.03), driven(0.03), driven(0.09)
     np.testing.assert_array_equal(one.commands, two.commands)
     np.testing.assert_array_equal(one.new_chunk, two.new_chunk)

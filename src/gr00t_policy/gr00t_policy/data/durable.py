@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
+from gr00t_policy.core.errors import Gr00tError
+
 PART = ".part"  # suffix of a file that is being written; such a file may be deleted by whoever finds it
 
 
@@ -30,6 +32,15 @@ def write_json(path: Path, value: Any) -> None:
     """Replace ``path`` by ``value`` as indented JSON."""
     with written_aside(path) as aside:
         aside.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
+
+
+@contextmanager
+def writing(place: Path, error: type[Gr00tError], remedy: str) -> Iterator[None]:
+    """What the system refuses, as on a full disk or in a folder of somebody else, becomes one ``error`` with what to do."""
+    try:
+        yield
+    except OSError as refused:
+        raise error(f"{place} cannot be written ({refused}); {remedy}") from refused
 
 
 def append_json_line(path: Path, value: Any) -> None:

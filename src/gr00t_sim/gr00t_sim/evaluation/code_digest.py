@@ -29,6 +29,7 @@ _CODE = {
         "assets.py",
         "checkpoint_policy.py",
         "furniture.py",
+        "lasting_success.py",
         "looks.py",
         "objects.py",
         "evaluation/episode.py",
@@ -54,8 +55,19 @@ DEMONSTRATING = (
 )
 MULTIPLYING = (*DEMONSTRATING, "evaluation/seeds.py", "multiplication", "multiply.py")
 _SUFFIXES = (".py", ".yaml", ".json")
-_LIBRARIES = ("fourier-robot-descriptions", "mujoco", "numpy", "openvino", "torch")
-_LIBRARIES_OF_EXPERTS = ("mink",)
+# nncf rounds weights to int8, pillow scales pictures, transformers has the backbone's layers.
+_LIBRARIES = (
+    "fourier-robot-descriptions",
+    "mujoco",
+    "nncf",
+    "numpy",
+    "openvino",
+    "pillow",
+    "tokenizers",
+    "torch",
+    "transformers",
+)
+_LIBRARIES_OF_EXPERTS = ("daqp", "mink")
 
 
 def code_digest(beside: Sequence[str] = ()) -> str:

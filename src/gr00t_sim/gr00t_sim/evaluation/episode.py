@@ -71,9 +71,12 @@ def result_from_dict(data: dict[str, Any]) -> EpisodeResult:
 
 
 class EpisodeRunner:
-    """Owns a policy and the simulator of one task at a time; for one thread (that of its GL contexts)."""
+    """Owns a policy and the simulator of one task at a time; for one thread (that of its GL contexts).
 
-    def __init__(self, checkpoint: Path, settings: EpisodeSettings) -> None:
+    Raises CheckpointError when ``checkpoint`` holds none, or one of another hash than what results are kept under.
+    """
+
+    def __init__(self, checkpoint: Path, checkpoint_hash: str, settings: EpisodeSettings) -> None:
         self._settings = settings
         self._policy: Gr00tPolicy = load_policy(
             checkpoint,
@@ -83,6 +86,7 @@ class EpisodeRunner:
             settings.steps,
             staggered=settings.staggered,
             tokenizer=Path(settings.tokenizer) if settings.tokenizer else None,
+            checkpoint_hash=checkpoint_hash,
         )
         self._sim: TabletopSim | None = None
         self._task = ""

@@ -60,7 +60,7 @@ def make_gallery(
     filmed = _first_of_each([(r.key.task, r.key.language) for r in chosen.failures], list(chosen.failures), _FILMS)
     with_film = {result.key for result in (*filmed, *chosen.successes)}
     shown = (*chosen.failures, *chosen.successes)
-    jobs = [_job(folder, checkpoint, identity.settings, result.key, film=result.key in with_film) for result in shown]
+    jobs = [_job(folder, checkpoint, identity, result.key, film=result.key in with_film) for result in shown]
     again = replay_all(jobs, workers, console)
     entries = [
         Shown(result, again[result.key], job.strip, job.film, play_commands(checkpoint, identity.settings, result))
@@ -98,11 +98,12 @@ def forget_pictures(folder: Path) -> None:
             note.with_suffix(suffix).unlink(missing_ok=True)
 
 
-def _job(folder: Path, checkpoint: Path, settings: EpisodeSettings, key: EpisodeKey, *, film: bool) -> ReplayJob:
+def _job(folder: Path, checkpoint: Path, identity: Identity, key: EpisodeKey, *, film: bool) -> ReplayJob:
     stem = folder / PICTURES / f"{key.task}-{key.language}-{key.seed}"
     return ReplayJob(
         checkpoint,
-        settings,
+        identity.checkpoint_hash,
+        identity.settings,
         key,
         strip=stem.with_suffix(".jpg"),
         film=stem.with_suffix(".mp4") if film else None,

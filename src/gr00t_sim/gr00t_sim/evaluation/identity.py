@@ -3,7 +3,8 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +17,27 @@ from gr00t_sim.evaluation.episode import EpisodeSettings
 
 @dataclass(frozen=True)
 class Identity:
-    """checkpoint_hash: sha256 of its content; code: sha256 of simulator, policy and the libraries' versions."""
+    """checkpoint_hash: sha256 of its content; code: sha256 of simulator, policy and the libraries' versions.
+
+    written: the settings as a folder says them, without those that there were none of when it was made; None: all. In
+    ``settings`` they have their defaults, which is how it was then.
+    """
 
     checkpoint: str
     checkpoint_hash: str
     settings: EpisodeSettings
     code: str
+    written: Mapping[str, Any] | None = field(default=None, compare=False)
 
     @property
     def digest(self) -> str:
-        """Of settings and code together: 16 hex digits that stand in every line of results."""
-        return _sha256(json.dumps([asdict(self.settings), self.code], sort_keys=True).encode())[:16]
+        """Of settings, as written, and code together: 16 hex digits that stand in every line of results."""
+        return _sha256(json.dumps([self.settings_said, self.code], sort_keys=True).encode())[:16]
+
+    @property
+    def settings_said(self) -> dict[str, Any]:
+        """The settings as they are, or were, written."""
+        return asdict(self.settings) if self.written is None else dict(self.written)
 
     @property
     def folder_name(self) -> str:
@@ -59,14 +70,19 @@ def identity_of(checkpoint: Path, settings: EpisodeSettings) -> Identity:
 
 
 def identity_to_dict(identity: Identity) -> dict[str, Any]:
-    """Of JSON values."""
-    return asdict(identity)
+    """Of JSON values; what was read is given as it was."""
+    return {
+        "checkpoint": identity.checkpoint,
+        "checkpoint_hash": identity.checkpoint_hash,
+        "settings": identity.settings_said,
+        "code": identity.code,
+    }
 
 
 def identity_from_dict(data: dict[str, Any]) -> Identity:
     """The inverse of ``identity_to_dict``. Raises KeyError, TypeError."""
     settings = EpisodeSettings(**data["settings"])
-    return Identity(data["checkpoint"], data["checkpoint_hash"], settings, data["code"])
+    return Identity(data["checkpoint"], data["checkpoint_hash"], settings, data["code"], data["settings"])
 
 
 def _sha256(content: bytes) -> str:

@@ -15,9 +15,10 @@ from gr00t_sim.jobs.workers import run_jobs
 
 @dataclass(frozen=True)
 class EpisodeJob:
-    """One episode for a worker process."""
+    """One episode for a worker process. checkpoint_hash: what its result counts for."""
 
     checkpoint: Path
+    checkpoint_hash: str
     settings: EpisodeSettings
     key: EpisodeKey
 
@@ -29,7 +30,9 @@ def run_missing(
     results: ResultFolder, checkpoint: Path, keys: Sequence[EpisodeKey], workers: int, console: Console
 ) -> list[EpisodeResult]:
     """Adds the episodes that ``results`` lacks; returns those of ``keys``, in their order. Raises Gr00tError."""
-    jobs = [EpisodeJob(checkpoint, results.identity.settings, key) for key in keys if key not in results.results]
+    identity = results.identity
+    missing = [key for key in keys if key not in results.results]
+    jobs = [EpisodeJob(checkpoint, identity.checkpoint_hash, identity.settings, key) for key in missing]
     there = len(keys) - len(jobs)
     if there:
         console.print(f"{there} of {len(keys)} episodes are in {results.folder} already", soft_wrap=True)
@@ -48,19 +51,20 @@ def run_missing(
     return [results.results[key] for key in keys]
 
 
-_runners: dict[tuple[Path, EpisodeSettings], EpisodeRunner] = {}
+_runners: dict[tuple[Path, str, EpisodeSettings], EpisodeRunner] = {}
 
 
 def run_episode(job: EpisodeJob) -> EpisodeResult:
     """In a worker process: the network is loaded once, for its first episode."""
-    return runner_for(job.checkpoint, job.settings).run(job.key)
+    return runner_for(job.checkpoint, job.checkpoint_hash, job.settings).run(job.key)
 
 
-def runner_for(checkpoint: Path, settings: EpisodeSettings) -> EpisodeRunner:
-    """This process's runner; it keeps one, that of the last call."""
-    if (checkpoint, settings) not in _runners:
+def runner_for(checkpoint: Path, checkpoint_hash: str, settings: EpisodeSettings) -> EpisodeRunner:
+    """This process's runner; it keeps one, that of the last call. Raises CheckpointError as ``EpisodeRunner``."""
+    what = (checkpoint, checkpoint_hash, settings)
+    if what not in _runners:
         for runner in _runners.values():
             runner.close()
         _runners.clear()
-        _runners[(checkpoint, settings)] = EpisodeRunner(checkpoint, settings)
-    return _runners[(checkpoint, settings)]
+        _runners[what] = EpisodeRunner(*what)
+    return _runners[what]

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from gr00t_policy.data import durable
 from gr00t_policy.data.durable import append_json_line, drop_torn_line, lock, write_json
 from gr00t_policy.data.json_file import read_json
 from gr00t_sim.evaluation.episode import EpisodeKey, EpisodeResult, EvaluationError, result_from_dict, result_to_dict
@@ -70,12 +71,9 @@ def open_results(folder: Path, identity: Identity, *, fresh: bool = False) -> It
 @contextmanager
 def writing(place: Path) -> Iterator[None]:
     """What the system refuses, as on a full disk, becomes one EvaluationError that says what to do."""
-    try:
+    remedy = "finished episodes are kept: make room, and the same command goes on"
+    with durable.writing(place, EvaluationError, remedy):
         yield
-    except OSError as error:
-        raise EvaluationError(
-            f"{place} cannot be written ({error}); finished episodes are kept: make room, and the same command goes on"
-        ) from error
 
 
 def read_results(folder: Path) -> tuple[Identity, dict[EpisodeKey, EpisodeResult]]:

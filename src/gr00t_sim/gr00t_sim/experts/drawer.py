@@ -22,9 +22,7 @@ _BEHIND_M = 0.10
 class OpenDrawerExpert(HandExpert):
     """Over the bar, down, pinch, pull, let go, up."""
 
-    def __init__(self, sim: TabletopSim, period_s: float = 0.05) -> None:
-        super().__init__(sim, period_s)
-        self.shapes = dict.fromkeys(self.shapes, PINCH)
+    shape = PINCH
 
     def decide(self) -> dict[str, Step]:
         side = self._sim.task.goal.side

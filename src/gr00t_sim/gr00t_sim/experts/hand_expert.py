@@ -48,10 +48,12 @@ class Step:
 class HandExpert(ABC):
     """One expert per simulator; call ``restart`` when the robot's pose was set from outside, then ``act`` at 20 Hz.
 
-    waist_cost: see ``InverseKinematics``; experts that have to reach far let the waist help.
+    waist_cost: see ``InverseKinematics``; experts that have to reach far let the waist help. shape: of both hands from a
+    restart on, until the expert gives a hand another one in ``shapes``.
     """
 
     waist_cost: ClassVar[float] = WAIST_POSTURE_COST
+    shape: ClassVar[HandShape] = TOP_GRASP
 
     def __init__(self, sim: TabletopSim, period_s: float = 0.05) -> None:
         self._sim = sim
@@ -64,7 +66,6 @@ class HandExpert(ABC):
             side: np.array([i for i, j in enumerate(sim.embodiment.joints) if j.group == f"{side}_arm"])
             for side in SIDES
         }
-        self.shapes: dict[str, HandShape] = dict.fromkeys(SIDES, TOP_GRASP)
         self._ik.set_positions(sim.home[self._arm_index])
         self._home_pose: dict[str, Pose] = {side: self._ik.pose(side) for side in SIDES}
         self.phase = ""
@@ -79,7 +80,8 @@ class HandExpert(ABC):
         return None
 
     def restart(self) -> None:
-        """Continue from the targets the servos follow now."""
+        """Continue from the targets the servos follow now; nothing of what was done before is left."""
+        self.shapes = dict.fromkeys(SIDES, self.shape)
         targets = self._sim.joint_targets()
         self._ik.set_positions(targets[self._arm_index])
         self._velocity = {side: np.zeros(3) for side in SIDES}

@@ -7,7 +7,6 @@ from gr00t_sim.experts.grasp import FLAT, hand_rotation
 from gr00t_sim.experts.hand_expert import HandExpert, Step, Vector
 from gr00t_sim.robot import SIDES
 from gr00t_sim.scene import TABLE_TOP_M
-from gr00t_sim.simulation import TabletopSim
 from gr00t_sim.tasks.lift_box import BOX, LIFTED_M
 from gr00t_sim.tasks.task import object_position
 
@@ -22,9 +21,7 @@ _PRESS_M_S, _LIFT_M_S = 0.15, 0.12
 class LiftBoxExpert(HandExpert):
     """Both hands do the same, mirrored; neither goes on before the other is there."""
 
-    def __init__(self, sim: TabletopSim, period_s: float = 0.05) -> None:
-        super().__init__(sim, period_s)
-        self.shapes = dict.fromkeys(self.shapes, FLAT)
+    shape = FLAT
 
     def decide(self) -> dict[str, Step]:
         centre = object_position(self._sim.data, BOX.name)

@@ -2,7 +2,6 @@
 """Pick-and-place into the open drawer with one hand, then the drawer's expert with the other; the idle hand goes home."""
 
 from gr00t_sim.experts.drawer import CloseDrawerExpert
-from gr00t_sim.experts.grasp import TOP_GRASP
 from gr00t_sim.experts.hand_expert import Step
 from gr00t_sim.experts.pick_place import PickPlaceExpert
 from gr00t_sim.kinematics import Pose
@@ -21,7 +20,7 @@ class PutInDrawerExpert(PickPlaceExpert, CloseDrawerExpert):
         delivered = task.delivered(self._sim.model, self._sim.data, goal)
         if delivered and hand_distance(self._sim.data, goal.side, goal.object) > _CLEAR_M:
             return {task.closing_side: self.close_drawer(task.closing_side)}
-        self.shapes[goal.side] = TOP_GRASP
+        self.shapes[goal.side] = self.shape
         return super().decide()
 
     def idle(self, side: str) -> Pose | None:

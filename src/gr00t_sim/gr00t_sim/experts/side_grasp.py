@@ -10,7 +10,6 @@ import numpy as np
 
 from gr00t_sim.experts.grasp import SIDE_GRASP, hand_rotation
 from gr00t_sim.experts.hand_expert import HandExpert, Step, Vector, rotation_between, turn_between
-from gr00t_sim.simulation import TabletopSim
 from gr00t_sim.tasks.task import object_position
 
 _BESIDE_M, _SHORT_M = 0.10, 0.02  # before the grasp: so far out along the palm's normal, and back along the fingers
@@ -28,9 +27,7 @@ _CLOSE_IN_M_S, _BACK_OFF_M_S, _CARRY_M_S = 0.20, 0.25, 0.35
 class SideGraspExpert(HandExpert, ABC):
     """Building blocks in the present state; ``grip`` is where the grasp site of a hand shall be (3,) [m]."""
 
-    def __init__(self, sim: TabletopSim, period_s: float = 0.05) -> None:
-        super().__init__(sim, period_s)
-        self.shapes = dict.fromkeys(self.shapes, SIDE_GRASP)
+    shape = SIDE_GRASP
 
     def grips(self, side: str, grip: Vector) -> bool:
         """Whether the hand is closed about there."""

@@ -31,12 +31,15 @@ def run_jobs(
     workers: int,
     finished: Callable[[Result], object],
     died: Callable[[Sequence[Job]], object] = lambda _: None,
+    *,
+    keeps: bool = True,
 ) -> None:
     """``finished(work(job))`` for every job, as they end; ``work`` and jobs travel to spawned processes.
 
     jobs: asked for the next one only when a worker is free, so it may look at what has finished, and stop.
     died: told the jobs that were running when a worker died; they run again. An error of ``work`` ends it all and is
-    raised here. Raises WorkerError when workers die again and again.
+    raised here. keeps: whether what has finished is there for a next run. Raises WorkerError when workers die again and
+    again.
     """
     waiting = iter(jobs)
     deaths: Counter[Job] = Counter()
@@ -49,7 +52,7 @@ def run_jobs(
         if doomed := [str(job) for job in lost if deaths[job] >= MAX_DEATHS]:
             raise WorkerError(
                 f"worker processes died {MAX_DEATHS} times while these ran: {' | '.join(doomed)}; see the messages above "
-                "and the machine's memory, and try fewer --workers; finished episodes are kept"
+                f"and the machine's memory, and try fewer --workers{'; finished episodes are kept' if keeps else ''}"
             )
         waiting = chain(lost, waiting)
 

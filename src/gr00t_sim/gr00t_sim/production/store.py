@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from gr00t_policy.core.errors import DatasetError
-from gr00t_policy.data.durable import append_json_line, drop_torn_line, flush, lock, write_json
+from gr00t_policy.data.durable import append_json_line, drop_torn_line, flush, lock, write_json, writing
 from gr00t_policy.data.durable_folder import flush_all
 from gr00t_policy.data.json_file import json_lines, read_json
 from gr00t_policy.data.merge import merge_datasets
@@ -144,9 +144,6 @@ def _note(folder: Path, made_with: dict[str, str], untold: Mapping[str, str]) ->
 @contextmanager
 def _writing(folder: Path) -> Iterator[None]:
     """What the system refuses becomes one error of ours: a disk that is full, or may not be written."""
-    try:
+    remedy = "finished episodes are kept there: make room, and the same command goes on"
+    with writing(folder, DatasetError, remedy):
         yield
-    except OSError as error:
-        raise DatasetError(
-            f"{folder} cannot be written ({error}); finished episodes are kept there: make room, and the same command goes on"
-        ) from error

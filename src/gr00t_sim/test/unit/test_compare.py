@@ -70,6 +70,15 @@ def test_results_that_share_no_seed_are_refused_and_both_ranges_are_named(tmp_pa
         run(CompareConfig(compare=(a, b), out=tmp_path / "out"))
 
 
+def test_what_cannot_be_written_in_the_end_is_one_error(tmp_path, capsys):
+    a = _folder(tmp_path / "a", made_results([True] * 3))
+    (tmp_path / "file").touch()
+    for where in ({"out": tmp_path / "file" / "out"}, {"out": tmp_path / "out", "json": tmp_path / "file" / "x.json"}):
+        with pytest.raises(EvaluationError, match=r"file/\S+ cannot be written"):
+            run(CompareConfig(compare=(a, a), **where))
+        assert "A: " in capsys.readouterr().out, "and what was found is printed"
+
+
 def test_a_folder_compared_with_itself_does_not_differ():
     results = _by_key(made_results([True, False] * 10))
     entry = compare(results, results)["languages"]["own"]["all"]

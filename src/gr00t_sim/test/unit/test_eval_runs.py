@@ -13,11 +13,18 @@ import av
 import numpy as np
 import psutil
 import pytest
+from made_results import SETTINGS, made_result
 from PIL import Image
 
+from gr00t_policy.core.errors import CheckpointError
 from gr00t_policy.core.source_revision import suite_revision
+from gr00t_sim.checkpoint_policy import read_checkpoint
 from gr00t_sim.evaluate import SCORES, EvalConfig, run
+from gr00t_sim.evaluation.episode import EpisodeKey, EvaluationError, result_to_dict
+from gr00t_sim.evaluation.measure import EpisodeJob, run_episode
+from gr00t_sim.evaluation.replay import ReplayJob, replay
 from gr00t_sim.evaluation.result_folder import EPISODES, read_results
+from gr00t_sim.lasting_success import SUCCESS_LASTS_S
 from gr00t_sim.tasks.registry import SUITES
 
 _SHIPPED = Path(__file__).resolve().parents[4] / "models" / "gr1_tabletop_tiny"
@@ -94,7 +101,8 @@ def test_a_success_is_filmed_for_the_page_to_its_end(tmp_path):
     assert film.name in (config.out / "gallery.html").read_text()
     with av.open(str(film)) as container:
         stream = container.streams.video[0]
-        assert stream.frames / stream.average_rate == pytest.approx(0.05 * result.outcome.steps, abs=0.2)
+        filmed_s = stream.frames / stream.average_rate
+        assert filmed_s == pytest.approx(0.05 * result.outcome.steps + SUCCESS_LASTS_S, abs=0.2)
 
 
 def test_a_task_of_a_suite_that_leaves_no_choice_is_left_out_of_other_wishes_and_named(tmp_path, monkeypatch, capsys):
@@ -105,6 +113,29 @@ def test_a_task_of_a_suite_that_leaves_no_choice_is_left_out_of_other_wishes_and
     assert "left out, since there is nothing else to ask for: lift_box" in capsys.readouterr().out
     assert [path.name for path in films.iterdir()] == ["choose_bin.png"]
     assert {key.task for key in read_results(tmp_path / "results")[1]} == {"choose_bin"}
+
+
+def test_a_checkpoint_that_was_replaced_while_it_was_evaluated_is_refused_by_a_worker_that_comes_later(tmp_path):
+    """Its episodes went under the hash of the first one."""
+    key = EpisodeKey("choose_bin", "own", 10000)
+    now = read_checkpoint(_SHIPPED).hash
+    said = f"gr1_tabletop_tiny was replaced while it drove: 0{{12}} before, {now[:12]} now"
+    with pytest.raises(CheckpointError, match=said):
+        run_episode(EpisodeJob(_SHIPPED, "0" * 64, SETTINGS, key))
+    with pytest.raises(CheckpointError, match=said):
+        replay(ReplayJob(_SHIPPED, "0" * 64, SETTINGS, key, tmp_path / "strip.png"))
+
+
+def test_a_film_of_another_checkpoint_is_made_again(tmp_path):
+    job = ReplayJob(_SHIPPED, "a" * 64, SETTINGS, EpisodeKey("choose_bin", "own", 0), tmp_path / "0.png")
+    job = replace(job, note=tmp_path / "0.json")
+    job.strip.touch()
+    for said, done in (({"checkpoint": "a" * 64}, True), ({"checkpoint": "b" * 64}, False), ({}, False)):
+        job.note.write_text(json.dumps(said | result_to_dict(made_result(0))))
+        assert job.done is done
+    job.note.write_text("[1]")
+    with pytest.raises(EvaluationError, match="no result of an episode"):
+        _ = job.done
 
 
 def test_the_json_file_has_the_scores_and_what_they_were_made_with(at_one_go):

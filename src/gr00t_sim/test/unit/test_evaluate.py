@@ -3,6 +3,7 @@
 
 import numpy as np
 import pytest
+from placed import open_to
 from released_folder import write_tokenizer
 from small_checkpoint import save_small_checkpoint
 from small_diffusion import save_random_diffusion_policy
@@ -18,6 +19,7 @@ from gr00t_sim.demonstration import Demonstrator, Variety
 from gr00t_sim.evaluate import EvalConfig, run
 from gr00t_sim.evaluation.identity import identity_of
 from gr00t_sim.evaluation.sentences import other_sentence
+from gr00t_sim.furniture import DRAWER_JOINT
 from gr00t_sim.rollout import PolicyDriver, rollout
 from gr00t_sim.simulation import TabletopSim
 from gr00t_sim.tasks.task import TaskError
@@ -40,6 +42,31 @@ def test_a_replayed_demonstration_succeeds_and_a_motionless_policy_does_not():
     assert rollout(sim, PolicyDriver(sim, replay, blend_time_s=0.0), 3).success
     assert not rollout(sim, PolicyDriver(sim, HoldPolicy(sim.embodiment)), 3, max_s=2.0).success
     sim.close()
+
+
+@pytest.mark.parametrize(
+    ("shut", "opened", "success", "steps", "driven"),
+    [
+        (3, None, True, 4, 14),
+        (3, 13, False, 20, 20),  # half a second, less one look
+        (19, None, True, 20, 30),  # begun in time
+        (19, 24, False, 20, 25),
+    ],
+)
+def test_a_success_counts_when_it_lasts_and_from_its_beginning(shut, opened, success, steps, driven):
+    """The drawer is moved by nobody, at the end of these periods of 20, and a robot that holds still is told to shut it."""
+    sim = TabletopSim("close_drawer")
+    seen = []
+
+    def moving(step):
+        seen.append(step)
+        if step in (shut, opened):
+            open_to(sim, DRAWER_JOINT, 0.0 if step == shut else 0.1)
+
+    outcome = rollout(sim, PolicyDriver(sim, HoldPolicy(sim.embodiment)), 3, max_s=1.0, on_step=moving)
+    sim.close()
+    assert (outcome.success, outcome.steps, len(seen)) == (success, steps, driven)
+    assert outcome.progress == 1.0, "the best seen, also where it did not last"
 
 
 def test_a_chunk_is_followed_for_as_many_periods_as_asked_before_the_head_is_evaluated_again():

@@ -8,7 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from gr00t_sim.evaluation.code_digest import DEMONSTRATING, MULTIPLYING, code_digest, code_files
+from gr00t_sim.evaluation.code_digest import (
+    _LIBRARIES,
+    _LIBRARIES_OF_EXPERTS,
+    DEMONSTRATING,
+    MULTIPLYING,
+    _version,
+    code_digest,
+    code_files,
+)
 
 SUITE = ("gr00t_policy", "gr00t_sim")
 
@@ -63,6 +71,11 @@ def test_all_code_that_makes_a_demonstration_is_in_the_digest_of_what_it_was_mad
     assert any("experts" in str(file) or "multiplication" in str(file) for file in seen)
     assert sorted(set(seen) - set(code_files(beside).values())) == []
     assert len({code_digest(), code_digest(DEMONSTRATING), code_digest(MULTIPLYING)}) == 3
+
+
+def test_every_library_whose_version_counts_is_called_as_it_is_installed():
+    """By another name it would count as not installed, whichever version is there."""
+    assert [name for name in (*_LIBRARIES, *_LIBRARIES_OF_EXPERTS) if _version(name) == "not installed"] == []
 
 
 def test_the_code_digest_is_of_the_bytes_of_these_files():

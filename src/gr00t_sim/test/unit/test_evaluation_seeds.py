@@ -21,8 +21,8 @@ def multiplied(seed: int, count: int, **more) -> MultiplyConfig:
     return MultiplyConfig(Path("few"), count, Path("many"), seed=seed, **more)
 
 
-def still(seed: int, count: int, workers: int = 1) -> ScenesConfig:
-    return ScenesConfig(count, seed=seed, workers=workers)
+def still(seed: int, count: int) -> ScenesConfig:
+    return ScenesConfig(count, seed=seed)
 
 
 def tried(seed: int, count: int) -> ExpertsConfig:
@@ -65,10 +65,10 @@ def test_neither_do_tries_to_multiply(seed, count, tries, most):
     assert multiplied(seed, count, tries=tries).most_tries == most
 
 
-def test_a_scene_that_a_worker_draws_beyond_those_asked_for_counts_too():
-    assert still(9997, 3, workers=1).seed == 9997
+def test_scenes_up_to_the_first_of_the_evaluation_are_drawn_by_any_number_of_workers():
+    assert ScenesConfig(3, seed=9997, workers=2).scenes == 3
     with pytest.raises(ConfigError, match="seeds 9997 to 10000 include"):
-        still(9997, 3, workers=2)
+        ScenesConfig(4, seed=9997, workers=2)
 
 
 def test_a_row_of_scenes_passes_over_those_of_the_evaluation_unless_it_begins_in_them():

@@ -13,9 +13,11 @@ from contextlib import contextmanager
 
 import pytest
 
-from gr00t_policy.core.errors import DatasetError
+from gr00t_policy.core.errors import ConfigError, DatasetError
 from gr00t_policy.data.reader import LeRobotDataset
+from gr00t_sim import generate
 from gr00t_sim.generate import GenerateConfig, demonstrate, run
+from gr00t_sim.generation_rate import Work
 from gr00t_sim.production.outcome import SeedOutcome
 from gr00t_sim.production.produce import Order, produce
 from gr00t_sim.production.store import SeedStore
@@ -95,6 +97,14 @@ def test_a_disk_that_is_full_when_episodes_are_joined_leaves_them_and_nothing_ha
     monkeypatch.undo()
     cost, _ = produce(order, lambda _: episode, one_by_one)
     assert cost.made == 0 and len(LeRobotDataset(order.out).episodes) == 1
+
+
+def test_a_summary_that_cannot_be_written_is_one_error_beside_the_finished_dataset(tmp_path, monkeypatch, capsys):
+    made = Work(made=1, attempts=1, seconds=1.0, cpu_s=1.0), {"episodes": 1, "frames": 90}
+    monkeypatch.setattr(generate, "produce", lambda *_: made)
+    with pytest.raises(ConfigError, match="cannot be written .*all else is done.*another file in --json"):
+        run(GenerateConfig(task="lift_box", episodes=1, out=tmp_path / "made", json=tmp_path))
+    assert "1 episodes, 90 frames" in capsys.readouterr().out
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path):

@@ -5,6 +5,7 @@ import dataclasses
 import importlib
 import importlib.util
 import json
+import platform
 from functools import partial
 
 import killed_once
@@ -15,8 +16,10 @@ from gr00t_policy.core.errors import ConfigError, DatasetError
 from gr00t_policy.data.reader import LeRobotDataset
 from gr00t_policy.data.writer import LeRobotWriter
 from gr00t_sim.demonstration import Demonstrator, Variety
+from gr00t_sim.evaluation.code_digest import MULTIPLYING, code_digest
 from gr00t_sim.jobs.ray_workers import LOCAL
 from gr00t_sim.jobs.runner import make_runner
+from gr00t_sim.jobs.workers import WorkerError
 from gr00t_sim.multiplication.multiplier import MotionSettings, Multiplier
 from gr00t_sim.multiplication.playback import LEAST_BRIDGE_STEPS
 from gr00t_sim.multiplication.segmentation import SegmentationError, boundaries
@@ -74,7 +77,9 @@ def sources(sim, recorded):
 
 @pytest.fixture(scope="module")
 def recipe(sources, recorded):
-    return Recipe(TASK, tuple(sources), MotionSettings(ticks_per_picture=1000), digest_of(recorded))
+    return Recipe(
+        TASK, tuple(sources), MotionSettings(ticks_per_picture=1000), digest_of(recorded), code_digest(MULTIPLYING)[:16]
+    )
 
 
 @pytest.fixture(scope="module")
@@ -133,6 +138,15 @@ def test_an_attempt_depends_on_its_seed_alone(recipe, here):
     """The second scene comes out the same, whether another was tried before or after it."""
     again = multiply_seed(recipe, SEED + 1)
     assert again.files[ROWS] == here[SEED + 1].files[ROWS]
+
+
+def test_a_machine_with_other_code_than_the_one_that_asks_is_named_and_makes_no_episode(recipe):
+    """On a cluster, what it made went into the dataset as if it were of the code that asked."""
+    other = dataclasses.replace(recipe, code="f" * 16)
+    with pytest.raises(
+        WorkerError, match=rf"machine {platform.node()} has other code.*: {recipe.code} there, f{{16}} here"
+    ):
+        multiply_seed(other, SEED)
 
 
 @pytest.mark.parametrize("cluster", [None, _ON_RAY])

@@ -12,6 +12,7 @@ from gr00t_policy.core.errors import DatasetError
 from gr00t_policy.data.bag import BagMessage, BagTopic, BagWriter
 from gr00t_policy.data.convert_bags import Conversion, convert_bags
 from gr00t_policy.data.meta import read_lines
+from gr00t_sim.evaluation.code_digest import MULTIPLYING, code_digest
 from gr00t_sim.experts.registry import make_expert
 from gr00t_sim.multiplication.multiplier import MotionSettings
 from gr00t_sim.multiplication.source_data import read_source
@@ -99,7 +100,9 @@ def test_what_a_person_recorded_in_the_simulator_is_multiplied(sim, driven, tmp_
     assert (task, [one.seed for one in recorded]) == (TASK, [SEED])
     sources, refused = prepare(sim, recorded)
     assert refused == {}
-    recipe = Recipe(TASK, tuple(sources), MotionSettings(ticks_per_picture=1000), digest_of(recorded))
+    recipe = Recipe(
+        TASK, tuple(sources), MotionSettings(ticks_per_picture=1000), digest_of(recorded), code_digest(MULTIPLYING)[:16]
+    )
     outcomes = (multiply_seed(recipe, seed) for seed in range(700000, 700005))
     kept = next(outcome for outcome in outcomes if outcome.kept)
     assert kept.source == 0 and kept.files

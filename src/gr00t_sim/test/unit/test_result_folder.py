@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Results on disk: nothing lost, nothing doubled, nothing of another checkpoint mixed in."""
 
-from dataclasses import replace
+import json
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,28 @@ def test_results_of_another_checkpoint_settings_or_code_are_refused_by_name(tmp_
     assert other.folder_name != made_identity().folder_name
     with open_results(tmp_path, other, fresh=True) as results:
         assert results.results == {}
+
+
+def test_results_from_before_a_setting_are_read_compared_and_gone_on_with(tmp_path):
+    """Each line has the mark of the settings that there were; with those of today it was taken for a stranger's."""
+    before = {name: value for name, value in asdict(SETTINGS).items() if name != fields(SETTINGS)[-1].name}
+    older = replace(made_identity(), written=before)
+    assert older.digest != made_identity().digest
+    with open_results(tmp_path, older) as results:
+        results.add(made_result(0))
+    content = (tmp_path / IDENTITY).read_bytes()
+    assert json.loads(content)["settings"] == before
+    identity, read = read_results(tmp_path)
+    assert list(read.values()) == [made_result(0)]
+    assert identity.settings == SETTINGS and identity.differences(made_identity()) == {}
+    assert identity.folder_name == older.folder_name
+    with open_results(tmp_path, made_identity()) as results:
+        results.add(made_result(1))
+    assert list(read_results(tmp_path)[1].values()) == [made_result(0), made_result(1)]
+    assert (tmp_path / IDENTITY).read_bytes() == content
+    differing = made_identity(settings=replace(SETTINGS, tokenizer="elsewhere"))
+    with pytest.raises(EvaluationError, match="tokenizer:  there, elsewhere here"), open_results(tmp_path, differing):
+        pass
 
 
 def test_a_checkpoint_that_moved_is_still_the_same(tmp_path):

@@ -3,10 +3,12 @@
 
 import numpy as np
 import pytest
+from placed import put
 
 from gr00t_sim.demonstration import Demonstrator, Variety
 from gr00t_sim.experts.grasp import TOP_GRASP, HandShape
-from gr00t_sim.robot import SIDES
+from gr00t_sim.experts.registry import make_expert
+from gr00t_sim.furniture import DRAWER
 from gr00t_sim.simulation import TabletopSim
 from gr00t_sim.tasks.registry import make_task
 from gr00t_sim.tasks.task import TaskError
@@ -35,7 +37,7 @@ def test_expert_recovers_from_pushes_and_marks_them_invalid():
 
 def test_nothing_is_picked_when_the_fingers_hardly_close(demonstrator, monkeypatch):
     never = HandShape(TOP_GRASP.open, TOP_GRASP.open + 0.1 * (TOP_GRASP.closed - TOP_GRASP.open))
-    monkeypatch.setattr(demonstrator.expert, "shapes", dict.fromkeys(SIDES, never))
+    monkeypatch.setattr(demonstrator.expert, "shape", never)
     decide, phases = demonstrator.expert.decide, set()
 
     def deciding():
@@ -46,6 +48,35 @@ def test_nothing_is_picked_when_the_fingers_hardly_close(demonstrator, monkeypat
     monkeypatch.setattr(demonstrator.expert, "decide", deciding)
     assert not any(demonstrator.run(seed).success for seed in range(40, 43))
     assert "carry" in phases, "it went on as if it held something"
+
+
+@pytest.mark.parametrize("task", ["put_in_drawer", "push_to_zone", "close_drawer"])
+def test_what_an_expert_does_in_a_scene_does_not_depend_on_the_scenes_before(task):
+    """Fists that had shut drawers of both sides stayed as they were: other rows than those of a worker that came new."""
+    sim = TabletopSim(task)
+
+    def first_targets(expert):
+        sim.reset(40)
+        expert.restart()
+        targets = []
+        for _ in range(4):
+            targets.append(expert.act())
+            sim.set_targets(targets[-1], 0.05)
+            sim.step_physics(25)
+        return targets
+
+    def its_last_step(expert, seed):
+        sim.reset(seed)
+        if task == "put_in_drawer":
+            put(sim, sim.task.goal.object, sim.place_of(DRAWER) + np.array([0.0, 0.0, 0.04]))
+        expert.restart()
+        expert.act()
+        return sim.task.goal.side
+
+    new, used = make_expert(sim), make_expert(sim)
+    assert {its_last_step(used, seed) for seed in range(4)} == {"left", "right"}
+    np.testing.assert_array_equal(first_targets(used), first_targets(new))
+    sim.close()
 
 
 def test_a_scene_without_motion_is_no_success(demonstrator):
