@@ -21,6 +21,7 @@ from gr00t_bringup.machine import (
     process_memory,
     this_machine,
 )
+from gr00t_policy.core.errors import ConfigError
 
 
 def test_this_machine_has_a_name_cores_and_memory():
@@ -73,6 +74,12 @@ def test_others_are_ranked_by_share_of_a_core_and_ours_left_out():
     before = {1: ("a", 10.0), 2: ("b", 5.0)}
     after = {1: ("a", 12.0), 2: ("b", 9.0), 3: ("a", 3.0), 4: ("idle", 0.001)}
     assert busiest_others(before, after, ours={2}, elapsed_s=10.0) == {"a": 0.5}
+
+
+def test_json_that_cannot_be_written_is_one_sentence_with_the_file_and_what_to_do(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match=r"file/a\.json cannot be written .*; make room, or name another file"):
+        write_json(tmp_path / "file" / "a.json", {"a": 1})
 
 
 def test_json_has_null_for_what_is_not_a_number(tmp_path):
