@@ -61,6 +61,8 @@ def train_with_progress(training: TrainingRun, saving: Saving) -> None:
     """All remaining steps, in the main process under a progress bar that shows the losses."""
     if not training.is_main:
         return training.run(lambda line: None, lambda: save_step(training, saving))
+    if training.unchecked:
+        print(f"{training.config.out}: {training.unchecked}")
     with _progress() as bar:
         row = bar.add_task("training", total=training.total_steps, completed=training.step)
         training.run(

@@ -235,6 +235,22 @@ def test_post_training_starts_from_the_given_checkpoint(data, tmp_path):
         torch.testing.assert_close(after[name], value, atol=1e-4, rtol=1e-2, msg=name)
 
 
+def test_a_run_does_not_go_on_with_rows_or_statistics_that_were_changed(make_batches, batches):
+    noted = json.loads(json.dumps(batches.state()))
+    assert batches.resume(noted) == ""
+    assert "cannot be checked" in batches.resume({key: noted[key] for key in ("pictures", "frames")})
+    noted["statistics"]["action"]["waist"]["max"][0] *= 1 + 1e-12
+    assert batches.resume(noted) == "", "the same, summed up by another processor"
+    noted["statistics"]["action"]["waist"]["max"][0] *= 1.01
+    with pytest.raises(ConfigError, match=r"normalises action\.waist by other statistics"):
+        batches.resume(noted)
+    episodes, *others = make_batches.args
+    for changes in ({"actions": np.rad2deg(episodes[1].actions)}, {"sentences": ("put it away",) * FRAMES}):
+        changed = DemonstrationBatches([episodes[0], replace(episodes[1], **changes)], *others, **make_batches.keywords)
+        with pytest.raises(ConfigError, match=r"learnt from other rows.*use another --out"):
+            changed.resume(batches.state())
+
+
 def test_a_damaged_resume_point_is_refused_by_name(data, tmp_path):
     config = config_for(data, tmp_path / "run")
     config.out.mkdir()
