@@ -7,12 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 import torch
 from forked import Program
 from safetensors.torch import load_file, save_file
+from sample_data import to_radians
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from training_runs import curve, weights
 
@@ -124,18 +123,6 @@ def test_a_dataset_that_was_corrected_or_has_grown_since_is_another_training(tmp
     write(dataset, 2, seed=1)
     with pytest.raises(ConfigError, match=r"learnt from 20 frames \(10 pictures\), now there are 40 \(20\)"):
         train.run(config)
-
-
-def to_radians(path: Path) -> None:
-    """States and actions of one episode, in place."""
-    table = pq.read_table(path)
-    for name in ("observation.state", "action"):
-        column = table[name].combine_chunks()
-        rows = pa.FixedSizeListArray.from_arrays(
-            pa.array(np.deg2rad(column.flatten().to_numpy())), len(column.flatten()) // len(column)
-        )
-        table = table.set_column(table.schema.get_field_index(name), name, rows.cast(column.type))
-    pq.write_table(table, path)
 
 
 def test_a_log_is_gone_on_with_from_the_resume_point_and_a_torn_line_is_dropped(tmp_path):
