@@ -117,7 +117,7 @@ def _fill(
         path = datasets[dataset].video_path(episode, camera)
         rows = views[first_row[number] : first_row[number + 1]]
         count = 0
-        for count, frame in enumerate(iterate_frames(path, every), start=1):
+        for count, frame in enumerate(iterate_frames(path, every, datasets[dataset].paired(episode)), start=1):
             if count <= len(rows):
                 rows[count - 1] = transform.view(frame)
         if count != len(rows):

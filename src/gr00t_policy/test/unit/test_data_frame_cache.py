@@ -63,7 +63,7 @@ def test_a_video_written_again_is_decoded_again(datasets, tmp_path):
 
 def test_a_video_with_too_few_frames_is_named_and_leaves_no_cache(datasets, tmp_path):
     datasets[0].video_path(1, "head").write_bytes(datasets[0].video_path(0, "head").read_bytes())
-    with pytest.raises(DatasetError, match=r"episode_000001\.mp4 gave 12 frames instead of 13"):
+    with pytest.raises(DatasetError, match=r"episode_000001\.mp4 has 12 frames, 20 a second, its episode 13 rows"):
         build_frame_cache(datasets, "head", TRANSFORM, tmp_path / "cache")
     assert not list((tmp_path / "cache").glob("*.u8"))
 
