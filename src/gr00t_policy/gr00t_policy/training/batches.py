@@ -158,7 +158,7 @@ class DemonstrationBatches:
                 f"the run in this folder learnt from {state.get('frames')} frames ({state.get('pictures')} pictures), now "
                 f"there are {now['frames']} ({now['pictures']}) in its datasets; {ANEW}"
             )
-        return require_noted(state, now)
+        return require_noted(state, now, all_valid=all(self._valid[number].all() for number in self._drawn))
 
     @cached_property
     def _noted(self) -> dict[str, Any]:

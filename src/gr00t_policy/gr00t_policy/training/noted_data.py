@@ -22,11 +22,16 @@ def noted_data(learnt: Sequence[Episode], statistics: Statistics) -> dict[str, A
     return {_ROWS: rows_digest(learnt), _STATISTICS: statistics.to_dict()["statistics"]}
 
 
-def require_noted(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+def require_noted(before: Mapping[str, Any], now: Mapping[str, Any], *, all_valid: bool = True) -> str:
     """Both as of ``noted_data``; what could not be told, for people ("" = nothing), of runs that noted neither.
 
-    Raises ConfigError when rows or statistics are others.
+    all_valid: whether all rows may be imitated. Raises ConfigError when rows or statistics are others.
     """
+    if _ROWS not in before and not all_valid:
+        raise ConfigError(
+            "the run in this folder is of an older version, which normalised actions also by rows that are not to be imitated: "
+            f"its weights are in other units; finish it with that version, or {ANEW}"
+        )
     if _ROWS not in before:
         return (
             "the resume point is of an older version and does not say from which rows it learnt: whether the datasets were "
