@@ -16,9 +16,11 @@ from gr00t_policy.core.errors import CheckpointError, DatasetError
 from gr00t_policy.data.dataset import LeRobotDataset
 from gr00t_policy.data.dataset_statistics import published_statistics, statistics_of
 from gr00t_policy.data.key_statistics import KeyStatistics, compute_statistics, quantile_neighbours
-from gr00t_policy.data.statistics import KeyModality, load_metadata, save_metadata
+from gr00t_policy.data.normalization import NORMALISERS
+from gr00t_policy.data.statistics import KeyModality, Statistics, load_metadata, save_metadata
 from gr00t_policy.data.valid_rows import VALID
 from gr00t_policy.data.writer import LeRobotWriter
+from gr00t_policy.training.statistics import widened
 
 _METHODS = (
     "inverted_cdf",
@@ -144,6 +146,20 @@ def test_a_nan_is_refused_also_where_it_is_not_to_be_imitated(tmp_path):
     pq.write_table(table.set_column(table.column_names.index("action"), "action", column), path)
     with pytest.raises(DatasetError, match="actions of episode 0 hold NaN"):
         statistics_of([dataset], "small")
+
+
+@pytest.mark.parametrize("mode", ["min_max", "q99", "mean_std"])
+def test_joints_that_hardly_move_are_normalised_as_if_they_moved_so_much_in_every_mode(mode):
+    rng, normalise = np.random.default_rng(0), NORMALISERS[mode]
+    rows = np.stack([0.3 + rng.uniform(-0.002, 0.002, 500), np.full(500, -0.2), rng.uniform(-1, 1, 500)], axis=1)
+    key = compute_statistics(lambda: [rows])
+    found = Statistics("gr1", {"waist": key}, {"waist": key})
+    wide = widened(found, 0.1).action["waist"]
+    as_if = np.linspace(-0.05, 0.05, 501)[:, None] + [0.3, -0.2, 0.0]
+    spread = {"min_max": np.ptp, "q99": np.ptp, "mean_std": np.std}[mode]
+    assert np.allclose(spread(normalise(as_if, wide), axis=0)[:2], 1.0 if mode == "mean_std" else 2.0, rtol=0.02)
+    assert np.allclose(normalise(rows, wide)[:, 2], normalise(rows, key)[:, 2]), "this one moves more"
+    assert widened(found, 0.0) is found
 
 
 def test_datasets_with_other_groups_are_not_taken_together(tmp_path):
