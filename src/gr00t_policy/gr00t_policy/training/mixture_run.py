@@ -12,7 +12,7 @@ import torch
 from tokenizers import Tokenizer
 
 from gr00t_policy.core.embodiment import Embodiment
-from gr00t_policy.core.errors import ConfigError
+from gr00t_policy.core.errors import CheckpointError, ConfigError
 from gr00t_policy.data.durable import write_json
 from gr00t_policy.data.fitting import robot_in_dataset
 from gr00t_policy.data.json_file import read_json
@@ -138,7 +138,8 @@ def begun(config: MixtureRunConfig, recipe: str) -> AbstractContextManager[None]
 
 def statistics_by_tag(config: MixtureRunConfig, mixture: Mixture) -> dict[str, Statistics]:
     """Merged statistics of each tag, kept in the run folder by the main process: computed until there is a resume point, whose
-    weights are in their units. Raises ConfigError where they were made of other data or options than a resumed run has."""
+    weights are in their units. Raises ConfigError where they were made of other data or options than a resumed run has,
+    CheckpointError when there is no room for them."""
     path = config.out / _STATISTICS
     with main_first(config.device) as is_main:
         if is_main:
@@ -148,9 +149,16 @@ def statistics_by_tag(config: MixtureRunConfig, mixture: Mixture) -> dict[str, S
             else:
                 _, merged = mixture_statistics(mixture)
                 tags = {tag: widened(one, config.min_range_rad).to_dict() for tag, one in merged.items()}
-                write_json(path, {**made_of, "tags": tags})
+                _write(path, {**made_of, "tags": tags})
     kept = read_json(path, ConfigError, _LOST)
     return {tag: statistics_from_dict(entry, tag, f"{path}, {tag}") for tag, entry in kept["tags"].items()}
+
+
+def _write(path: Path, kept: dict[str, Any]) -> None:
+    try:
+        write_json(path, kept)
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be written ({error}); make room and start again") from error
 
 
 def _made_of(config: MixtureRunConfig, mixture: Mixture) -> dict[str, Any]:

@@ -53,7 +53,11 @@ def _locked(out: Path) -> TextIO:
     try:
         return lock(out / _LOCK, refusal)
     except OSError as error:
-        raise ConfigError(f"run folder {out} cannot be written ({error}); choose another --out") from error
+        raise _not_writable(out, error) from error
+
+
+def _not_writable(out: Path, error: OSError) -> ConfigError:
+    return ConfigError(f"run folder {out} cannot be written ({error}); make room, or choose another --out")
 
 
 def _claim(out: Path, recipe: str, config: Any) -> None:
@@ -64,4 +68,7 @@ def _claim(out: Path, recipe: str, config: Any) -> None:
         differing = [key for key in chosen if key not in _MAY_DIFFER and before.get(key) != chosen[key]]
         if differing:
             raise ConfigError(f"{out} holds a run with another {', '.join(differing)}; use another --out, or remove it")
-    write_json(path, chosen)
+    try:
+        write_json(path, chosen)
+    except OSError as error:
+        raise _not_writable(out, error) from error

@@ -173,11 +173,14 @@ def test_pictures_for_looking_alone_are_labelled_like_scenes(batches):
     np.testing.assert_array_equal(looks["aux_target"][:, 0], np.where(darker, -0.5, 0.5), "a picture keeps its label")
 
 
-def test_a_stage_may_train_looking_alone(data, tmp_path):
+def test_a_stage_may_train_looking_alone_and_a_curve_that_cannot_be_written_fails_no_run(data, tmp_path, capsys):
+    (tmp_path / "run" / "loss.png").mkdir(parents=True)
     look = replace(FIND, scenes_per_step=2, looks_per_step=2, images_per_step=0)
     train.run(config_for(data, tmp_path / "run", stages={"look": look}))
     log = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").open()]
     assert "flow" not in log[-1] and {"find", "find_scenes"} <= set(log[-1])
+    assert "its curve could not be drawn" in capsys.readouterr().out
+    load_checkpoint(tmp_path / "run" / "checkpoint")
 
 
 def test_scenes_never_speak_of_what_is_not_there(data):

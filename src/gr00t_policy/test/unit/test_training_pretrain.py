@@ -226,6 +226,10 @@ def test_statistics_are_computed_anew_until_weights_are_in_their_units_and_are_t
     data = shutil.copytree(pyramid.parent, tmp_path / "data")
     mixture = open_mixture(load_mixture_config(data / "pyramid.yaml"))
     config = replace(start, out=tmp_path / "run")
+    (config.out / ".statistics.json.part").mkdir(parents=True)
+    with pytest.raises(CheckpointError, match=r"statistics.json cannot be written .*make room"):
+        statistics_by_tag(config, mixture)
+    (config.out / ".statistics.json.part").rmdir()
     before = statistics_by_tag(config, mixture)["gr1"].action["waist"]
     config = replace(config, min_range_rad=0.5)
     assert (before.max - before.min < 0.4).any()

@@ -125,3 +125,6 @@ def test_a_run_folder_that_cannot_be_made_is_named(dataset, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match="file/run cannot be written"):
         train.run(config_for(dataset, tmp_path / "file" / "run"))
+    (tmp_path / "run" / ".train_config.json.part").mkdir(parents=True)  # where the options would be written
+    with pytest.raises(ConfigError, match="run cannot be written .*make room"):
+        train.run(config_for(dataset, tmp_path / "run"))
