@@ -24,6 +24,7 @@ from gr00t_policy.model.checkpoint import load_checkpoint
 from gr00t_policy.training import train
 from gr00t_policy.training.batches import GOAL_UV, DemonstrationBatches, Prompts, streams
 from gr00t_policy.training.config import StageConfig, TrainConfig
+from gr00t_policy.training.run_claim import claimed
 
 FRAMES = 40
 FIND = StageConfig(steps=2, learning_rate=1e-3, images_per_step=0, scenes_per_step=4, warmup_steps=1)
@@ -257,8 +258,8 @@ def test_a_run_does_not_go_on_with_rows_or_statistics_that_were_changed(make_bat
 
 def test_a_damaged_resume_point_is_refused_by_name(data, tmp_path):
     config = config_for(data, tmp_path / "run")
-    config.out.mkdir()
-    (config.out / "resume.safetensors").write_bytes(b"not tensors")
+    with claimed(config.out, "train", config, config.device):
+        (config.out / "resume.safetensors").write_bytes(b"not tensors")
     with pytest.raises(CheckpointError, match="resume.safetensors"):
         train.run(config)
 
