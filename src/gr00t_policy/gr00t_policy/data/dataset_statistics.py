@@ -11,14 +11,15 @@ from gr00t_policy.core.errors import DatasetError
 from gr00t_policy.data.key_statistics import KeyStatistics, compute_statistics, key_statistics_from_dict
 from gr00t_policy.data.layout import ACTION, STATE
 from gr00t_policy.data.meta import key_modality, read_modality, read_object
-from gr00t_policy.data.reader import LeRobotDataset
+from gr00t_policy.data.reader import Episode, LeRobotDataset
 from gr00t_policy.data.statistics import Statistics, VideoModality
+from gr00t_policy.data.valid_rows import VALID, valid_rows
 
 
 def statistics_of(datasets: Sequence[LeRobotDataset], embodiment_tag: str, held_out: Sequence[int] = ()) -> Statistics:
-    """Read every frame of every dataset but those of episodes ``held_out``.
+    """Read every frame of every dataset but those of episodes ``held_out``; actions where they are to be imitated.
 
-    Raises DatasetError when they differ in groups or in the order of them.
+    Raises DatasetError when they differ in groups or in the order of them, or nothing in them is to be imitated.
     """
     if not datasets:
         raise DatasetError("there is no dataset to compute statistics of")
@@ -28,14 +29,8 @@ def statistics_of(datasets: Sequence[LeRobotDataset], embodiment_tag: str, held_
             raise DatasetError(
                 f"{dataset.layout.root} has groups {_widths(dataset)}, {first.layout.root} {_widths(first)}"
             )
-    both = compute_statistics(lambda: _rows(datasets, held_out))
-    state: dict[str, KeyStatistics] = {}
-    action: dict[str, KeyStatistics] = {}
-    start = 0
-    for side, selected in ((state, first.state_groups), (action, first.action_groups)):
-        for group, part in selected.items():
-            side[group] = both[slice(start, start + part.stop - part.start)]
-            start += part.stop - part.start
+    states, actions = _both_sides(datasets, held_out)
+    state, action = _by_group(states, first.state_groups), _by_group(actions, first.action_groups)
     video = {camera: VideoModality((width, height), fps=first.fps) for camera, (height, width) in first.cameras.items()}
     kinds = {side: first.kinds(side) for side in ("state", "action")}
     return Statistics(embodiment_tag, state, action, video, kinds)
@@ -66,10 +61,38 @@ def _widths(dataset: LeRobotDataset) -> dict[str, int]:
     }
 
 
-def _rows(datasets: Sequence[LeRobotDataset], held_out: Sequence[int]) -> Iterator[NDArray[np.float32]]:
-    """State and action side by side (N, Ds + Da), an episode at a time."""
-    for dataset in datasets:
-        for entry in dataset.episodes:
-            if entry.index not in held_out:
-                episode = dataset.episode(entry.index)
-                yield np.concatenate([episode.states, episode.actions], axis=1)
+def _by_group(side: KeyStatistics, groups: dict[str, slice]) -> dict[str, KeyStatistics]:
+    """side: of the groups' columns, one group after the other."""
+    found, start = {}, 0
+    for group, part in groups.items():
+        found[group] = side[start : start + part.stop - part.start]
+        start += part.stop - part.start
+    return found
+
+
+def _both_sides(datasets: Sequence[LeRobotDataset], held_out: Sequence[int]) -> tuple[KeyStatistics, KeyStatistics]:
+    """Of all states, for the robot is seen there, and of the actions that may be learnt: what a bad policy commanded before an
+    expert took over would only narrow the room of those."""
+
+    def episodes() -> Iterator[Episode]:
+        for dataset in datasets:
+            for entry in dataset.episodes:
+                if entry.index not in held_out:
+                    yield dataset.episode(entry.index)
+
+    def imitated() -> Iterator[NDArray[np.float32]]:
+        for episode in episodes():
+            if not np.isfinite(episode.actions).all():  # masked it would still be NaN in the loss
+                raise DatasetError(
+                    f"actions of episode {episode.index} hold NaN or infinity; remove it or write it again"
+                )
+            yield episode.actions[valid_rows(episode)]
+
+    if any(VALID in dataset.extra_columns for dataset in datasets):
+        if not any(valid_rows(episode).any() for episode in episodes()):
+            roots = ", ".join(str(dataset.layout.root) for dataset in datasets)
+            raise DatasetError(f"nothing can be learnt from {roots}: none of their rows is valid")
+        return compute_statistics(lambda: (episode.states for episode in episodes())), compute_statistics(imitated)
+    width = sum(part.stop - part.start for part in datasets[0].state_groups.values())
+    both = compute_statistics(lambda: (np.concatenate([one.states, one.actions], axis=1) for one in episodes()))
+    return both[slice(0, width)], both[slice(width, len(both.min))]

@@ -4,8 +4,9 @@
 import hashlib
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,7 +62,8 @@ def build_frame_cache(
 ) -> FrameCache:
     """Decode one camera of all datasets into ``folder``, or open what an earlier call with the same input left there.
 
-    Raises DatasetError when a video is damaged or has too few frames. Frames of a dataset must all have one size.
+    Raises DatasetError when a video is damaged or has too few frames, or there is no room. Frames of a dataset must all have
+    one size.
     """
     folder = Path(folder)
     episodes = tuple((number, entry.index) for number, dataset in enumerate(datasets) for entry in dataset.episodes)
@@ -74,17 +76,26 @@ def build_frame_cache(
     key = _fingerprint(datasets, camera, transform, every)
     path = folder / f"{camera}_{key[:16]}.u8"
     if not path.is_file():
-        folder.mkdir(parents=True, exist_ok=True)
         aside = path.with_name(path.name + PART)
-        _reserve(aside, int(np.prod(shape)))
+        with _room_in(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            _reserve(aside, int(np.prod(shape)))
         views = np.memmap(aside, np.uint8, "r+", shape=shape)
         _fill(views, datasets, camera, transform, episodes, first_row, every, workers, on_progress)
-        views.flush()
-        write_json(
-            path.with_suffix(".json"), {"shape": shape, "every": every, "camera": camera, "transform": repr(transform)}
-        )
-        aside.rename(path)
+        about = {"shape": shape, "every": every, "camera": camera, "transform": repr(transform)}
+        with _room_in(folder):
+            views.flush()
+            write_json(path.with_suffix(".json"), about)
+            aside.rename(path)
     return FrameCache(np.memmap(path, np.uint8, "r", shape=shape), episodes, first_row, every)
+
+
+@contextmanager
+def _room_in(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise DatasetError(f"pictures cannot be kept in {folder} ({error}); make room and start again") from error
 
 
 def _reserve(path: Path, size: int) -> None:
@@ -117,7 +128,7 @@ def _fill(
         path = datasets[dataset].video_path(episode, camera)
         rows = views[first_row[number] : first_row[number + 1]]
         count = 0
-        for count, frame in enumerate(iterate_frames(path, every), start=1):
+        for count, frame in enumerate(iterate_frames(path, every, datasets[dataset].paired(episode)), start=1):
             if count <= len(rows):
                 rows[count - 1] = transform.view(frame)
         if count != len(rows):

@@ -161,7 +161,7 @@ class MixtureReader:
         shown: tuple[int, ...],
         rngs: Sequence[np.random.Generator],
     ) -> Sequence[NDArray[np.uint8]]:
-        frames = part.dataset.frames(visit.episode, camera, shown)
+        frames = part.dataset.frames_of_rows(visit.episode, camera, shown)
         view = (lambda frame: frame.copy()) if self._picture is None else self._picture.view
         views = [np.asarray(view(frame)) for frame in frames]  # apart, so that one can be let go before the others
         if self._chance is None or self._picture is None:

@@ -29,6 +29,7 @@ from gr00t_policy.data.meta import (
     read_object,
     read_tasks,
 )
+from gr00t_policy.data.row_times import require_regular_times
 from gr00t_policy.data.statistics import KeyModality
 
 _VERSIONS = ("v2.0", "v2.1")
@@ -120,7 +121,10 @@ class LeRobotDataset:
         }
 
     def episode(self, index: int) -> Episode:
-        """States, actions, sentences and extra columns of one episode. Raises DatasetError naming the file."""
+        """States, actions, sentences and extra columns of one episode.
+
+        Raises DatasetError naming the file, also where its rows are not as far apart as fps says.
+        """
         entry, path = self._entry(index), self.layout.data(index)
         sentences = [self.language_column] if self.language_column else []
         table = self._table(path, [STATE, ACTION, "timestamp", *sentences, *self.extra_columns])
@@ -133,12 +137,14 @@ class LeRobotDataset:
             name: self._rows(path, table, name, int(np.prod(shape)) if shape else None).reshape(entry.length, *shape)
             for name, shape in self.extra_columns.items()
         }
+        times_s = np.asarray(self._rows(path, table, "timestamp", None), np.float64)
+        require_regular_times(path, times_s, self.fps)
         return Episode(
             index=index,
             sentences=self._sentences(path, table),
             states=self._side(path, table, STATE, self.state_groups),
             actions=self._side(path, table, ACTION, self.action_groups),
-            timestamps_s=np.asarray(self._rows(path, table, "timestamp", None), np.float64),
+            timestamps_s=times_s,
             extras=extras,
         )
 
@@ -169,6 +175,14 @@ class LeRobotDataset:
     ) -> video.Frames:
         """Images (N, H, W, 3) uint8 RGB of one camera, all or at frame indices."""
         return video.read_frames(self.video_path(index, camera), indices)
+
+    def frames_of_rows(self, index: int, camera: str, rows: Sequence[int]) -> video.Frames:
+        """As ``frames``; raises DatasetError where picture i is not that of row i: another number of them, or another rate."""
+        return video.read_frames(self.video_path(index, camera), rows, self.paired(index))
+
+    def paired(self, index: int) -> video.Pairing:
+        """What a video of the episode must be like for picture i to be that of row i."""
+        return video.Pairing(self._entry(index).length, self.fps)
 
     def iterate_frames(self, index: int, camera: str) -> Iterator[NDArray[np.uint8]]:
         """Images of one camera in order, one at a time."""

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gr00t_policy.core.errors import DatasetError
+from gr00t_policy.data.row_times import SAME_RATE
 
 Frames = NDArray[np.uint8]  # (N, H, W, 3) RGB
 _UNINDEXED_WAY = 24  # frames: rather decoded than sought, where the key frames are not known
@@ -75,6 +76,23 @@ class VideoHeader:
     width: int
 
 
+@dataclass(frozen=True)
+class Pairing:
+    """So many rows, so many a second [Hz], each with one frame."""
+
+    rows: int
+    fps: float
+
+    def require(self, path: Path, stream: av.video.stream.VideoStream) -> None:
+        """Raise DatasetError where the container says that frame i is not of row i. Decodes nothing."""
+        rate = float(stream.average_rate or self.fps)
+        if stream.frames not in (0, self.rows) or abs(rate / self.fps - 1) > SAME_RATE:  # 0: it does not say
+            raise DatasetError(
+                f"{path} has {stream.frames} frames, {rate:g} a second, its episode {self.rows} rows and fps {self.fps:g}; "
+                "`gr00t data check DATASET` says where else"
+            )
+
+
 def read_header(path: Path) -> VideoHeader:
     """Raises DatasetError when the file is missing, cut short or no video."""
     with _opened(path) as container:
@@ -99,10 +117,12 @@ def require_regular(path: Path, frames: int, fps: float) -> None:
         )
 
 
-def iterate_frames(path: Path, every: int = 1) -> Iterator[NDArray[np.uint8]]:
+def iterate_frames(path: Path, every: int = 1, paired: Pairing | None = None) -> Iterator[NDArray[np.uint8]]:
     """Decode from the start: frame 0, every, 2 every, ... as (H, W, 3) uint8 RGB. Raises DatasetError."""
     with _opened(path) as container:
         stream = container.streams.video[0]
+        if paired is not None:
+            paired.require(path, stream)
         stream.codec_context.thread_count = 1
         try:
             for index, frame in enumerate(container.decode(stream)):
@@ -112,28 +132,33 @@ def iterate_frames(path: Path, every: int = 1) -> Iterator[NDArray[np.uint8]]:
             raise DatasetError(f"{path} is damaged ({error}); delete this episode or write it again") from error
 
 
-def read_frames(path: Path, indices: Sequence[int] | NDArray[np.integer] | None = None) -> Frames:
+def read_frames(
+    path: Path, indices: Sequence[int] | NDArray[np.integer] | None = None, paired: Pairing | None = None
+) -> Frames:
     """Frames at ``indices`` (any order, repeats allowed) or all of them, as (N, H, W, 3) uint8 RGB.
 
-    Few frames are reached by seeking to the key frame before each; the result does not depend on the way taken.
+    Few frames are reached by seeking to the key frame before each; the result does not depend on the way taken. paired:
+    raises DatasetError for a video that is not like it.
     """
     if indices is None:
-        return _stacked(path, iterate_frames(path))
+        return _stacked(path, iterate_frames(path, paired=paired))
     wanted = sorted({int(index) for index in indices})
-    found = dict(_at(path, wanted))
+    found = dict(_at(path, wanted, paired))
     missing = [index for index in wanted if index not in found]
     if missing:
         raise DatasetError(f"{path} has no frame {missing[0]}: asked for frames {wanted[0]} to {wanted[-1]}")
     return _stacked(path, (found[int(index)] for index in indices))
 
 
-def _at(path: Path, wanted: list[int]) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+def _at(path: Path, wanted: list[int], paired: Pairing | None) -> Iterator[tuple[int, NDArray[np.uint8]]]:
     """Frames at sorted indices, seeking where a key frame lies between the last and the next wanted one."""
     with _opened(path) as container:
         stream = container.streams.video[0]
         stream.codec_context.thread_count = 1
         if not stream.average_rate or not stream.time_base:
             raise DatasetError(f"{path} does not say how many frames per second it has")
+        if paired is not None:
+            paired.require(path, stream)
         period = 1 / (stream.average_rate * stream.time_base)  # of one frame, in ticks of the stream
         queue = iter(wanted)
         target = next(queue, None)

@@ -3,6 +3,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,6 +16,7 @@ from gr00t_policy.data.reader import Episode
 from gr00t_policy.data.transforms import ColourJitter, PictureTransform, StateActionTransform, to_network
 from gr00t_policy.data.valid_rows import valid_rows
 from gr00t_policy.model.tokenizer import Prompt, PromptTokenizer
+from gr00t_policy.training.noted_data import ANEW, noted_data, require_noted
 
 Batch = dict[str, NDArray]
 Streams = Sequence[np.random.Generator]  # one for each picture of a batch
@@ -58,7 +60,9 @@ class Source(Protocol):
         """Plain data from which ``resume`` goes on."""
         ...
 
-    def resume(self, state: dict[str, Any]) -> None: ...
+    def resume(self, state: dict[str, Any]) -> str:
+        """Returns what could not be checked of it, for people; "" = nothing. Raises ConfigError when it is another's."""
+        ...
 
 
 def streams(*key: int, places: Iterable[int]) -> list[np.random.Generator]:
@@ -100,11 +104,11 @@ class DemonstrationBatches:
         self._max_age, self._noise = max_image_age_frames, state_noise_rad
         self._offset = offset_rad
         self._valid = [valid_rows(episode) for episode in episodes]
-        drawn = range(len(episodes)) if learnt_from is None else learnt_from
+        self._drawn = range(len(episodes)) if learnt_from is None else learnt_from
         self._pictures = np.array(
             [
                 (number, frame)
-                for number in drawn
+                for number in self._drawn
                 for valid in (self._valid[number],)
                 for frame in caches[0].frame_indices(number)
                 if valid[frame : frame + max_image_age_frames + 1].any()
@@ -143,16 +147,22 @@ class DemonstrationBatches:
         }
 
     def state(self) -> dict[str, Any]:
-        """How much there is to draw from; what is drawn is a matter of random numbers alone."""
-        return {"pictures": len(self), "frames": sum(map(len, self._episodes))}
+        """What there is to draw from; what is drawn is a matter of random numbers alone."""
+        return {"pictures": len(self), "frames": sum(map(len, self._episodes)), **self._noted}
 
-    def resume(self, state: dict[str, Any]) -> None:
-        """Raises ConfigError when the episodes have changed since; runs of older versions did not note them."""
-        if state and state != self.state():
+    def resume(self, state: dict[str, Any]) -> str:
+        """See ``Source``. Episodes and statistics must be the same; runs of older versions noted less, or nothing."""
+        now = self.state()
+        if state and any(state.get(key) != now[key] for key in ("pictures", "frames")):
             raise ConfigError(
-                f"the run in this folder learnt from {state.get('frames')} frames, now there are "
-                f"{self.state()['frames']} in its datasets; use another --out, or remove it to start again"
+                f"the run in this folder learnt from {state.get('frames')} frames ({state.get('pictures')} pictures), now "
+                f"there are {now['frames']} ({now['pictures']}) in its datasets; {ANEW}"
             )
+        return require_noted(state, now, all_valid=all(self._valid[number].all() for number in self._drawn))
+
+    @cached_property
+    def _noted(self) -> dict[str, Any]:
+        return noted_data([self._episodes[number] for number in self._drawn], self._transform.statistics)
 
     def draw_looks(self, rngs: Streams) -> Batch:
         """Pictures, sentences and localisation labels alone, as ``GroundingBatches`` gives them."""

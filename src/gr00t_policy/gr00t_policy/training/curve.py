@@ -4,11 +4,12 @@
 import json
 from pathlib import Path
 
+from gr00t_policy.data.durable import written_aside
 from gr00t_policy.data.json_file import json_lines
 
 
 def draw_curve(log: Path, picture: Path) -> None:
-    """Read ``log.jsonl`` and draw the loss and, where it was trained, localisation distance over steps."""
+    """Read ``log.jsonl`` and draw the loss and, where it was trained, localisation distance over steps. Raises OSError."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -33,5 +34,6 @@ def draw_curve(log: Path, picture: Path) -> None:
         axis.legend()
     axes[-1, 0].set_xlabel("step")
     figure.tight_layout()
-    figure.savefig(picture, dpi=110)
+    with written_aside(picture) as aside:
+        figure.savefig(aside, dpi=110, format="png")
     pyplot.close(figure)

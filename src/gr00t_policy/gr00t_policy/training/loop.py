@@ -76,6 +76,7 @@ class TrainingRun(Generic[Network]):
         self.step = 0
         self.seconds = 0.0
         self.waited_s = 0.0
+        self.unchecked = ""  # what could not be told of the resume point, for people
         self._resume()
 
     @property
@@ -299,7 +300,7 @@ class TrainingRun(Generic[Network]):
                 f"{path} does not continue this run ({error}); remove it to start again, or use another out folder"
             ) from error
         self.step, self.seconds, self.waited_s = progress.step, progress.seconds, progress.waited_s
-        self._demonstrations.resume(progress.source)
+        self.unchecked = self._demonstrations.resume(progress.source)
         parameters = [one for group in self._optimiser.param_groups for one in group["params"]]
         states: dict[int, dict[str, Tensor]] = {}
         for name, value in _under("optimiser.", tensors).items():

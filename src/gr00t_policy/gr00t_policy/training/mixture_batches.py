@@ -94,7 +94,7 @@ class MixtureBatches:
         """Where the stream is before the next step, whichever share of it this process reads."""
         return stream_state(self._sampler, self._given * self._share.of) | {"batch": self._share.run * self._share.of}
 
-    def resume(self, state: dict[str, Any]) -> None:
+    def resume(self, state: dict[str, Any]) -> str:
         """Go on from ``state``. Raises ConfigError when it is of another mixture, seed, block or batch."""
         batch = self._share.run * self._share.of
         if state.get("batch") != batch:
@@ -104,6 +104,7 @@ class MixtureBatches:
         position = resumed_position({key: value for key, value in state.items() if key != "batch"}, self._sampler)
         self.close()
         self._given = position // self._share.of
+        return ""
 
     def close(self) -> None:
         """End the threads or processes that read; the next batch begins them again."""

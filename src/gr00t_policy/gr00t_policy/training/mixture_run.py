@@ -1,18 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the recipes on streamed data have in common: their options, and the way from a mixture to a checkpoint."""
 
-import json
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
 from tokenizers import Tokenizer
 
 from gr00t_policy.core.embodiment import Embodiment
-from gr00t_policy.core.errors import ConfigError
+from gr00t_policy.core.errors import CheckpointError, ConfigError
 from gr00t_policy.data.durable import write_json
 from gr00t_policy.data.fitting import robot_in_dataset
 from gr00t_policy.data.json_file import read_json
@@ -21,6 +21,7 @@ from gr00t_policy.data.mixture_reader import Chance, MixtureReader
 from gr00t_policy.data.mixture_sampler import SamplerConfig
 from gr00t_policy.data.mixture_statistics import mixture_statistics
 from gr00t_policy.data.published_images import picture_transform
+from gr00t_policy.data.row_digest import rows_digest
 from gr00t_policy.data.statistics import Statistics, statistics_from_dict
 from gr00t_policy.data.transforms import StateActionTransform
 from gr00t_policy.model.checkpoint import check_parts, save_checkpoint
@@ -29,9 +30,10 @@ from gr00t_policy.model.vla import Vla
 from gr00t_policy.training.batches import Prompts
 from gr00t_policy.training.config import LoopConfig
 from gr00t_policy.training.learnt_data import learnt_entry
-from gr00t_policy.training.loop import TrainingRun
+from gr00t_policy.training.loop import RESUME, TrainingRun
 from gr00t_policy.training.mixture_batches import MixtureBatches, Reading, RobotInBatch
 from gr00t_policy.training.n1_options import N1Options
+from gr00t_policy.training.noted_data import ANEW
 from gr00t_policy.training.processes import accelerator, main_first
 from gr00t_policy.training.run_claim import claimed
 from gr00t_policy.training.run_folder import Saving, save_result, train_with_progress
@@ -39,6 +41,7 @@ from gr00t_policy.training.sentences import Longest, check_sentences, room_of, s
 from gr00t_policy.training.statistics import widened
 
 _STATISTICS = "statistics.json"
+_LOST = f"the weights of this run are in its units; {ANEW}"
 _PLACES = ("out", "mixture", "datasets", "init", "tokenizer", "embodiment")  # of this machine, not of the run
 
 
@@ -134,16 +137,52 @@ def begun(config: MixtureRunConfig, recipe: str) -> AbstractContextManager[None]
 
 
 def statistics_by_tag(config: MixtureRunConfig, mixture: Mixture) -> dict[str, Statistics]:
-    """Merged statistics of each tag, computed by the main process and kept in the run folder."""
+    """Merged statistics of each tag, kept in the run folder by the main process: computed until there is a resume point, whose
+    weights are in their units. Raises ConfigError where they were made of other data or options than a resumed run has,
+    CheckpointError when there is no room for them."""
     path = config.out / _STATISTICS
-    with main_first(config.device):
-        kept = read_json(path, ConfigError, "it is made by the run") if path.is_file() else {}
-        if not isinstance(kept, dict) or kept.get("mixture") != mixture.fingerprint:
-            _, merged = mixture_statistics(mixture)
-            entries = {tag: widened(one, config.min_range_rad).to_dict() for tag, one in merged.items()}
-            kept = json.loads(json.dumps({"mixture": mixture.fingerprint, "tags": entries}))
-            write_json(path, kept)
+    with main_first(config.device) as is_main:
+        if is_main:
+            made_of = _made_of(config, mixture)
+            if (config.out / RESUME).is_file():
+                _require_made_of(path, made_of)
+            else:
+                _, merged = mixture_statistics(mixture)
+                tags = {tag: widened(one, config.min_range_rad).to_dict() for tag, one in merged.items()}
+                _write(path, {**made_of, "tags": tags})
+    kept = read_json(path, ConfigError, _LOST)
     return {tag: statistics_from_dict(entry, tag, f"{path}, {tag}") for tag, entry in kept["tags"].items()}
+
+
+def _write(path: Path, kept: dict[str, Any]) -> None:
+    try:
+        write_json(path, kept)
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be written ({error}); make room and start again") from error
+
+
+def _made_of(config: MixtureRunConfig, mixture: Mixture) -> dict[str, Any]:
+    """What the statistics depend on. Reads every row that is not held out."""
+    rows = (part.dataset.episode(int(index)) for part in mixture.parts for index in part.episodes)
+    return {
+        "mixture": mixture.fingerprint,
+        "rows": rows_digest(rows),
+        "min_range_rad": config.min_range_rad,
+        "percentile_mixing_method": mixture.config.percentile_mixing_method,
+    }
+
+
+def _require_made_of(path: Path, made_of: dict[str, Any]) -> None:
+    kept = read_json(path, ConfigError, _LOST)
+    before = kept if isinstance(kept, dict) and isinstance(kept.get("tags"), dict) else {}
+    # Older versions noted the mixture alone.
+    if differing := [key for key in made_of if key == "mixture" or key in before if before.get(key) != made_of[key]]:
+        raise ConfigError(
+            f"what {path} was made of has changed: {', '.join(differing)} (rows: states, actions, sentences, labels, marks of "
+            f"validity); the weights of this run are in its units; {ANEW}"
+        )
+    if "rows" not in before:
+        print(f"{path}: of an older version; whether the datasets were changed since it was made cannot be checked")
 
 
 def training_card(

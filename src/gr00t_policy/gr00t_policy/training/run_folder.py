@@ -61,6 +61,8 @@ def train_with_progress(training: TrainingRun, saving: Saving) -> None:
     """All remaining steps, in the main process under a progress bar that shows the losses."""
     if not training.is_main:
         return training.run(lambda line: None, lambda: save_step(training, saving))
+    if training.unchecked:
+        print(f"{training.config.out}: {training.unchecked}")
     with _progress() as bar:
         row = bar.add_task("training", total=training.total_steps, completed=training.step)
         training.run(
@@ -94,11 +96,15 @@ def save_result(training: TrainingRun, saving: Saving) -> Path:
     card = _write(training, saving, out / CHECKPOINT)
     if card is None:
         return out / CHECKPOINT
-    draw_curve(out / "log.jsonl", out / "loss.png")
+    try:
+        draw_curve(out / "log.jsonl", out / "loss.png")
+        curve = f"curve in {out / 'loss.png'}"
+    except OSError as error:  # the checkpoint is there, and log.jsonl has the numbers
+        curve = f"its curve could not be drawn ({error})"
     minutes = training.seconds / 60
     print(
         f"{out / CHECKPOINT}: {training.step} steps in {minutes:.0f} min, {100 * training.waited_share:.1f} % of it waiting "
-        f"for data; {words_of_memory(card['peak_memory_gb'])}; curve in {out / 'loss.png'}"
+        f"for data; {words_of_memory(card['peak_memory_gb'])}; {curve}"
     )
     return out / CHECKPOINT
 

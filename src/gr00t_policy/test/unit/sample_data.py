@@ -79,6 +79,18 @@ def change_sentence(root: Path, index: int, row: int, task_index: int) -> None:
     pq.write_table(table.set_column(place, column, pa.array(numbers)), path)
 
 
+def to_radians(path: Path) -> None:
+    """States and actions of one episode, in place."""
+    table = pq.read_table(path)
+    for name in ("observation.state", "action"):
+        column = table[name].combine_chunks()
+        rows = pa.FixedSizeListArray.from_arrays(
+            pa.array(np.deg2rad(column.flatten().to_numpy())), len(column.flatten()) // len(column)
+        )
+        table = table.set_column(table.schema.get_field_index(name), name, rows.cast(column.type))
+    pq.write_table(table, path)
+
+
 def write_sample(root: Path, seeds: list[int], tasks: list[str] | None = None) -> Path:
     """A finished dataset with one episode per seed, of 12, 13, 14, ... frames."""
     with LeRobotWriter(root, small_robot()) as writer:

@@ -204,7 +204,15 @@ def test_a_nan_is_found(root):
 
 def test_times_that_do_not_fit_the_rate_are_found(root):
     change_json(root / "meta/info.json", lambda info: info.update(fps=25.0))
-    refused(root, r"timestamps are not 0\.0400 s apart as fps 25 in info.json demands")
+    refused(root, r"rows are 0\.0500 s apart, timestamps must be 0\.0400 s apart as fps 25 in info.json demands")
+
+
+def test_times_that_jitter_by_a_tenth_of_a_frame_are_found_and_read_all_the_same(root):
+    times_s = np.arange(13) / 20
+    times_s[5] += 0.005
+    change_table(root / TABLE, lambda table: replace_column(table, "timestamp", pa.array(times_s.astype(np.float32))))
+    refused(root, r"000001\.parquet: timestamps are not 0\.0500 s apart as fps 20 in info.json demands")
+    assert len(LeRobotDataset(root).episode(1)) == 13
 
 
 def test_a_task_number_without_a_sentence_is_found(root):

@@ -63,7 +63,7 @@ def test_a_video_written_again_is_decoded_again(datasets, tmp_path):
 
 def test_a_video_with_too_few_frames_is_named_and_leaves_no_cache(datasets, tmp_path):
     datasets[0].video_path(1, "head").write_bytes(datasets[0].video_path(0, "head").read_bytes())
-    with pytest.raises(DatasetError, match=r"episode_000001\.mp4 gave 12 frames instead of 13"):
+    with pytest.raises(DatasetError, match=r"episode_000001\.mp4 has 12 frames, 20 a second, its episode 13 rows"):
         build_frame_cache(datasets, "head", TRANSFORM, tmp_path / "cache")
     assert not list((tmp_path / "cache").glob("*.u8"))
 
@@ -74,3 +74,16 @@ def test_a_missing_video_and_an_unknown_camera_are_named(datasets, tmp_path):
     datasets[1].video_path(0, "head").unlink()
     with pytest.raises(DatasetError, match=r"episode_000000\.mp4 is missing"):
         build_frame_cache(datasets, "head", TRANSFORM, tmp_path)
+
+
+def test_a_folder_that_takes_no_file_or_not_the_last_one_is_named(datasets, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DatasetError, match="pictures cannot be kept in .*file .*make room"):
+        build_frame_cache(datasets, "head", TRANSFORM, tmp_path / "file")
+    build_frame_cache(datasets, "head", TRANSFORM, tmp_path / "cache")
+    (made,) = (tmp_path / "cache").glob("*.u8")
+    made.unlink()
+    (tmp_path / "cache" / f".{made.stem}.json.part").mkdir()  # where the file that says what it is would be written
+    with pytest.raises(DatasetError, match="pictures cannot be kept in .*cache .*make room"):
+        build_frame_cache(datasets, "head", TRANSFORM, tmp_path / "cache")
+    assert not made.exists()

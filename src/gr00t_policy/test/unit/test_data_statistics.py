@@ -2,18 +2,25 @@
 """Statistics: the streamed ones equal those of all rows at once; the metadata file keeps its schema and its other tags."""
 
 import json
+from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sample_data import write_sample
+from sample_data import episode_arrays, moving_square, small_robot, write_sample
 
 from gr00t_policy.core.errors import CheckpointError, DatasetError
 from gr00t_policy.data.dataset import LeRobotDataset
 from gr00t_policy.data.dataset_statistics import published_statistics, statistics_of
 from gr00t_policy.data.key_statistics import KeyStatistics, compute_statistics, quantile_neighbours
-from gr00t_policy.data.statistics import KeyModality, load_metadata, save_metadata
+from gr00t_policy.data.normalization import NORMALISERS
+from gr00t_policy.data.statistics import KeyModality, Statistics, load_metadata, save_metadata
+from gr00t_policy.data.valid_rows import VALID
+from gr00t_policy.data.writer import LeRobotWriter
+from gr00t_policy.training.statistics import widened
 
 _METHODS = (
     "inverted_cdf",
@@ -102,6 +109,57 @@ def test_two_datasets_together_have_the_statistics_of_their_union(tmp_path):
     assert np.allclose(together.state["right_arm"].max, rows[:, 3:5].max(0))
     assert np.allclose(together.state["waist"].mean, rows[:, 5:].mean(0))
     assert together.video["head"].resolution == (64, 48)
+
+
+def marked(root: Path, valid: np.ndarray, spoilt: float) -> LeRobotDataset:
+    """One episode of 12 rows whose rows 4 and 5 were commanded to be ``spoilt``, and went far too."""
+    states, actions = (rows.copy() for rows in episode_arrays(small_robot(), 12, 3))
+    states[4:6], actions[4:6] = 40.0, spoilt
+    with LeRobotWriter(root, small_robot()) as writer:
+        extra = {VALID: valid.astype(np.float32)[:, None]}
+        writer.add_episode(states, actions, {"head": moving_square(12)}, "pick up the red can", extra)
+        writer.finish()
+    return LeRobotDataset(root)
+
+
+def test_actions_that_are_not_to_be_imitated_do_not_count_and_their_states_do(tmp_path):
+    valid = np.ones(12, bool)
+    valid[4:6] = False
+    dataset = marked(tmp_path / "some", valid, 50.0)
+    found, actions = statistics_of([dataset], "small"), dataset.episode(0).actions[valid]
+    for name, expected in (("min", actions.min(0)), ("max", actions.max(0)), ("mean", actions.mean(0))):
+        assert np.allclose(np.concatenate([getattr(key, name) for key in found.action.values()]), expected)
+    assert all((key.max == 40.0).all() for key in found.state.values())
+    with pytest.raises(DatasetError, match="none of their rows is valid"):
+        statistics_of([marked(tmp_path / "none", np.zeros(12, bool), 50.0)], "small")
+
+
+def test_a_nan_is_refused_also_where_it_is_not_to_be_imitated(tmp_path):
+    valid = np.ones(12, bool)
+    valid[4:6] = False
+    dataset = marked(tmp_path / "some", valid, 50.0)
+    path = dataset.layout.data(0)
+    table = pq.read_table(path)
+    actions = np.stack(table["action"].to_pylist()).astype(np.float32)
+    actions[4] = np.nan
+    column = pa.FixedSizeListArray.from_arrays(pa.array(actions.ravel()), actions.shape[1])
+    pq.write_table(table.set_column(table.column_names.index("action"), "action", column), path)
+    with pytest.raises(DatasetError, match="actions of episode 0 hold NaN"):
+        statistics_of([dataset], "small")
+
+
+@pytest.mark.parametrize("mode", ["min_max", "q99", "mean_std"])
+def test_joints_that_hardly_move_are_normalised_as_if_they_moved_so_much_in_every_mode(mode):
+    rng, normalise = np.random.default_rng(0), NORMALISERS[mode]
+    rows = np.stack([0.3 + rng.uniform(-0.002, 0.002, 500), np.full(500, -0.2), rng.uniform(-1, 1, 500)], axis=1)
+    key = compute_statistics(lambda: [rows])
+    found = Statistics("gr1", {"waist": key}, {"waist": key})
+    wide = widened(found, 0.1).action["waist"]
+    as_if = np.linspace(-0.05, 0.05, 501)[:, None] + [0.3, -0.2, 0.0]
+    spread = {"min_max": np.ptp, "q99": np.ptp, "mean_std": np.std}[mode]
+    assert np.allclose(spread(normalise(as_if, wide), axis=0)[:2], 1.0 if mode == "mean_std" else 2.0, rtol=0.02)
+    assert np.allclose(normalise(rows, wide)[:, 2], normalise(rows, key)[:, 2]), "this one moves more"
+    assert widened(found, 0.0) is found
 
 
 def test_datasets_with_other_groups_are_not_taken_together(tmp_path):

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from sample_data import HEIGHT, WIDTH, add_sample, change_sentence, small_robot, square_column
+from sample_data import HEIGHT, WIDTH, add_sample, change_sentence, moving_square, small_robot, square_column
 
 from gr00t_policy.core.embodiment import embodiment_to_dict
 from gr00t_policy.core.errors import ConfigError, DatasetError
@@ -21,6 +21,7 @@ from gr00t_policy.data.mixture_config import mixture_config_from_dict
 from gr00t_policy.data.mixture_reader import MixtureReader, MixtureSample
 from gr00t_policy.data.mixture_sampler import MixtureSampler, SamplerConfig, Share, Visit
 from gr00t_policy.data.sample_stream import SampleStream, resumed_position
+from gr00t_policy.data.video import write_video
 from gr00t_policy.data.writer import LeRobotWriter
 
 CONFIG = SamplerConfig(seed=1, block=16, frames_per_visit=4)
@@ -57,6 +58,26 @@ def same(one: MixtureSample, other: MixtureSample) -> bool:
         and np.array_equal(one.actions, other.actions)
         and np.array_equal(one.images["head"], other.images["head"])
     )
+
+
+@pytest.mark.parametrize(
+    ("frames", "fps", "said"),
+    [
+        (30, 30.0, "has 30 frames, 30 a second, its episode 30 rows and fps 20"),
+        (45, 20.0, "has 45 frames, 20 a second"),
+    ],
+)
+def test_a_video_whose_frames_are_not_those_of_the_rows_is_refused(mixture, frames, fps, said):
+    dataset = mixture.parts[0].dataset
+    path = dataset.video_path(0, "head")
+    before = path.read_bytes()
+    try:
+        write_video(path, moving_square(frames), fps)
+        with pytest.raises(DatasetError, match=f"episode_000000.mp4 {said}.*gr00t data check"):
+            MixtureReader(mixture).read(Visit(0, 0, (3,), (0,)))
+        assert len(dataset.frames(0, "head", [3])) == 1, "who looks at the pictures alone still sees them"
+    finally:
+        path.write_bytes(before)
 
 
 @pytest.mark.parametrize("workers", [1, 3, 7])

@@ -24,6 +24,7 @@ from gr00t_policy.model.checkpoint import load_checkpoint
 from gr00t_policy.training import train
 from gr00t_policy.training.batches import GOAL_UV, DemonstrationBatches, Prompts, streams
 from gr00t_policy.training.config import StageConfig, TrainConfig
+from gr00t_policy.training.run_claim import claimed
 
 FRAMES = 40
 FIND = StageConfig(steps=2, learning_rate=1e-3, images_per_step=0, scenes_per_step=4, warmup_steps=1)
@@ -173,11 +174,14 @@ def test_pictures_for_looking_alone_are_labelled_like_scenes(batches):
     np.testing.assert_array_equal(looks["aux_target"][:, 0], np.where(darker, -0.5, 0.5), "a picture keeps its label")
 
 
-def test_a_stage_may_train_looking_alone(data, tmp_path):
+def test_a_stage_may_train_looking_alone_and_a_curve_that_cannot_be_written_fails_no_run(data, tmp_path, capsys):
+    (tmp_path / "run" / "loss.png").mkdir(parents=True)
     look = replace(FIND, scenes_per_step=2, looks_per_step=2, images_per_step=0)
     train.run(config_for(data, tmp_path / "run", stages={"look": look}))
     log = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").open()]
     assert "flow" not in log[-1] and {"find", "find_scenes"} <= set(log[-1])
+    assert "its curve could not be drawn" in capsys.readouterr().out
+    load_checkpoint(tmp_path / "run" / "checkpoint")
 
 
 def test_scenes_never_speak_of_what_is_not_there(data):
@@ -235,10 +239,27 @@ def test_post_training_starts_from_the_given_checkpoint(data, tmp_path):
         torch.testing.assert_close(after[name], value, atol=1e-4, rtol=1e-2, msg=name)
 
 
+def test_a_run_does_not_go_on_with_rows_or_statistics_that_were_changed(make_batches, batches):
+    noted = json.loads(json.dumps(batches.state()))
+    assert batches.resume(noted) == ""
+    with pytest.raises(ConfigError, match="of an older version, which normalised actions also by rows that are not"):
+        batches.resume({key: noted[key] for key in ("pictures", "frames")})
+    noted["statistics"]["action"]["waist"]["max"][0] *= 1 + 1e-12
+    assert batches.resume(noted) == "", "the same, summed up by another processor"
+    noted["statistics"]["action"]["waist"]["max"][0] *= 1.01
+    with pytest.raises(ConfigError, match=r"normalises action\.waist by other statistics"):
+        batches.resume(noted)
+    episodes, *others = make_batches.args
+    for changes in ({"actions": np.rad2deg(episodes[1].actions)}, {"sentences": ("put it away",) * FRAMES}):
+        changed = DemonstrationBatches([episodes[0], replace(episodes[1], **changes)], *others, **make_batches.keywords)
+        with pytest.raises(ConfigError, match=r"learnt from other rows.*use another --out"):
+            changed.resume(batches.state())
+
+
 def test_a_damaged_resume_point_is_refused_by_name(data, tmp_path):
     config = config_for(data, tmp_path / "run")
-    config.out.mkdir()
-    (config.out / "resume.safetensors").write_bytes(b"not tensors")
+    with claimed(config.out, "train", config, config.device):
+        (config.out / "resume.safetensors").write_bytes(b"not tensors")
     with pytest.raises(CheckpointError, match="resume.safetensors"):
         train.run(config)
 

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 import torch
 from forked import Program
+from safetensors.torch import load_file, save_file
+from sample_data import to_radians
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from training_runs import curve, weights
 
@@ -107,12 +109,19 @@ def test_a_finished_folder_does_not_become_another_training_s(whole, dataset, tm
     assert load_checkpoint(whole.out / "checkpoint").hash == before.hash, "nothing is left to do"
 
 
-def test_a_dataset_that_has_grown_since_is_another_training(tmp_path):
+def test_a_dataset_that_was_corrected_or_has_grown_since_is_another_training(tmp_path, capsys):
     dataset = write(tmp_path / "bolts", 1)
     config = replace(config_for(dataset, tmp_path / "run"), stages={"joint": replace(_FIVE_STEPS, steps=1)})
     train.run(config)
+    to_radians(dataset / "data" / "chunk-000" / "episode_000000.parquet")
+    with pytest.raises(ConfigError, match="learnt from other rows"):
+        train.run(config)
+    resume = config.out / RESUME
+    save_file(load_file(resume), resume, {"step": "1", "seconds": "1", "source": '{"pictures": 10, "frames": 20}'})
+    train.run(config)
+    assert "cannot be checked" in capsys.readouterr().out, "of a resume point from before rows were noted"
     write(dataset, 2, seed=1)
-    with pytest.raises(ConfigError, match="learnt from 20 frames, now there are 40"):
+    with pytest.raises(ConfigError, match=r"learnt from 20 frames \(10 pictures\), now there are 40 \(20\)"):
         train.run(config)
 
 

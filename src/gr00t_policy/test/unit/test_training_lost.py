@@ -22,6 +22,7 @@ from gr00t_policy.model.weights import all_finite
 from gr00t_policy.training import train
 from gr00t_policy.training.config import StageConfig, TrainConfig
 from gr00t_policy.training.loop import RESUME, TrainingRun, read_progress
+from gr00t_policy.training.run_claim import claimed
 
 STEPS = 5
 _STAGE = StageConfig(steps=STEPS, learning_rate=1e-3, images_per_step=4, samples_per_image=1, warmup_steps=1)
@@ -137,7 +138,8 @@ def test_a_checkpoint_stays_when_what_should_replace_it_holds_a_nan(data, tmp_pa
 def test_a_resume_point_that_was_lost_before_is_named(alone, data, tmp_path):
     state = load_file(alone[0] / RESUME)
     state["model.head.dit.out.bias"][0] = torch.nan
-    (tmp_path / "run").mkdir()
-    save_file(state, tmp_path / "run" / RESUME, {"step": "2", "seconds": "1"})
+    config = config_for(data, tmp_path / "run")
+    with claimed(config.out, "train", config, config.device):
+        save_file(state, config.out / RESUME, {"step": "2", "seconds": "1"})
     with pytest.raises(CheckpointError, match=r"resume.safetensors .*'model.head.dit.out.bias', hold NaN.*remove it"):
-        train.run(config_for(data, tmp_path / "run"))
+        train.run(config)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Training from a mixture: every robot in its own slot and units, any number of processes, any stop, the same run."""
 
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from forked import train_together
-from sample_data import small_robot
+from sample_data import small_robot, to_radians
 from small_checkpoint import save_small_checkpoint, small_config
 from training_runs import apart, assert_same_curve, curve, weights
 from two_robots import SENTENCES, write_two_robots
@@ -27,9 +28,9 @@ from gr00t_policy.training import posttrain, pretrain
 from gr00t_policy.training.batches import Batch, Prompts, streams
 from gr00t_policy.training.embodiment_slots import with_slots
 from gr00t_policy.training.learnt_data import learnt_entry
-from gr00t_policy.training.loop import TrainingRun
+from gr00t_policy.training.loop import RESUME, TrainingRun
 from gr00t_policy.training.mixture_batches import MixtureBatches, Reading, RobotInBatch
-from gr00t_policy.training.mixture_run import robots_of
+from gr00t_policy.training.mixture_run import robots_of, statistics_by_tag
 from gr00t_policy.training.posttrain import PosttrainConfig
 from gr00t_policy.training.pretrain import PretrainConfig
 
@@ -108,7 +109,8 @@ def test_robots_stand_side_by_side_each_with_its_own_statistics_padding_and_slot
         rows = np.flatnonzero(slots == slot)
         own = StateActionTransform(robot, merged[tag], 64, 32)
         assert (batch["action_mask"][rows][:, :, ~own.action_mask] == 0).all(), "padding is never trained"
-        assert (np.abs(batch["action"][rows]) <= 1 + 1e-6).all(), "normalised by its own extremes"
+        learnt = batch["action"][rows][batch["action_mask"][rows] > 0]
+        assert (np.abs(learnt) <= 1 + 1e-6).all(), "normalised by its own extremes"
         assert (batch["state"][rows][:, 0, ~own.state_mask] == 0).all()
         sentence = len(SENTENCES[slot])
         assert (batch["input_ids"][rows // 2, 0] == sentence).all(), "a sentence stays with its picture"
@@ -216,6 +218,43 @@ def test_a_killed_run_goes_on_to_the_same_weights_and_refuses_to_become_another(
     pretrain.run(config)
     assert_same_curve(whole.out, config.out, 4, rel=1e-6)
     assert_same_weights(whole, config.out, share=1e-5)
+
+
+def test_statistics_are_computed_anew_until_weights_are_in_their_units_and_are_then_of_nothing_else(
+    start, pyramid, tmp_path, capsys
+):
+    data = shutil.copytree(pyramid.parent, tmp_path / "data")
+    mixture = open_mixture(load_mixture_config(data / "pyramid.yaml"))
+    config = replace(start, out=tmp_path / "run")
+    (config.out / ".statistics.json.part").mkdir(parents=True)
+    with pytest.raises(CheckpointError, match=r"statistics.json cannot be written .*make room"):
+        statistics_by_tag(config, mixture)
+    (config.out / ".statistics.json.part").rmdir()
+    before = statistics_by_tag(config, mixture)["gr1"].action["waist"]
+    config = replace(config, min_range_rad=0.5)
+    assert (before.max - before.min < 0.4).any()
+    first = statistics_by_tag(config, mixture)["gr1"].action["waist"]
+    assert (first.max - first.min).min() == pytest.approx(0.5), "not those of the former option"
+    to_radians(data / "bolts" / "data" / "chunk-000" / "episode_000000.parquet")
+    second = statistics_by_tag(config, mixture)["gr1"].action["waist"]
+    assert (second.mean != first.mean).all(), "not those of the former rows"
+    (config.out / RESUME).touch()
+    assert statistics_by_tag(config, mixture)["gr1"].action["waist"].to_dict() == second.to_dict()
+    kept = (config.out / "statistics.json").read_bytes()
+    outermost = replace(mixture, config=replace(mixture.config, percentile_mixing_method="min_max"))
+    with pytest.raises(ConfigError, match="was made of has changed: percentile_mixing_method "):
+        statistics_by_tag(config, outermost)
+    to_radians(data / "bolts" / "data" / "chunk-000" / "episode_000001.parquet")
+    with pytest.raises(ConfigError, match=r"has changed: rows .*use another --out"):
+        statistics_by_tag(config, mixture)
+    assert (config.out / "statistics.json").read_bytes() == kept
+    older = {key: value for key, value in json.loads(kept).items() if key in ("mixture", "tags")}
+    (config.out / "statistics.json").write_text(json.dumps(older))
+    assert statistics_by_tag(config, mixture)["gr1"].action["waist"].to_dict() == second.to_dict()
+    assert "cannot be checked" in capsys.readouterr().out
+    (config.out / "statistics.json").unlink()
+    with pytest.raises(ConfigError, match=r"statistics.json is missing; the weights of this run are in its units"):
+        statistics_by_tag(config, mixture)
 
 
 def test_posttraining_takes_one_robot_of_many_with_new_or_kept_statistics(whole, pyramid, tmp_path):

@@ -19,6 +19,8 @@ from gr00t_policy.core.errors import ConfigError
 from gr00t_policy.data.durable import lock
 from gr00t_policy.model.checkpoint import load_checkpoint
 from gr00t_policy.training import finetune, posttrain, pretrain, train
+from gr00t_policy.training.loop import RESUME
+from gr00t_policy.training.run_claim import claimed
 
 _STANDS_STILL = """
 import sys, time
@@ -121,7 +123,27 @@ def test_all_of_several_processes_end_when_the_one_that_claims_is_refused(datase
     assert [path.name for path in out.iterdir()] == [".lock"]
 
 
+def test_a_resume_point_of_another_recipe_is_not_gone_on_with(dataset, tmp_path):
+    out = tmp_path / "run"
+    config = config_for(dataset, out)
+    for recipe in ("posttrain", "pretrain"):  # the first is stopped before its resume point
+        with claimed(out, recipe, config, "cpu"):
+            pass
+    (out / RESUME).touch()
+    refusal = pytest.raises(ConfigError, match=r"run holds a run of another recipe \(pretrain_config.json\)")
+    with refusal, claimed(out, "posttrain", config, "cpu"):
+        pass
+    with claimed(out, "pretrain", config, "cpu"):
+        pass
+    (out / "pretrain_config.json").unlink()
+    with pytest.raises(ConfigError, match="run holds a resume point and no train_config.json; use another --out"):
+        train.run(config)
+
+
 def test_a_run_folder_that_cannot_be_made_is_named(dataset, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match="file/run cannot be written"):
         train.run(config_for(dataset, tmp_path / "file" / "run"))
+    (tmp_path / "run" / ".train_config.json.part").mkdir(parents=True)  # where the options would be written
+    with pytest.raises(ConfigError, match="run cannot be written .*make room"):
+        train.run(config_for(dataset, tmp_path / "run"))
