@@ -12,8 +12,10 @@ from PIL import Image
 from gr00t_bringup.dataset_check.joint_labels import joint_labels
 from gr00t_bringup.page_plots import finish_joint_panels, joint_panels, plot_html
 from gr00t_policy.core.embodiment import Embodiment
+from gr00t_policy.core.errors import DatasetError
 from gr00t_policy.core.html_page import embedded, html_page
 from gr00t_policy.data.dataset import Episode, LeRobotDataset
+from gr00t_policy.data.row_times import require_regular_times
 
 _STYLE = """
 .strip { display: grid; gap: 6px; grid-template-columns: repeat(auto-fill, minmax(150px, 1fr)); }
@@ -25,15 +27,25 @@ _STILL_RAD = 1e-4
 
 def episode_page(dataset: LeRobotDataset, robot: Embodiment, index: int, pictures: int) -> str:
     """The page. pictures: how many of each camera, evenly over the episode. Raises DatasetError when a file cannot be read."""
-    episode = dataset.episode(index)
+    episode = dataset.episode(index, regular=False)  # whoever looks may look for just that
     seconds = len(episode) / dataset.fps
     parts = [
         f"<h1>{escape(dataset.layout.root.name)}, episode {index}</h1>",
         f"<p>“{escape(episode.task)}”: {len(episode)} frames at {dataset.fps:g} Hz, {seconds:.1f} s</p>",
+        *_irregular(dataset, episode),
         *(_strip(dataset, episode, camera, pictures) for camera in dataset.cameras),
         *_curves(dataset, robot, episode),
     ]
     return html_page(f"{dataset.layout.root.name} {index}", "".join(parts), _STYLE)
+
+
+def _irregular(dataset: LeRobotDataset, episode: Episode) -> list[str]:
+    """What is wrong with the times of the rows; the page's own times are those of fps."""
+    try:
+        require_regular_times(dataset.layout.data(episode.index), episode.timestamps_s, dataset.fps)
+    except DatasetError as error:
+        return [f"<p><b>{escape(str(error))}</b></p>"]
+    return []
 
 
 def _strip(dataset: LeRobotDataset, episode: Episode, camera: str, pictures: int) -> str:

@@ -4,9 +4,12 @@
 import base64
 import io
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import yaml
 from PIL import Image
@@ -68,6 +71,18 @@ def test_it_needs_no_other_file_and_shows_the_sentence_as_text(page):
 @pytest.mark.skipif(bool(NO_BROWSER), reason=NO_BROWSER)
 def test_a_browser_shows_it_from_the_disk_on_a_phone_too(folder, tmp_path):
     assert defects(folder / "view" / "set_000000.html", tmp_path / "profile") == []
+
+
+def test_an_episode_whose_rows_are_at_wrong_times_is_shown_and_says_so(folder, tmp_path):
+    copy = Path(shutil.copytree(folder / "set", tmp_path / "set"))
+    (path,) = copy.glob("data/*/*.parquet")
+    table = pq.read_table(path)
+    column = table.schema.get_field_index("timestamp")
+    slower = pa.array(2 * table["timestamp"].to_numpy(), table.schema.field(column).type)
+    pq.write_table(table.set_column(column, "timestamp", slower), path)
+    options = ["--robot", str(folder / "small.yaml"), "--pictures", "2", "--out", str(tmp_path / "view")]
+    assert main(["data", "view", str(copy), *options]) == 0
+    assert "after the one before, timestamps must be" in (tmp_path / "view" / "set_000000.html").read_text()
 
 
 def test_an_episode_that_is_not_there_is_wrong_use(folder, tmp_path, capsys):

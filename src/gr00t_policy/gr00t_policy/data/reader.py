@@ -120,10 +120,10 @@ class LeRobotDataset:
             if name not in ours and feature["dtype"].startswith(_NUMBERS) and not name.startswith(ANNOTATION)
         }
 
-    def episode(self, index: int) -> Episode:
+    def episode(self, index: int, *, regular: bool = True) -> Episode:
         """States, actions, sentences and extra columns of one episode.
 
-        Raises DatasetError naming the file, also where its rows are not as far apart as fps says.
+        Raises DatasetError naming the file; regular: also where its rows are not as far apart as fps says.
         """
         entry, path = self._entry(index), self.layout.data(index)
         sentences = [self.language_column] if self.language_column else []
@@ -138,7 +138,8 @@ class LeRobotDataset:
             for name, shape in self.extra_columns.items()
         }
         times_s = np.asarray(self._rows(path, table, "timestamp", None), np.float64)
-        require_regular_times(path, times_s, self.fps)
+        if regular:
+            require_regular_times(path, times_s, self.fps)
         return Episode(
             index=index,
             sentences=self._sentences(path, table),
