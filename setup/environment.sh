@@ -36,7 +36,7 @@ gr00t_enter() {
     prefix=$(gr00t_system_ros)
     if [ -z "$prefix" ]; then
         gr00t_use_wheels
-    elif [ "${ROS_DISTRO:-}" != jazzy ]; then
+    elif [[ ":${AMENT_PREFIX_PATH:-}:" != *":$prefix:"* ]]; then # ROS_DISTRO says nothing: ROS's images set it unsourced
         # shellcheck disable=SC1091
         source "$prefix/setup.bash"
     fi

@@ -70,6 +70,23 @@ def test_headless_rendering_is_the_default_and_no_order() -> None:
     assert sourced("MUJOCO_GL", MUJOCO_GL="glfw") == "glfw"
 
 
+@pytest.mark.parametrize("sourced_already", [False, True])
+def test_the_systems_ros_is_sourced_unless_it_is_also_where_its_name_is_set(
+    tmp_path: Path, sourced_already: bool
+) -> None:
+    prefix = tmp_path / "ros"
+    for folder in (prefix, tmp_path / "setup", tmp_path / ".venv"):
+        folder.mkdir()
+    (prefix / "setup.bash").write_text(f'export AMENT_PREFIX_PATH="{prefix}" SOURCED=again\n')
+    (tmp_path / ".venv" / "ros-prefix").write_text(f"{prefix}\n")
+    shutil.copy(ROOT / "setup" / "environment.sh", tmp_path / "setup")
+    bare = {"PATH": os.environ["PATH"], "ROS_DISTRO": "jazzy"}  # as ROS's own image has it
+    given = bare | ({"AMENT_PREFIX_PATH": f"/mine:{prefix}"} if sourced_already else {})
+    command = f'source "{tmp_path}/setup/environment.sh"; printf "%s %s" "$AMENT_PREFIX_PATH" "${{SOURCED:-}}"'
+    done = subprocess.run(["bash", "-c", command], env=given, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == (f"/mine:{prefix} " if sourced_already else f"{prefix} again")
+
+
 def test_libraries_of_another_ros_are_not_seen_by_the_wheels() -> None:
     if (ROOT / ".venv" / "ros-prefix").exists():
         pytest.skip("this environment uses the system's ROS")

@@ -12,7 +12,7 @@ from gr00t_bringup.nodes import NodeSpec, shipped_checkpoint
 from gr00t_policy.core.errors import ConfigError
 
 _PARAMETERS = "ros__parameters"
-_OF_THE_START = ("autostart", "use_sim_time")  # have a default at each start, so that a file cannot win
+_OF_THE_START = ("autostart", "use_sim_time", "dry_run")  # have a default at each start, so that a file cannot win
 
 
 def given_parameters(files: Sequence[Path], node: str, namespace: str) -> dict[str, Any]:
@@ -48,7 +48,7 @@ def refuse_contradictions(node: NodeSpec, files: Sequence[Path], namespace: str,
     """Raises ConfigError where a file says otherwise than the start about what the start alone decides."""
     given = given_parameters(files, node.name, namespace)
     for name in _OF_THE_START:
-        if name in given and given[name] != decided[name]:
+        if name in given and name in decided and given[name] != decided[name]:
             theirs, ours = _word(given[name]), _word(decided[name])
             raise ConfigError(
                 f"a parameter file gives the node '{node.name}' {name}: {theirs}, and this start {ours}; the start decides it "

@@ -7,6 +7,7 @@ from typing import Any
 
 from gr00t_bringup.given_parameters import checkpoint_to_give, refuse_contradictions
 from gr00t_bringup.nodes import (
+    OWN_TIME,
     RECORD,
     TASKS,
     TELEOP,
@@ -14,7 +15,6 @@ from gr00t_bringup.nodes import (
     nodes_for,
     overrides,
     parameter_files,
-    remappings,
 )
 
 
@@ -35,10 +35,11 @@ def launched_nodes(arguments: Mapping[str, str]) -> list[dict[str, Any]]:
         decided = overrides(
             node,
             autostart=_true(arguments["autostart"]),
-            use_sim_time=_true(arguments["use_sim_time"]),
+            use_sim_time=_true(arguments["use_sim_time"] or str(arguments["backend"] in OWN_TIME)),
             checkpoint=checkpoint,
             tokenizer="" if tokenizer is None else str(tokenizer),
             device=arguments["teleop"],
+            dry_run=_true(arguments["dry_run"]),
         )
         refuse_contradictions(node, mine, namespace, decided)
         files = [*parameter_files(arguments["robot"], arguments["backend"], node.name), *mine]
@@ -53,7 +54,6 @@ def _action(node: NodeSpec, arguments: Mapping[str, str], parameters: list[Any])
         "name": node.name,
         "namespace": arguments["namespace"],
         "parameters": parameters,
-        "remappings": list(remappings(node, dry_run=_true(arguments["dry_run"])).items()),
         "arguments": ["--ros-args", "--log-level", arguments["log_level"]],
         "output": "screen",
     } | _patience(node)

@@ -11,12 +11,12 @@ from gr00t_policy.core.errors import ConfigError
 from gr00t_teleop.devices.config import DEVICES
 
 BACKENDS = ("mujoco", "gazebo", "isaac", "real")
+OWN_TIME = ("gazebo", "isaac")  # back ends whose stamps are of /clock
 # What may be added to a robot: a person who drives, a recorder of episodes, a server of tasks.
 TELEOP, RECORD, TASKS = "teleop", "record", "tasks"
 PERSONS_DEVICES = DEVICES  # what the person may hold or wear
 SHIPPED_CHECKPOINT = "gr1_tabletop_tiny"
-DECIDED_AT_START = frozenset({"autostart", "use_sim_time", "checkpoint"})
-DRY_RUN_TOPIC = "dry_run/joint_trajectory"
+DECIDED_AT_START = frozenset({"autostart", "use_sim_time", "checkpoint", "dry_run"})
 
 
 @dataclass(frozen=True)
@@ -109,10 +109,17 @@ def overrides(
     checkpoint: Path | None,
     tokenizer: str = "",
     device: str = "",
+    dry_run: bool = False,
 ) -> dict[str, object]:
     """The parameters that a start decides, on top of the files: ``DECIDED_AT_START``, and tokenizer and the person's device
-    where they are given."""
+    where they are given.
+
+    dry_run: everything works, but the gate's commands go to a topic that no robot obeys. A parameter, for a renamed topic would
+    go where ``SetRemap`` around the launch file says.
+    """
     decided: dict[str, object] = {"autostart": autostart, "use_sim_time": use_sim_time}
+    if node.name == "command_gate":
+        decided["dry_run"] = dry_run
     if node.loads_checkpoint and checkpoint is not None:
         decided["checkpoint"] = str(checkpoint)
     if node.loads_checkpoint and tokenizer:
@@ -120,11 +127,6 @@ def overrides(
     if node.name == "operator" and device:
         decided["device"] = device
     return decided
-
-
-def remappings(node: NodeSpec, *, dry_run: bool) -> dict[str, str]:
-    """In a dry run everything works but the gate's commands go to a topic that no robot obeys."""
-    return {"joint_trajectory": DRY_RUN_TOPIC} if dry_run and node.name == "command_gate" else {}
 
 
 def share_folder() -> Path:

@@ -39,7 +39,10 @@ def generate_launch_description() -> LaunchDescription:
             ),
             DeclareLaunchArgument("namespace", default_value="", description="namespace of all nodes"),
             DeclareLaunchArgument(
-                "use_sim_time", default_value="false", choices=_BOOLEAN, description="time from /clock"
+                "use_sim_time",
+                default_value="",
+                choices=["", *_BOOLEAN],
+                description="time from /clock; empty: for a simulator that has a time of its own, gazebo and isaac",
             ),
             DeclareLaunchArgument(
                 "teleop",

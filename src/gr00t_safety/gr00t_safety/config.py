@@ -9,6 +9,7 @@ from gr00t_policy.runtime.loop_settings import LoopSettings
 from gr00t_policy.runtime.settings import setting
 
 SOURCES = ("policy", "teleop")
+ROBOT_TOPIC, DRY_RUN_TOPIC = "joint_trajectory", "dry_run/joint_trajectory"  # of the gate's commands
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class GateConfig(LoopSettings):
         "sim", "'sim' or 'hardware'; hardware forbids looser ages and treats a leap of the measured pose as a fault"
     )
     default_source: str = setting("policy", "who drives after activation: 'policy', 'teleop' or '' for nobody")
+    dry_run: bool = setting(False, f"send the commands to {DRY_RUN_TOPIC}, which no robot obeys")
     auto_resume: bool = setting(
         True, "go on by itself when a missing stream is back; false: only after a source is selected or a clutch closes"
     )

@@ -4,10 +4,9 @@
 from gr00t_bringup.health.finding import Finding, error, ok, warning
 from gr00t_bringup.health.live_facts import LiveFacts, StreamFacts
 from gr00t_bringup.inspection.report import few
-from gr00t_bringup.nodes import DRY_RUN_TOPIC
 from gr00t_planner.config import PlannerConfig
 from gr00t_policy.core.embodiment import Camera, Embodiment
-from gr00t_safety.config import GateConfig
+from gr00t_safety.config import DRY_RUN_TOPIC, GateConfig
 
 # The nodes that act; the robot or the simulator is judged by its streams.
 EXPECTED = ("planner", "controller", "command_gate")
@@ -66,8 +65,12 @@ def _camera(stream: StreamFacts, camera: Camera, clock: bool) -> Finding:
     if stream.encoding not in _ENCODINGS:
         return error(name, found, f"set the driver's colour format to one of: {', '.join(_ENCODINGS)}")
     if stream.size != (camera.width, camera.height):
-        fix = f"the policy learned from {camera.width}x{camera.height}: set the driver, or resize"
-        return warning(name, found, fix)
+        return error(
+            name,
+            found,
+            f"the robot's file says {camera.width}x{camera.height} and the planner refuses others: set the driver, or write a "
+            "robot's file with the camera's size (docs/add_a_robot.md)",
+        )
     if stream.rate_hz < _CAMERA_SHARE * camera.rate_hz:
         return warning(name, found, f"expected {camera.rate_hz:g} Hz: exposure, USB bandwidth, network")
     return ok(name, found)

@@ -18,9 +18,10 @@ from sensor_msgs.msg import Image, JointState
 
 from gr00t_bringup.health.live_facts import LiveFacts, StreamFacts
 from gr00t_bringup.interface import IMAGE, JOINT_STATE, camera_topic, topics
-from gr00t_bringup.nodes import DRY_RUN_TOPIC, NODES
+from gr00t_bringup.nodes import NODES
 from gr00t_policy.core.embodiment import Embodiment
 from gr00t_policy.ros.transport import init_ros
+from gr00t_safety.config import DRY_RUN_TOPIC
 
 _DISCOVERY_S = 1.5
 _ANSWER_S = 1.0

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from gr00t_bringup.interface import IMAGE, JOINT_STATE, TRAJECTORY
-from gr00t_bringup.nodes import DRY_RUN_TOPIC
 from gr00t_policy.core.errors import DatasetError
 from gr00t_policy.data.bag import BagMessage, BagTopic, MessageDecoder, bag_topics, read_bag
 from gr00t_policy.data.bag_damage import BROKEN_MESSAGE
+from gr00t_safety.config import DRY_RUN_TOPIC
 
 COMPRESSED = "sensor_msgs/msg/CompressedImage"
 _REORDER_NS = 10**9

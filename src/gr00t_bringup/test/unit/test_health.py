@@ -27,9 +27,10 @@ from gr00t_bringup.health.live_facts import LiveFacts, StreamFacts
 from gr00t_bringup.health.software import domain, middleware, packages, rendering, ros
 from gr00t_bringup.health.streams import live_findings
 from gr00t_bringup.interface import camera_topic, topics
-from gr00t_bringup.nodes import DRY_RUN_TOPIC, shipped_checkpoint
+from gr00t_bringup.nodes import shipped_checkpoint
 from gr00t_policy.core.embodiment import embodiment_to_dict, load_embodiment
 from gr00t_policy.ros import transport
+from gr00t_safety.config import DRY_RUN_TOPIC
 
 _ROBOT = load_embodiment("gr1")
 _CAMERA = camera_topic("ego_view")
@@ -201,11 +202,11 @@ def test_a_healthy_robot_gives_no_warning():
     assert set(_levels(_good_facts()).values()) == {"ok"}
 
 
-def test_a_slow_sensor_a_wrong_picture_size_and_a_dry_run_are_warnings():
+def test_a_slow_sensor_and_a_dry_run_are_warnings_and_a_picture_that_the_planner_refuses_is_an_error():
     slow = StreamFacts("joint_states", ("/driver",), 60, 30.0, 0.002, names=_ROBOT.joint_names)
     assert _levels(_good_facts(joints=slow))["joint_states"] == "warning"
     big = StreamFacts(_CAMERA, ("/driver",), 40, 20.0, 0.03, size=(1280, 800), encoding="bgr8")
-    assert _levels(_good_facts(cameras={"ego_view": big}))[_CAMERA] == "warning"
+    assert _levels(_good_facts(cameras={"ego_view": big}))[_CAMERA] == "error"
     assert _levels(_good_facts(commands={DRY_RUN_TOPIC: ("/command_gate",)}))["dry run"] == "warning"
 
 

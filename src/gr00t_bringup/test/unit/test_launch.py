@@ -4,8 +4,9 @@
 import runpy
 
 import pytest
+import yaml
 
-from gr00t_bringup.nodes import DRY_RUN_TOPIC, RECORD, TASKS, TELEOP, nodes_for, share_folder
+from gr00t_bringup.nodes import RECORD, TASKS, TELEOP, nodes_for, share_folder
 
 launch = pytest.importorskip(
     "launch", reason="the launch library is not on the Python index; run this on a ROS machine"
@@ -69,8 +70,8 @@ def test_the_real_robot_gets_a_dry_run_unless_one_insists():
     for given, silenced in (({}, True), ({"dry_run": "false"}, False)):
         context, nodes = _execute(backend="real", **given)
         gate = next(node for node in nodes if node.node_executable == "command_gate")
-        targets = [_text(context, target) for _, target in gate._Node__remappings]
-        assert (DRY_RUN_TOPIC in targets) == silenced
+        decided = yaml.safe_load(_text(context, [f"{gate._Node__parameters[-1]}"]))
+        assert decided["dry_run"] == silenced
 
 
 def test_an_unknown_back_end_is_refused():

@@ -9,7 +9,7 @@ import pytest
 
 from gr00t_bringup import teleop
 from gr00t_bringup.launched_nodes import launched_nodes
-from gr00t_bringup.nodes import DRY_RUN_TOPIC, NODES, nodes_for, share_folder, shipped_checkpoint
+from gr00t_bringup.nodes import NODES, nodes_for, share_folder, shipped_checkpoint
 from gr00t_bringup.teleop import TeleopConfig
 from gr00t_policy.core.errors import ConfigError
 
@@ -52,7 +52,7 @@ def test_nothing_given_is_the_shipped_checkpoint_in_the_simulator_with_the_robot
         assert Path(files[0]).parts[-2:] == ("gr1", f"{name}.yaml")
         assert all(Path(file).is_file() for file in files)
         assert decided["autostart"] is True and decided["use_sim_time"] is False
-        assert node["namespace"] == "" and node["remappings"] == []
+        assert node["namespace"] == "" and "remappings" not in node
         assert node["arguments"] == ["--ros-args", "--log-level", "info"]
     assert started["planner"]["parameters"][-1]["checkpoint"] == str(shipped_checkpoint())
     assert "tokenizer" not in started["planner"]["parameters"][-1]
@@ -68,6 +68,14 @@ def test_namespace_and_log_level_are_those_of_every_node():
 def test_simulated_time_and_no_start_of_its_own_are_parameters_of_every_node(word):
     for decided in _decided(use_sim_time=word, autostart="False").values():
         assert decided["use_sim_time"] is True and decided["autostart"] is False
+
+
+@pytest.mark.parametrize(
+    ("backend", "given", "expected"),
+    [("mujoco", "", False), ("real", "", False), ("gazebo", "", True), ("isaac", "", True), ("isaac", "false", False)],
+)
+def test_time_is_that_of_a_simulator_that_has_its_own_unless_said_otherwise(backend, given, expected):
+    assert {each["use_sim_time"] for each in _decided(backend=backend, use_sim_time=given).values()} == {expected}
 
 
 def test_a_file_of_parameters_wins_over_the_robots_and_not_over_what_the_start_decides(tmp_path):
@@ -162,6 +170,7 @@ def test_a_robot_without_parameter_files_and_an_unknown_back_end_are_refused_by_
 
 
 def test_a_dry_run_silences_the_gate_alone():
-    silenced = {name: node["remappings"] for name, node in _started(dry_run="true").items()}
-    assert silenced.pop("command_gate") == [("joint_trajectory", DRY_RUN_TOPIC)]
-    assert not any(silenced.values())
+    for word, silenced in (("true", True), ("False", False)):
+        decided = _decided(dry_run=word)
+        assert decided.pop("command_gate")["dry_run"] is silenced
+        assert not any("dry_run" in each for each in decided.values())

@@ -15,7 +15,6 @@ from gr00t_bringup.bench import loop, soak
 from gr00t_bringup.nodes import (
     BACKENDS,
     DECIDED_AT_START,
-    DRY_RUN_TOPIC,
     NODES,
     RECORD,
     TASKS,
@@ -24,7 +23,6 @@ from gr00t_bringup.nodes import (
     nodes_for,
     overrides,
     parameter_files,
-    remappings,
     settings_type,
     share_folder,
     shipped_checkpoint,
@@ -131,13 +129,6 @@ def test_an_unknown_back_end_or_robot_is_named_with_the_known_ones():
         nodes_for("cardboard")
     with pytest.raises(ConfigError, match="robots with parameter files: gr1"):
         parameter_files("r2d2", "mujoco", "planner")
-
-
-def test_only_the_gate_is_silenced_in_a_dry_run():
-    silenced = {node.name: remappings(node, dry_run=True) for node in NODES}
-    assert silenced.pop("command_gate") == {"joint_trajectory": DRY_RUN_TOPIC}
-    assert not any(silenced.values())
-    assert not any(remappings(node, dry_run=False) for node in NODES)
 
 
 def test_a_tokenizer_is_given_only_to_the_nodes_that_load_a_checkpoint_and_only_when_one_is_named():

@@ -30,7 +30,7 @@ from gr00t_policy.runtime.pacing import PacedLoop
 from gr00t_policy.runtime.process_priority import raise_all_threads
 from gr00t_policy.runtime.quiet_process import QuietProcess
 from gr00t_safety.checks import Refusal
-from gr00t_safety.config import SOURCES, GateConfig
+from gr00t_safety.config import DRY_RUN_TOPIC, ROBOT_TOPIC, SOURCES, GateConfig
 from gr00t_safety.gate import Gate
 from gr00t_safety.ladder import State
 from gr00t_safety.publisher_count import PublisherCount
@@ -79,12 +79,16 @@ class CommandGateNode(SuiteNode[GateConfig]):
         assert self._gate is not None, "configured first"
         return self._gate
 
+    @property
+    def _robots_topic(self) -> str:
+        return DRY_RUN_TOPIC if self.gate.config.dry_run else ROBOT_TOPIC
+
     def configure(self, settings: GateConfig) -> None:
         embodiment = load_embodiment(settings.embodiment)
         self._gate = Gate(embodiment, settings)
         order = JointOrder(embodiment.joints)
         self._writer, self._joint_states = CommandWriter(order), JointStateReader(order)
-        self._robot = self.keep_publisher(JointTrajectory, "joint_trajectory", qos.COMMAND)
+        self._robot = self.keep_publisher(JointTrajectory, self._robots_topic, qos.COMMAND)
         self._state = self.keep_publisher(GateState, "command_gate/state", qos.LATCHED)
         self._teller = self.keep(Teller.stop, Teller(self._news, self._publish_state, "command_gate_teller"))
         self._teller.start()
@@ -139,7 +143,7 @@ class CommandGateNode(SuiteNode[GateConfig]):
         """Raises ConfigError where somebody else commands the robot, as a stack that was launched before. Listened to, not
         looked up: the graph of nodes also lists a gate that is inactive, and for some 20 s one that was killed."""
         listener = self.create_subscription(
-            JointTrajectory, "joint_trajectory", lambda data: None, qos.COMMAND, raw=True
+            JointTrajectory, self._robots_topic, lambda data: None, qos.COMMAND, raw=True
         )
         try:
             deadline_s = max(time.monotonic() + _LISTEN_S, self._made_s + _DISCOVERY_S)
