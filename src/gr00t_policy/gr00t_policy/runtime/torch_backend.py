@@ -48,12 +48,16 @@ class TorchBackend:
         'cpu', 'cuda', or 'auto': a GPU where there is one, for released checkpoints (small ones are faster without).
         threads: of the whole process on a CPU; 0 leaves them as they are. refused: why another engine is not used. Raises
         ConfigError on unknown names and a GPU that is not there or has too little memory, CheckpointError when the weights
-        do not fit, EngineRefusedError when the head in float8 is not the one in bfloat16.
+        do not fit, EngineRefusedError when the head in float8 is not the one in bfloat16, or the GPU has no float8.
         """
         check_choice("part", part or PARTS[0], PARTS)
         name, self.device = _dtype_name(checkpoint, dtype), _device(checkpoint, device)
         stored = "bfloat16" if name == FLOAT8 else name
         self.dtype = DTYPES[stored]
+        if name == FLOAT8 and part != "encoder":  # which has no matrix in float8
+            from gr00t_policy.runtime.fp8_head import require_fp8
+
+            require_fp8(self.device)
         if self.dtype == torch.bfloat16 and self.device == "cpu" and not has_bfloat16():
             _log.warning(
                 "this processor has no instructions for bfloat16 (avx512_bf16, amx_bf16), which is slow without: dtype 'float32' "
