@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gr00t_policy.core.errors import ConfigError, MemoryFullError, MessageError
+from gr00t_policy.core.missing_gpu import missing_gpu_remedy
 from gr00t_policy.model.checkpoint import Checkpoint
 from gr00t_policy.model.dit import Context
 from gr00t_policy.model.weights import DTYPES
@@ -215,7 +216,8 @@ def _device(checkpoint: Checkpoint, device: str) -> str:
     check_choice("device", device, DEVICES)
     if device == "cuda" and not torch.cuda.is_available():
         raise ConfigError(
-            "parameter 'device' is 'cuda', but torch finds no GPU here; use 'cpu' or install torch for CUDA"
+            "parameter 'device' is 'cuda', but torch finds no GPU here; use 'cpu'. For a GPU: "
+            f"{missing_gpu_remedy(torch.version.cuda)}"
         )
     if device != "auto":
         return device
