@@ -16,6 +16,7 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+import yaml
 
 from headless_browser import NAMES, PACKAGE
 from workspace import ROOT
@@ -52,6 +53,14 @@ def test_scripts_are_valid_bash(script: Path) -> None:
 @pytest.mark.parametrize("script", ["gr00t", "setup/run.sh", ".ci/run", "requirements/lock.sh", "docker/entrypoint.sh"])
 def test_scripts_that_are_started_are_executable(script: str) -> None:
     assert os.access(ROOT / script, os.X_OK)
+
+
+def test_containers_that_run_under_the_nvidia_runtime_ask_for_its_gpus() -> None:
+    """One that does not is started without a GPU, and without a word."""
+    composed = [yaml.safe_load(path.read_text())["services"] for path in sorted((ROOT / "docker").glob("*.yaml"))]
+    served = [service for services in composed for service in services.values() if service.get("runtime") == "nvidia"]
+    assert served
+    assert all(service["environment"].get("NVIDIA_VISIBLE_DEVICES") == "all" for service in served)
 
 
 def test_traffic_stays_on_this_machine_when_the_user_says_nothing() -> None:

@@ -89,7 +89,7 @@ class ModelBenchConfig:
 @dataclass
 class _Case:
     """Every way to run the network of a robot with so many cameras in one number format. refused: engines that did not pass
-    their start check and ways for which memory did not suffice, and why."""
+    their start check and ways for which memory or the GPU's number formats did not suffice, and why."""
 
     cameras: int
     dtype: str

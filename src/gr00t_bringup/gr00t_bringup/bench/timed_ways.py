@@ -83,7 +83,8 @@ class WayFigures:
 
 
 def measure_way(options: WayOptions) -> WayFigures:
-    """Load, warm up, time. Raises Gr00tError, MemoryFullError where a GPU has too little memory for this way."""
+    """Load, warm up, time. Raises Gr00tError: EngineRefusedError where a GPU has no float8, MemoryFullError where it has too
+    little memory for this way."""
     from gr00t_policy.runtime.torch_backend import memory_for
 
     with memory_for(f"network, run as '{options.way}',", options.device):
@@ -92,8 +93,11 @@ def measure_way(options: WayOptions) -> WayFigures:
 
 def _measured(options: WayOptions) -> WayFigures:
     from gr00t_policy.model.timed_paths import device_peak_mb, parameters_read, use_threads
+    from gr00t_policy.runtime.fp8_head import require_fp8
     from gr00t_policy.runtime.pacing import set_realtime_priority
 
+    if stored_as(options.dtype) != options.dtype and options.way != "plain":
+        require_fp8(options.device)
     use_threads(options.threads)
     checkpoint = checkpoint_of(options)
     config, inputs = checkpoint.config, inputs_of(checkpoint)

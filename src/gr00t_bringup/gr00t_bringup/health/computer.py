@@ -10,6 +10,7 @@ from pathlib import Path
 from gr00t_bringup import shared_memory
 from gr00t_bringup.health.finding import Finding, error, ok, warning
 from gr00t_bringup.machine import this_machine
+from gr00t_policy.core.missing_gpu import missing_gpu_remedy
 
 REALTIME_PRIORITY = 60  # the highest that a node of the suite asks for: the controller's loop
 _GB = 2**30
@@ -23,7 +24,12 @@ _RT_FIX = (
     "printf '@realtime - rtprio 98\\n@realtime - memlock unlimited\\n' >> /etc/security/limits.conf; log in again "
     "(Docker: --ulimit rtprio=98 --ulimit memlock=-1)"
 )
-_CUDA = "import torch; print(torch.cuda.get_device_name(0) if torch.cuda.is_available() else torch.__version__)"
+# Name of the card; else version of torch and, where there is one, of the CUDA it is built for.
+_CUDA = """import torch
+if torch.cuda.is_available():
+    print(torch.cuda.get_device_name(0))
+else:
+    print(torch.__version__, torch.version.cuda or "")"""
 
 
 def computer_findings() -> list[Finding]:
@@ -82,8 +88,8 @@ def graphics_card() -> Finding:
         return warning("GPU", f"{cards}; torch does not answer", "nvidia-smi: is the card in use or hung?")
     word = asked.stdout.strip()
     if asked.returncode != 0 or not word or word[0].isdigit():
-        found = f"{cards}; torch {word or 'missing'} cannot use it"
-        return warning("GPU", found, "GR00T_TORCH=cuda make setup")
+        version, _, cuda = word.partition(" ")
+        return warning("GPU", f"{cards}; torch {version or 'missing'} cannot use it", missing_gpu_remedy(cuda))
     return ok("GPU", f"{cards}, torch uses {word}")
 
 

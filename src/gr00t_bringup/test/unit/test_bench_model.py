@@ -94,6 +94,27 @@ def test_a_way_without_room_in_memory_is_told_and_the_figures_of_the_others_stay
     assert code != EXIT_OK and tuple(case["refused"]) == every
 
 
+def test_a_gpu_without_8_bit_numbers_costs_the_ways_that_need_them_alone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """There is no GPU here: what is measured is made up, what is refused is not."""
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "NVIDIA A100")
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (8, 0))
+
+    class WithoutFloat8(OtherProcesses):
+        def __call__(self, work: Callable[..., Any], *arguments: Any) -> Any:
+            if work is measure_way and arguments[0].dtype == "float8":
+                return measure_way(*arguments)
+            return super().__call__(work, *arguments)
+
+    words = ("--device", "cuda", "--ways", "cached", "torch")
+    code, cases = run_with(WithoutFloat8(), monkeypatch, tmp_path / "a.json", *words)
+    assert code == EXIT_OK
+    assert [[way["way"] for way in case["ways"]] for case in cases] == [["plain", "cached", "torch"], ["plain"]]
+    assert cases[0]["refused"] == {} and list(cases[1]["refused"]) == ["cached", "torch"]
+    assert all("compute capability 8.0" in said for said in cases[1]["refused"].values())
+
+
 def test_the_share_of_bandwidth_is_that_of_the_threads_that_a_way_has(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -116,7 +116,15 @@ def test_a_card_that_torch_cannot_use_is_a_warning_and_a_broken_driver_is_no_car
     tool.chmod(0o755)
     finding = graphics_card()
     assert finding.level == "warning" and "NVIDIA Made-Up" in finding.found and "cannot use it" in finding.found
-    assert finding.fix == "GR00T_TORCH=cuda make setup"
+    assert finding.fix.endswith("GR00T_TORCH=cuda make setup")
+    (tmp_path / "torch.py").write_text(
+        "from types import SimpleNamespace as N\n"
+        "__version__, version, cuda = '2.13.0+cu130', N(cuda='13.0'), N(is_available=lambda: False)\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+    finding = graphics_card()  # 550 is too old for it
+    assert finding.level == "warning" and "torch 2.13.0+cu130 cannot use it" in finding.found
+    assert "CUDA 13.0: the driver" in finding.fix and "580 or newer" in finding.fix and "make setup" not in finding.fix
     tool.write_text("#!/bin/sh\necho 'NVIDIA-SMI has failed'\nexit 9\n")
     assert graphics_card().level == "ok" and "none" in graphics_card().found
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from gr00t_policy.core.errors import ConfigError
+from gr00t_policy.core.missing_gpu import missing_gpu_remedy
 from gr00t_policy.model.action_head import ActionHead
 from gr00t_policy.model.backbone import Backbone
 from gr00t_policy.model.config import ModelConfig
@@ -188,7 +189,7 @@ def device_peak_mb(device: str) -> float | None:
 def _check_device(device: str) -> None:
     if device == "cuda" and not torch.cuda.is_available():
         raise ConfigError(
-            "device 'cuda' is not available here; choose cpu, or install a driver and a CUDA build of torch"
+            f"device 'cuda' is not available here; choose cpu. For a GPU: {missing_gpu_remedy(torch.version.cuda)}"
         )
 
 

@@ -11,10 +11,12 @@ from torch import Tensor, nn
 from torch.nn.functional import ScalingType
 
 from gr00t_policy.model.action_head import ActionHead
+from gr00t_policy.runtime.start_check import EngineRefusedError
 
 _LARGEST = torch.finfo(torch.float8_e4m3fn).max  # 448
 _SMALLEST_SCALE = 1e-12  # a row of zeros has a scale, too
 _MULTIPLE = 16  # of both sides of a matrix, for the kernels of a GPU
+_LEAST_CAPABILITY = (8, 9)  # Ada, of GPUs: older ones multiply no float8
 
 
 class Fp8Linear(nn.Module):
@@ -35,6 +37,19 @@ class Fp8Linear(nn.Module):
         row_wise = ScalingType.RowWise
         product = F.scaled_mm(rows, self.weight.t(), scale, row_wise, self.scale, row_wise, output_dtype=torch.bfloat16)
         return (product + self.bias).reshape(*x.shape[:-1], -1)
+
+
+def require_fp8(device: str) -> None:
+    """Raises EngineRefusedError for a GPU that cannot multiply in float8; a CPU emulates it."""
+    if device == "cpu":
+        return
+    capability = torch.cuda.get_device_capability(device)
+    if capability < _LEAST_CAPABILITY:
+        have, need = (".".join(map(str, one)) for one in (capability, _LEAST_CAPABILITY))
+        raise EngineRefusedError(
+            f"dtype 'float8' is refused: {torch.cuda.get_device_name(device)} has compute capability {have}, and float8 needs "
+            f"{need} or more; use 'bfloat16'"
+        )
 
 
 def matrices_to_fp8(head: ActionHead) -> int:

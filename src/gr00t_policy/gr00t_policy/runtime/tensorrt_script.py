@@ -25,6 +25,11 @@ if [[ ! -x "$trtexec" ]]; then
     echo "no trtexec at '$trtexec'; install TensorRT (JetPack has it) or set TRTEXEC" >&2
     exit 2
 fi
+# Read whole: grep -q would end trtexec by a broken pipe.
+if [[ "$precision" != fp32 && "$("$trtexec" --help 2>&1)" != *"--$precision"* ]]; then
+    echo "'$trtexec' has no --$precision (TensorRT 8, as in JetPack 6.0, has no bf16); set PRECISION=fp32" >&2
+    exit 2
+fi
 
 mkdir -p "$out"
 for graph in @GRAPHS@; do

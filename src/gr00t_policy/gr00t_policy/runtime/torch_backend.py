@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gr00t_policy.core.errors import ConfigError, MemoryFullError, MessageError
+from gr00t_policy.core.missing_gpu import missing_gpu_remedy
 from gr00t_policy.model.checkpoint import Checkpoint
 from gr00t_policy.model.dit import Context
 from gr00t_policy.model.weights import DTYPES
@@ -48,12 +49,16 @@ class TorchBackend:
         'cpu', 'cuda', or 'auto': a GPU where there is one, for released checkpoints (small ones are faster without).
         threads: of the whole process on a CPU; 0 leaves them as they are. refused: why another engine is not used. Raises
         ConfigError on unknown names and a GPU that is not there or has too little memory, CheckpointError when the weights
-        do not fit, EngineRefusedError when the head in float8 is not the one in bfloat16.
+        do not fit, EngineRefusedError when the head in float8 is not the one in bfloat16, or the GPU has no float8.
         """
         check_choice("part", part or PARTS[0], PARTS)
         name, self.device = _dtype_name(checkpoint, dtype), _device(checkpoint, device)
         stored = "bfloat16" if name == FLOAT8 else name
         self.dtype = DTYPES[stored]
+        if name == FLOAT8 and part != "encoder":  # which has no matrix in float8
+            from gr00t_policy.runtime.fp8_head import require_fp8
+
+            require_fp8(self.device)
         if self.dtype == torch.bfloat16 and self.device == "cpu" and not has_bfloat16():
             _log.warning(
                 "this processor has no instructions for bfloat16 (avx512_bf16, amx_bf16), which is slow without: dtype 'float32' "
@@ -211,7 +216,8 @@ def _device(checkpoint: Checkpoint, device: str) -> str:
     check_choice("device", device, DEVICES)
     if device == "cuda" and not torch.cuda.is_available():
         raise ConfigError(
-            "parameter 'device' is 'cuda', but torch finds no GPU here; use 'cpu' or install torch for CUDA"
+            "parameter 'device' is 'cuda', but torch finds no GPU here; use 'cpu'. For a GPU: "
+            f"{missing_gpu_remedy(torch.version.cuda)}"
         )
     if device != "auto":
         return device

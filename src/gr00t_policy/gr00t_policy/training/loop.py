@@ -29,7 +29,7 @@ from gr00t_policy.training.config import LoopConfig, StageConfig
 from gr00t_policy.training.objective import Objective, Shares, StepObjective
 from gr00t_policy.training.processes import accelerator, told_to_shard
 from gr00t_policy.training.run_log import RunLog
-from gr00t_policy.training.sharding import fill, gathered, gradients_stay, shard, spread_like, whole
+from gr00t_policy.training.sharding import fill, gathered, shard, spread_like, whole
 
 Report = Callable[[dict[str, Any]], None]
 Network = TypeVar("Network", bound=nn.Module)
@@ -187,10 +187,9 @@ class TrainingRun(Generic[Network]):
         return {**_means(shown), "gradient": norm, "rate": _rate(stage, inside)}
 
     def _alone(self, *, last: bool) -> contextlib.AbstractContextManager[None]:
-        """Gradients of all but the last part of a step stay in this process."""
-        if self.sharded:
-            return gradients_stay(self._objective, stay=not last)
-        return contextlib.nullcontext() if last else self._processes.no_sync(self._objective)
+        """Gradients of all but the last part of a step stay in this process, unless the network is cut for want of memory:
+        gradients that stay are whole ones."""
+        return contextlib.nullcontext() if last or self.sharded else self._processes.no_sync(self._objective)
 
     def _counts(self, drawn: Sequence[list[dict[str, Tensor] | None]]) -> list[Shares]:
         """What the losses of each of this process's parts count for: their valid numbers over the mean part's."""

@@ -7,13 +7,12 @@ layers of a block before the block itself (time modulation, keys and values of t
 Weights keep names, shapes and whether they learn: optimiser, resume point and checkpoint are those of any other run.
 """
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
 from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.fsdp import FSDPModule, fully_shard
+from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
 
 from gr00t_policy.core.errors import ConfigError
@@ -44,14 +43,6 @@ def shard(objective: nn.Module, device: str, processes: int) -> None:
     for unit in units(objective.model):
         fully_shard(unit, mesh=mesh)
     fully_shard(objective, mesh=mesh)
-
-
-@contextmanager
-def gradients_stay(objective: nn.Module, *, stay: bool) -> Iterator[None]:
-    """Whether gradients are added up in this process instead of being shared out at once."""
-    assert isinstance(objective, FSDPModule)
-    objective.set_requires_gradient_sync(not stay)
-    yield
 
 
 def whole(value: Tensor) -> Tensor:

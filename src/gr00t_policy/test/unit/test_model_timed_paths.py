@@ -91,6 +91,10 @@ def test_a_large_array_is_read_at_some_rate() -> None:
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
-def test_a_device_that_is_not_there_is_refused() -> None:
-    with pytest.raises(ConfigError, match="'cuda' is not available"):
-        device_name("cuda")
+def test_a_device_that_is_not_there_is_refused_with_what_this_build_of_torch_needs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for cuda, said in ((None, "install torch for CUDA"), ("13.0", "built for CUDA 13.0: the driver.* 580 or newer")):
+        monkeypatch.setattr(torch.version, "cuda", cuda)
+        with pytest.raises(ConfigError, match=f"'cuda' is not available.*{said}"):
+            device_name("cuda")

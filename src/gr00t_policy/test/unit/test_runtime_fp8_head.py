@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from gr00t_policy.runtime import fp8_head
-from gr00t_policy.runtime.fp8_head import Fp8Linear, matrices_to_fp8
+from gr00t_policy.runtime.fp8_head import Fp8Linear, matrices_to_fp8, require_fp8
 from gr00t_policy.runtime.graph_backend import GraphBackend
 from gr00t_policy.runtime.start_check import EngineRefusedError, head_inputs
 from gr00t_policy.runtime.torch_backend import TorchBackend
@@ -62,3 +62,16 @@ def test_matrices_that_went_wrong_are_refused(checkpoint, monkeypatch):
     monkeypatch.setattr(fp8_head, "_scaled", lambda rows: (scaled(rows)[0], 3.0 * scaled(rows)[1]))
     with pytest.raises(EngineRefusedError, match="'float8' is refused"):
         TorchBackend(checkpoint, "head", "float8", "cpu")
+
+
+def test_a_gpu_that_cannot_multiply_in_8_bit_is_refused_by_name_before_anything_is_loaded(checkpoint, monkeypatch):
+    """There is no such GPU here: torch is made to speak of one, and would fail at the first tensor on it."""
+    capability = [(8, 0)]
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "NVIDIA A100")
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability[0])
+    for part in ("head", None):
+        with pytest.raises(EngineRefusedError, match="A100 has compute capability 8.0, .* 8.9 or more; use 'bfloat16'"):
+            TorchBackend(checkpoint, part, "float8", "cuda")
+    for capability[0] in ((8, 9), (10, 0), (11, 0)):
+        require_fp8("cuda")

@@ -66,7 +66,11 @@ def test_the_script_for_tensorrt_is_sound_shell_and_builds_every_part(exported: 
     """TensorRT is not here: a stand-in writes down what it is asked."""
     asked = tmp_path / "asked"
     builder = tmp_path / "trtexec"
-    builder.write_text(f'#!/bin/sh\necho "$@" >> {asked}\necho "GPU Compute Time: none"\n')
+    stand_in = (
+        f'#!/bin/sh\nif [ "$1" = --help ]; then echo "  --fp16  @BF16@"; exit; fi\necho "$@" >> {asked}\n'
+        'echo "GPU Compute Time: none"\n'
+    )
+    builder.write_text(stand_in.replace("@BF16@", "--bf16"))
     builder.chmod(0o755)
     subprocess.run(["bash", "-n", exported / SCRIPT], check=True)
     place = {"PATH": "/usr/bin:/bin", "TRTEXEC": str(builder)}
@@ -76,6 +80,12 @@ def test_the_script_for_tensorrt_is_sound_shell_and_builds_every_part(exported: 
     for line, part in zip(lines, ("encoder", "context", "head"), strict=True):
         assert f"--onnx={exported}/{part}.onnx" in line
         assert f"--saveEngine={tmp_path}/plans/{part}.bf16.plan --bf16" in line
+    builder.write_text(stand_in.replace("@BF16@", "--int8"))  # as of TensorRT 8
+    old = subprocess.run([exported / SCRIPT], check=False, env=place, capture_output=True, text=True)
+    assert old.returncode == 2 and "has no --bf16" in old.stderr and "PRECISION=fp32" in old.stderr
+    place["PRECISION"] = "fp32"
+    subprocess.run([exported / SCRIPT, tmp_path / "plans"], check=True, env=place, capture_output=True)
+    assert len(asked.read_text().splitlines()) == 6, "nothing was built in bf16 by the old one"
     place["PRECISION"] = "int3"
     wrong = subprocess.run([exported / SCRIPT], check=False, env=place, capture_output=True, text=True)
     assert wrong.returncode == 2

@@ -96,12 +96,15 @@ def test_blank_tokens_of_a_release_warm_up_the_head(checkpoint: Checkpoint) -> N
     assert np.isfinite(policy.act(np.zeros(29, np.float32), 0).positions).all()
 
 
-def test_names_that_are_not_known_and_a_gpu_that_is_not_there_are_refused(checkpoint: Checkpoint) -> None:
+def test_names_that_are_not_known_and_a_gpu_that_is_not_there_are_refused(
+    checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for wrong in ({"dtype": "float16"}, {"device": "tpu"}, {"part": "tail"}):
         with pytest.raises(ConfigError, match="choose one of"):
             TorchBackend(checkpoint, **wrong)
     if not torch.cuda.is_available():
-        with pytest.raises(ConfigError, match="no GPU here"):
+        monkeypatch.setattr(torch.version, "cuda", "13.0")
+        with pytest.raises(ConfigError, match=r"no GPU here.* CUDA 13\.0: the driver"):
             TorchBackend(checkpoint, device="cuda")
 
 

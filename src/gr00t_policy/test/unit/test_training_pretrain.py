@@ -39,7 +39,14 @@ _WORKER = """
 import sys
 from pathlib import Path
 from gr00t_policy.training import pretrain
+from gr00t_policy.training.loop import TrainingRun
 from gr00t_policy.training.pretrain import PretrainConfig
+alone = TrainingRun._alone
+def looked_at(run, *, last):
+    begun = last and run.config.accumulate > 1
+    assert not begun or any(p.grad is not None for p in run.model.parameters()), "whole gradients wait for the last part"
+    return alone(run, last=last)
+TrainingRun._alone = looked_at
 mixture, init, out = map(Path, sys.argv[1:])
 for name, shard in (("two", False), ("sharded", True), ("cut", True)):
     pretrain.run(
