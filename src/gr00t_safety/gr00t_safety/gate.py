@@ -46,7 +46,7 @@ class Gate:
         # As a time, since a plan runs ahead of a robot that is still held by what each joint travels meanwhile.
         self._max_start_rad = config.max_start_s * np.array([j.max_velocity_rad_s for j in embodiment.joints])
         self._measured = MeasuredPose(embodiment, config)
-        self._following = Following(embodiment, config.max_away_rad)
+        self._following = Following(embodiment, float("inf") if config.dry_run else config.max_away_rad)
         self._streams = {source: CommandStream(source, embodiment, config) for source in SOURCES}
         self._ladder = Ladder()
         self._source = config.default_source

@@ -64,6 +64,14 @@ def test_an_arm_that_does_not_follow_its_source_is_held_and_a_person_lets_it_mov
     assert gate_rig.judge.violations() == KEPT
 
 
+def test_in_a_dry_run_the_robot_is_not_told_to_follow():
+    gate_rig = rig(dry_run=True, transition_s=0.0)
+    gate_rig.gate.activate()
+    gate_rig.run(0.6)
+    without_drives(gate_rig, 2.5, 0.8, target=gate_rig.home())
+    assert gate_rig.state is State.ACTIVE, gate_rig.reason
+
+
 def test_a_person_who_selects_the_source_while_the_drives_are_off_is_told_what_is_waited_for():
     gate_rig = rig(auto_resume=False)
     gate_rig.gate.activate()
